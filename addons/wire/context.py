@@ -1,0 +1,17 @@
+"""Where an attempt's body goes, as far as its steps have to know."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the steps know of their target."""
+
+    provider: str
+    """Its name in the configuration: the one in signatures and tool ids."""
+    is_anthropic: bool
+    """The API at api.anthropic.com: what carries no provider's name is its own."""
+    max_output_tokens: int | None = None
+    """The most that the model may be asked for; None: as much as the client asks for."""
+    drop_all_thinking: bool = False
+    """No thinking block may travel: the second try after the target refused one."""

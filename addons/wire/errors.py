@@ -1,0 +1,264 @@
+"""Error bodies: reading any provider's, writing the one shape that clients of the Anthropic API know.
+
+Rules that hold here:
+- Nothing raises on what a provider sent: whatever the bytes are, `read_error` gives an error with words.
+- The provider's own words stay inside the message; saying who said them is up to the caller.
+- What an error *means* (overflow, unknown model, refused token …) is asked in `refusals.py`.
+"""
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+STATUSES: Final = {name: status for status, name in TYPES.items()}
+# 503 means "come back later", as overloaded_error does for clients. 522 and 524 are Cloudflare's timeouts.
+NEAREST: Final = {408: 504, 503: 529, 522: 504, 524: 504}
+# Z.AI's codes, which also come under HTTP 200: rate and plan limits, and "the model is overloaded".
+CODE_STATUSES: Final = {
+    "1302": 429,
+    "1303": 429,
+    "1304": 429,
+    "1308": 429,
+    "1310": 429,
+    "1305": 529,
+    "1312": 529,
+}
+
+# Where the words are, most telling first; then what completes them: {"error": "Bad Request", "message": "…"},
+# OAuth's description, Spring's path.
+WORD_KEYS: Final = (
+    "error",
+    "upstream_error",
+    "message",
+    "detail",
+    "msg",
+    "errors",
+    "base_resp",
+    "status_msg",
+)
+MORE_KEYS: Final = ("message", "error_description", "path")
+CODE_KEYS: Final = ("code", "error_code", "status_code", "http_code")
+
+MESSAGE_LIMIT: Final = 4_000
+PAGE_LIMIT: Final = 300
+PAGE_SCAN_LIMIT: Final = 32_768
+
+
+@dataclass(frozen=True)
+class ProviderError:
+    """What a provider answered instead of a message.
+
+    `status` is an HTTP error status (never 200), `type` one of Anthropic's error types, `message` the
+    provider's words, with its own error type and code in brackets behind them: `Unknown Model, … (1211)`.
+    """
+
+    status: int
+    type: str
+    message: str
+
+
+class BadRequest(Exception):
+    """The client's request can't be served as it is: answer 400. `field`: the body field at fault, or ""."""
+
+    status: Final = 400
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message
+
+
+def error_type(status: int) -> str:
+    """Anthropic's error type for an HTTP status; the nearest one for a status that it does not document."""
+    status = NEAREST.get(status, status)
+    return TYPES.get(status) or (TYPES[400] if 400 <= status < 500 else TYPES[500])
+
+
+def status_of(name: str) -> int:
+    """The HTTP status that goes with an Anthropic error type; 500 for any other word."""
+    return STATUSES.get(name, 500)
+
+
+def envelope(
+    status: int,
+    message: str,
+    *,
+    request_id: str | None = None,
+    type: str | None = None,  # noqa: A002 -- the field's own name
+) -> bytes:
+    """The JSON error body that clients of the Anthropic API read. `type` defaults to the one of `status`."""
+    error = {"type": type or error_type(status), "message": message}
+    body: dict[str, Any] = {"type": "error", "error": error}
+    if request_id is not None:
+        body["request_id"] = request_id
+    # Not msgspec: it refuses the lone surrogates that a text cut inside an emoji holds.
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def error_event(error: ProviderError, request_id: str | None = None) -> bytes:
+    """The same as an SSE event, for a stream whose 200 has already gone out."""
+    data = envelope(error.status, error.message, request_id=request_id, type=error.type)
+    return b"event: error\ndata: " + data + b"\n\n"
+
+
+def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
+    """The error in a response body of any shape, or in the data of an SSE event.
+
+    With a `status` below 400 (an error under a 200) the real one comes from the error's type or code; it is
+    500 when neither tells.
+    """
+    text = body.decode("utf-8-sig", "replace").strip()
+    document = json_in(text)
+    try:
+        told = tell(document)
+    except RecursionError:
+        told = Told()
+    words = told.words
+    if not words:
+        is_page = "html" in content_type.lower() or text[:1] == "<"
+        words = page_words(text) if is_page else one_line(text, MESSAGE_LIMIT)
+    if status < 400:
+        status = implied_status(told, words)
+    if not words:
+        words = f"HTTP {status} with an empty body"
+    # Anthropic's envelope may say more than the status (a 400 billing_error); others use its words loosely.
+    enveloped = isinstance(document, dict) and document.get("type") == "error" and told.type in STATUSES
+    return ProviderError(status, told.type if enveloped else error_type(status), complete(words, status, told))
+
+
+class Told(NamedTuple):
+    """What a decoded error says; empty strings for what it does not say."""
+
+    words: str = ""
+    type: str = ""
+    code: str = ""
+
+
+def tell(value: Any) -> Told:
+    """What a decoded JSON value says as an error, whoever made it."""
+    match value:
+        case str():
+            # Relays put the upstream's whole JSON body into their own message.
+            inner = tell(json_in(value.strip()))
+            return inner if inner.words else Told(value.strip())
+        case list():
+            return tell_list(value)
+        case dict():
+            return tell_object(value)
+        case _:
+            return Told()
+
+
+def tell_object(value: dict[str, Any]) -> Told:
+    own_type = scalar(value.get("type"))
+    code = next(filter(None, (scalar(value.get(key)) for key in CODE_KEYS)), "")
+    inner = next((told for told in (tell(value.get(key)) for key in WORD_KEYS) if told.words), Told())
+    words = inner.words
+    for key in MORE_KEYS:
+        more = value.get(key)
+        if words and isinstance(more, str) and more.strip() and tell(more).words not in words:
+            words = f"{words}: {more.strip()}"
+    if words and (size := value.get("n_ctx")) and (tokens := value.get("n_prompt_tokens")):
+        words = f"{words} ({tokens} tokens > {size})"  # llama.cpp, whose older texts hold no numbers
+    metadata = value.get("metadata")
+    if isinstance(metadata, dict):
+        words = with_upstream(words, metadata)
+    # {"type": "error", "error": {"type": …}}: the inner type is the one that says something.
+    return Told(words, inner.type or own_type, inner.code or code)
+
+
+def tell_list(values: list[Any]) -> Told:
+    """FastAPI's list of validation errors, or Gemini's list that holds one error."""
+    items = [tell(value) for value in values[:5]]
+    parts = [located(value, told.words) for value, told in zip(values, items, strict=False) if told.words]
+    first = items[0] if items else Told()
+    return Told("; ".join(parts), first.type, first.code)
+
+
+def located(value: Any, words: str) -> str:
+    location = value.get("loc") if isinstance(value, dict) else None
+    return f"{'.'.join(map(str, location))}: {words}" if isinstance(location, list) else words
+
+
+def with_upstream(words: str, metadata: Mapping[str, Any]) -> str:
+    """OpenRouter says "Provider returned error" and keeps what was said in `metadata.raw`, often as JSON."""
+    inner = tell(metadata.get("raw")).words
+    name = scalar(metadata.get("provider_name"))
+    who = f"{words} ({name})" if name else words
+    return f"{who}: {inner}" if inner and words else inner or words
+
+
+def json_in(text: str) -> Any:
+    """The JSON document in a body: the body itself, or the first `data:`/`error:` line of an event stream."""
+    if text[:1] not in ("{", "["):
+        line = re.search(r"^(?:data|error):\s*(\{.*)$", text, re.MULTILINE)
+        text = line[1] if line else ""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def scalar(value: Any) -> str:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def complete(words: str, status: int, told: Told) -> str:
+    """The words, with the provider's own type and code behind them where these say more than the status."""
+    names = (name[:80] for name in dict.fromkeys((told.type, told.code)) if name and name not in STATUSES)
+    more = [name for name in names if name not in ("error", str(status)) and name not in words]
+    text = words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
+    text = f"{text} ({', '.join(more)})" if more else text
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate would break the log it is written to
+
+
+def implied_status(told: Told, words: str) -> int:
+    """The HTTP status of an error that came under a 200."""
+    if told.type in STATUSES:
+        return STATUSES[told.type]
+    if re.fullmatch(r"[45]\d\d", told.code):
+        return int(told.code)
+    if told.code in CODE_STATUSES:
+        return CODE_STATUSES[told.code]
+    hints = f"{told.type} {told.code} {words}".lower()
+    if re.search(r"rate.?limit|too many requests|quota", hints):
+        return 429
+    if re.search(r"overload|capacity|unavailable", hints):
+        return 529
+    return 500
+
+
+# No piece of it can run past the next "<": a page of unclosed tags is read in linear time.
+MARKUP: Final = re.compile(
+    r"<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[^<>]*>?", re.IGNORECASE | re.DOTALL
+)
+
+
+def page_words(text: str) -> str:
+    """The title and the visible text of an HTML page, as one short line."""
+    text = text[:PAGE_SCAN_LIMIT]
+    title = re.search(r"<title\b[^<>]*>([^<]*)", text, re.IGNORECASE)
+    head = one_line(html.unescape(title[1]), PAGE_LIMIT) if title else ""
+    rest = one_line(html.unescape(MARKUP.sub(" ", text)), PAGE_LIMIT)
+    both = rest if not head or rest.startswith(head) else f"{head}: {rest}" if rest else head
+    return one_line(both, PAGE_LIMIT)
+
+
+def one_line(text: str, limit: int) -> str:
+    line = " ".join(text[: limit * 20].split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

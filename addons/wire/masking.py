@@ -1,0 +1,101 @@
+"""Secrets in texts: what is shown of one, and how a text is freed of them.
+
+Everything that a person or a file may see (logs, trail, views, errors, the database) goes through here. The
+wire does not: there the flow holds a masked credential, and the real one is put into a copy of the head.
+
+Rules that hold here:
+- Of a secret at most its public prefix (`sk-ant-oat01`: what kind it is) and its last 4 characters are shown.
+- Masking a masked text changes nothing.
+- What looks like a credential is masked although nobody knows it: a false alarm costs a word in a log.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+ELLIPSIS: Final = "…"
+# A shorter one is no secret, and replacing it everywhere would tear texts apart.
+SHORTEST_SECRET: Final = 6
+# Of a shorter one, four characters would be too much of it.
+SHORTEST_WITH_TAIL: Final = 16
+
+CREDENTIAL_HEADERS: Final = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-litellm-api-key",
+        "x-goog-api-key",
+        "x-auth-token",
+        "x-amz-security-token",
+        "cf-access-client-secret",
+        "cookie",
+        "set-cookie",
+    }
+)
+CREDENTIAL_ENDINGS: Final = ("-api-key", "-token", "-secret", "-authorization")
+
+SCHEME: Final = re.compile(r"(?:bearer|basic|token) +", re.IGNORECASE)
+KIND: Final = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)(?=-)|(?:sk|gsk|xai)(?=[-_])")
+
+
+def is_credential_header(name: str) -> bool:
+    """Whether a header of this name (any case) carries a credential."""
+    name = name.lower()
+    return name in CREDENTIAL_HEADERS or name.endswith(CREDENTIAL_ENDINGS)
+
+
+def mask(secret: str) -> str:
+    """What may be shown of a secret or a header's value: `Bearer sk-ant-oat01…3f9a`, `…` when it is short."""
+    scheme = SCHEME.match(secret)
+    lead = scheme[0] if scheme else ""
+    kind = KIND.match(secret, len(lead))
+    lead += kind[0] if kind else ""
+    rest = secret[len(lead) :].strip()
+    return lead + ELLIPSIS + (rest[-4:] if len(rest) >= SHORTEST_WITH_TAIL else "")
+
+
+# The end of a header's or field's name is enough: `x-litellm-api-key` needs no word of its own.
+NAMES: Final = r"authorization|api[-_]?key|(?:auth|access|refresh|security|id)[-_]token|(?:client|access)[-_]secret"
+# After a name: `: `, `=`, `": "` or, between the texts of a header tuple, `', b'`. Never given back (`?+`),
+# else a masked `Bearer …` would be read as the credential "Bearer".
+ASSIGNED: Final = r"""(?:\\*+["'])?+\s*+(?:[:=]|(?<=["']),)\s*+(?:b?\\*+["'])?+"""
+CREDENTIALS: Final = re.compile(
+    r"(?=[abceghirsx])(?:"  # no other letter begins one: most places are left at once
+    rf"(?P<name>(?:{NAMES}){ASSIGNED}(?:(?:bearer|basic|token)\s++)?+)(?P<value>[^\s\"',;\\…]++)(?!…)"
+    rf"|(?P<jar>cookie{ASSIGNED})(?P<cookies>[^\r\n\"'\\…]++)(?!…)"
+    r"|(?P<scheme>\bbearer\s++)(?P<token>(?=[\w.~+/=-]*\d|[\w.~+/=-]{16})[\w.~+/=-]++)(?!…)"
+    r"|(?<![A-Za-z0-9])(?P<key>(?:sk-ant-[\w-]{8}|(?:sk|gsk|xai)[-_][\w-]{16})[\w-]*+)(?!…)"
+    r"|\b(?P<jwt>eyJ[\w-]{8,}+\.eyJ[\w-]++\.[\w-]*+)(?!…)"
+    r")",
+    re.IGNORECASE | re.ASCII,
+)
+# Each credential above holds one of these, and looking for them costs a tenth.
+TRACES: Final = ("authorization", "api", "token", "secret", "cookie", "bearer", "sk-", "sk_", "xai", "eyj")
+
+
+def mask_text(text: str, secrets: Iterable[str]) -> str:
+    """The text without any of the secrets (of 6 characters or more) and without anything like a credential.
+
+    Credentials are known by their shape (`sk-…`, a JWT), by `Bearer` before them or by the header or field
+    that holds them, in headers, JSON and reprs of bytes alike.
+    """
+    known = sorted((s for s in set(secrets) if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+    for secret in known:
+        if secret in text:
+            text = text.replace(secret, mask(secret))
+    lowered = text.lower()
+    if any(trace in lowered for trace in TRACES):
+        text = CREDENTIALS.sub(masked_match, text)
+    # One secret may lie inside what is shown of another one.
+    for secret in known:
+        if secret in text:
+            text = text.replace(secret, ELLIPSIS)
+    return text
+
+
+def masked_match(match: re.Match[str]) -> str:
+    whole = match[0]
+    secret = match[match.lastgroup or 0]
+    return whole[: len(whole) - len(secret)] + mask(secret)

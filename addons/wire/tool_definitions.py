@@ -1,0 +1,91 @@
+"""The step for tools that only Anthropic knows: types, fields, and what they leave behind in messages.
+
+Rules that hold here: a tool that the client itself runs (no type, or `custom`) is kept, with its name,
+description and schema; one that Anthropic runs or defines has no meaning elsewhere and is dropped.
+"""
+
+from collections import Counter
+from typing import Final
+
+from msgspec import UNSET, Raw
+
+from addons.wire import pieces
+from addons.wire.body import Draft
+from addons.wire.context import Context
+from addons.wire.conversation import counted
+from addons.wire.messages import KEEP, Block, Changes, Verdict, edit_blocks
+
+BETA_FIELDS: Final = ("defer_loading", "input_examples", "eager_input_streaming", "strict", "allowed_callers")
+
+
+def beta_tools(draft: Draft, context: Context) -> str | None:
+    """Keep what every provider knows of `tools`, `tool_choice`, and tool blocks."""
+    said = definitions(draft)
+    references = callers = 0
+
+    def plain(block: Block) -> Verdict | Changes:
+        nonlocal references, callers
+        if block.type == "tool_use" and block.caller is not UNSET:
+            callers += 1
+            return {"caller": UNSET}
+        if block.type == "tool_reference":
+            references += 1
+            name = pieces.string(block.tool_name) or "?"
+            return {"type": TEXT, "text": pieces.dump(f"Tool loaded: {name}"), "tool_name": UNSET}
+        if block.type == "tool_result" and (content := edit_blocks(block.content, plain)) is not None:
+            return {"content": content}
+        return KEEP
+
+    draft.messages = [message.edit(plain) for message in draft.messages]
+    if callers:
+        said.append(f"removed caller from {counted(callers, 'tool use')}")
+    if references:
+        said.append(f"wrote {counted(references, 'tool reference')} as text")
+    return "; ".join(said) or None
+
+
+TEXT: Final = pieces.dump("text")
+
+
+def definitions(draft: Draft) -> list[str]:
+    """The same for `tools` and `tool_choice` alone: what was done, in words."""
+    tools = pieces.split_array(draft.piece("tools"))
+    if not tools:
+        return []
+    kept: list[Raw] = []
+    names: set[str | None] = set()
+    dropped: list[str] = []
+    removed: Counter[str] = Counter()
+    for tool in tools:
+        fields = pieces.split_object(tool)
+        if fields is None:
+            kept.append(tool)
+            continue
+        name = pieces.string(fields.get("name", UNSET))
+        kind = pieces.string(fields.get("type", UNSET))
+        if kind not in (None, "custom"):
+            dropped.append(name or kind or "?")
+            continue
+        names.add(name)
+        present = [field for field in BETA_FIELDS if field in fields]
+        removed.update(present)
+        kept.append(
+            pieces.join_object({key: value for key, value in fields.items() if key not in present}) if present else tool
+        )
+    said = []
+    if dropped:
+        said.append(f"dropped {counted(len(dropped), 'tool')} that only Anthropic has ({', '.join(dropped)})")
+    if removed:
+        said.append(f"removed {', '.join(f'{field} ({number})' for field, number in sorted(removed.items()))}")
+    if not said:
+        return []
+    if kept:
+        draft.set_piece("tools", pieces.join_array(kept))
+    else:
+        draft.drop("tools")
+    if dropped:
+        choice = draft.get("tool_choice")
+        named = choice.get("name") if isinstance(choice, dict) and choice.get("type") == "tool" else None
+        if (not kept or (named is not None and named not in names)) and draft.drop("tool_choice"):
+            said.append("dropped tool_choice")
+    return said

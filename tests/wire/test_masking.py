@@ -1,0 +1,200 @@
+"""No secret is readable in what people and files may see."""
+
+import re
+import string
+from time import perf_counter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from addons.wire.masking import CREDENTIALS, ELLIPSIS, TRACES, is_credential_header, mask, mask_text
+
+OAUTH = "sk-ant-oat01-" + "Ab3_" * 20 + "3f9a"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        (OAUTH, "sk-ant-oat01…3f9a"),
+        (f"Bearer {OAUTH}", "Bearer sk-ant-oat01…3f9a"),
+        ("sk-ant-api03-" + "x" * 90 + "AAAA", "sk-ant-api03…AAAA"),
+        ("sk-ant-ort01-" + "x" * 90 + "BBBB", "sk-ant-ort01…BBBB"),
+        ("sk-or-v1-" + "0" * 60 + "cafe", "sk-or-v1…cafe"),
+        ("sk-kimi-" + "k" * 40 + "1234", "sk-kimi…1234"),
+        ("sk-proj-" + "k" * 40 + "1234", "sk-proj…1234"),
+        ("sk-" + "d" * 28 + "1234", "sk…1234"),
+        ("0123456789abcdef0123456789abcdef.ZAIzaiZAIzai", "…Izai"),
+        ("sk-ant-oat01-short", "sk-ant-oat01…"),
+        ("correct-horse-1", "…"),
+        ("hunter2", "…"),
+        ("", "…"),
+        ("Basic dXNlcjpwYXNz", "Basic …"),
+    ],
+)
+def test_a_secret_shows_its_kind_and_its_end(secret, shown):
+    assert mask(secret) == shown
+
+
+@given(st.text(min_size=1))
+def test_a_mask_never_shows_the_whole_nor_more_than_four_characters_of_the_secret_part(secret):
+    shown = mask(secret)
+    assert shown != secret or secret.endswith(ELLIPSIS)
+    assert len(shown.rpartition(ELLIPSIS)[2]) <= 4
+
+
+TEXTS = [
+    ("Authorization: Bearer abc", "Authorization: Bearer …"),
+    ("b'authorization: Bearer abc\\r\\n'", "b'authorization: Bearer …\\r\\n'"),
+    ("(b'authorization', b'Bearer abcdef')", "(b'authorization', b'Bearer …')"),
+    (f"authorization: Bearer {OAUTH}\nhost: x", "authorization: Bearer sk-ant-oat01…3f9a\nhost: x"),
+    ("proxy-authorization: Basic dXNlcg==", "proxy-authorization: Basic …"),
+    ("x-api-key: k1, next: y", "x-api-key: …, next: y"),
+    (
+        "x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough",
+        "x-litellm-api-key: …, x-claude-token-mode: passthrough",
+    ),
+    ('{"x-api-key": "k1", "model": "glm"}', '{"x-api-key": "…", "model": "glm"}'),
+    ('{\\"api_key\\":\\"k1\\",\\"model\\":1}', '{\\"api_key\\":\\"…\\",\\"model\\":1}'),
+    ("ZAI_API_KEY=k1", "ZAI_API_KEY=…"),
+    ("https://x/?api_key=k1", "https://x/?api_key=…"),
+    ('"refresh_token": "r1"', '"refresh_token": "…"'),
+    ("Cookie: a=1; b=2\r\nHost: x", "Cookie: …\r\nHost: x"),
+    ("set-cookie: __cf_bm=0123456789abcdef", "set-cookie: …cdef"),
+    (f"token {OAUTH} refused", "token sk-ant-oat01…3f9a refused"),
+    ("got sk-ant-api03-xyz", "got sk-ant-api03…"),
+    ("got sk-0123456789abcdef01234", "got sk…1234"),
+    ("sent Bearer 12345678", "sent Bearer …"),
+    ("sent bearer thisIsALongTokenWithoutDigits", "sent bearer …gits"),
+    ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl.", "jwt …dXJl."),
+]
+
+
+@pytest.mark.parametrize(("text", "masked"), TEXTS)
+def test_what_looks_like_a_credential_is_masked_though_unknown(text, masked):
+    assert mask_text(text, ()) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "router: glm → zai/glm-5, host api.z.ai",
+        "oauth: token 2 of 5 (sk-ant-oat01…3f9a), session a1b2",
+        "risk-averse task-force, scikit: sk-learn",
+        '{"max_tokens": 32000, "input_tokens": 5}',
+        "a bearer of bad news",
+        "prompt is too long: 213462 tokens > 200000 maximum",
+        "anthropic-ratelimit-tokens-remaining: 5",
+        "x-claude-token-mode: passthrough",
+        "",
+    ],
+)
+def test_what_is_no_credential_stays(text):
+    assert mask_text(text, ()) == text
+
+
+def test_a_known_secret_goes_wherever_it_stands():
+    text = "https://host/pa55word/x?q=pa55word&url=pa55wordpa55word"
+    assert mask_text(text, ["pa55word"]) == "https://host/…/x?q=…&url=……"
+
+
+def test_the_longer_of_two_known_secrets_is_masked_as_one():
+    assert mask_text("secret-and-more-of-it", ["secret", "secret-and-more-of-it"]) == "…f-it"
+
+
+def test_a_known_secret_inside_what_is_shown_of_another_goes_too():
+    assert mask_text(f"key {OAUTH}", [OAUTH, "sk-ant-oat01"]) == "key sk……3f9a"
+
+
+def test_a_known_text_too_short_to_be_a_secret_is_left():
+    assert mask_text("the demo of a demo", ["demo"]) == "the demo of a demo"
+
+
+visible = st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.~+/="), min_size=6, max_size=40)
+prefixed = st.tuples(st.sampled_from(["sk-ant-oat01-", "sk-or-v1-", "sk-", "Bearer ", "eyJ", ""]), visible).map("".join)
+glue = st.sampled_from(
+    [
+        "authorization: Bearer ",
+        "x-api-key: ",
+        '"api_key": "',
+        "cookie: ",
+        "Bearer ",
+        '", "',
+        "\\r\\n'",
+        "\n",
+        " ",
+        "b'",
+        "…",
+    ]
+)
+
+
+@given(st.lists(prefixed, max_size=4), st.data())
+def test_no_known_secret_survives_and_masking_again_changes_nothing(secrets, data):
+    pieces = st.lists(glue | visible | prefixed | st.sampled_from([*secrets, ""]), max_size=10)
+    text = "".join(data.draw(pieces))
+    masked = mask_text(text, secrets)
+    assert not [secret for secret in secrets if secret in masked]
+    assert mask_text(masked, secrets) == masked
+
+
+@given(st.text(max_size=60) | st.lists(glue | prefixed | st.text(max_size=5), max_size=8).map("".join))
+@example("Bearer Bearer 12345678")
+@example("api_key=api_key=x")
+def test_masking_any_text_again_changes_nothing(text):
+    masked = mask_text(text, ())
+    assert mask_text(masked, ()) == masked
+
+
+@given(st.lists(glue | prefixed, max_size=4).map("".join))
+def test_every_credential_leaves_a_trace_that_is_looked_for(text):
+    if CREDENTIALS.search(text):
+        assert any(trace in text.lower() for trace in TRACES)
+
+
+def test_a_long_text_takes_milliseconds():
+    prose = "the quick brown fox asks a cautious bear for change, and herds sheep. " * 3000
+    hostile = [
+        piece * (200_000 // len(piece)) for piece in ("Bearer ", "api_key", "eyJ", "sk-", "x-", "cookie: ", "\\")
+    ]
+    started = perf_counter()
+    for text in [prose, *hostile]:
+        mask_text(text, ["never-there"])
+    assert perf_counter() - started < 3  # each some 10 ms; quadratic would be minutes
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "proxy-authorization",
+        "X-Api-Key",
+        "x-litellm-api-key",
+        "Cookie",
+        "set-cookie",
+        "x-auth-token",
+    ],
+)
+def test_headers_that_carry_credentials(name):
+    assert is_credential_header(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "host",
+        "anthropic-version",
+        "x-claude-token-mode",
+        "anthropic-ratelimit-tokens-limit",
+        "x-claude-code-session-id",
+    ],
+)
+def test_headers_that_do_not(name):
+    assert not is_credential_header(name)
+
+
+def test_the_names_in_a_text_are_headers_that_carry_credentials():
+    for text, _ in TEXTS:
+        header = re.match(r"([\w-]+): ", text)
+        if header:
+            assert is_credential_header(header[1])

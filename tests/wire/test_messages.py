@@ -1,0 +1,101 @@
+import json
+
+import pytest
+from msgspec import UNSET, Raw
+
+from addons.wire import pieces
+from addons.wire.body import Draft, RequestBody
+from addons.wire.messages import DROP, KEEP, edit_blocks, new_message
+
+CONTENT = (
+    b'[ {"type":"text", "text":"a\\u00e9 \\/"},'
+    b'{"id":"t\\u0031","ty\\u0070e":"tool_us\\u0065","input":{"n":1.10, "n":2}, "type":"tool_use"} ]'
+)
+BODY = (
+    b'{"model":"m","messages":[{"extra":1.0,"content":'
+    + CONTENT
+    + b',"role":"assistant"},{"role":"user","content":"h\\u0069"}]}'
+)
+
+
+@pytest.fixture
+def draft():
+    return Draft(RequestBody.parse(BODY))
+
+
+def test_no_spelling_hides_a_block(draft):
+    first, second = draft.messages[0].blocks
+    assert (first.type, second.type) == ("text", "tool_use")
+    assert pieces.string(second.id) == "t1"
+    assert second.text is UNSET
+    assert draft.messages[0].has("tool_use", "x")
+    assert not draft.messages[0].has("x")
+
+
+def test_untouched_blocks_keep_their_bytes(draft):
+    message = draft.messages[0].edit(lambda block: DROP if block.type == "text" else KEEP)
+    assert bytes(message.raw) == (
+        b'{"extra":1.0,"content":[{"id":"t\\u0031","ty\\u0070e":"tool_us\\u0065","input":{"n":1.10, "n":2}, '
+        b'"type":"tool_use"}],"role":"assistant"}'
+    )
+    draft.messages = [message, draft.messages[1]]
+    assert draft.encode() == (
+        b'{"model":"m","messages":[' + bytes(message.raw) + b',{"role":"user","content":"h\\u0069"}]}'
+    )
+
+
+def test_changed_fields_leave_the_others_of_the_block(draft):
+    def edit(block):
+        return KEEP if block.type == "text" else {"id": pieces.dump("x"), "caller": pieces.dump(1), "type": UNSET}
+
+    message = draft.messages[0].edit(edit)
+    assert bytes(message.pieces[0]) == b'{"type":"text", "text":"a\\u00e9 \\/"}'
+    assert bytes(message.pieces[1]) == b'{"id":"x","input":{"n":1.10, "n":2},"caller":1}'
+    assert (message.blocks[1].type, bytes(message.blocks[1].caller)) == ("", b"1")
+
+
+def test_keeping_everything_is_the_same_message(draft):
+    for message in draft.messages:
+        assert message.edit(lambda block: KEEP) is message
+
+
+def test_edits_follow_each_other(draft):
+    first = draft.messages[0].edit(lambda block: DROP if block.type == "text" else KEEP)
+    second = first.edit(lambda block: {"id": pieces.dump("y")})
+    assert json.loads(bytes(second.raw))["content"] == [{"id": "y", "input": {"n": 2}, "type": "tool_use"}]
+    assert json.loads(bytes(first.raw))["content"][0]["id"] == "t1"
+
+
+def test_a_string_is_one_text_block(draft):
+    message = draft.messages[1]
+    assert message.text == "hi"
+    assert [bytes(piece) for piece in message.pieces] == [b'{"type":"text","text":"h\\u0069"}']
+    joined = message.with_pieces([*message.pieces, pieces.dump({"type": "image"})])
+    assert [block.type for block in joined.blocks] == ["text", "image"]
+    assert bytes(joined.raw) == b'{"role":"user","content":[{"type":"text","text":"h\\u0069"},{"type":"image"}]}'
+
+
+def test_an_empty_string_is_no_block():
+    body = RequestBody.parse(b'{"model":"m","messages":[{"role":"user","content":""},{"role":"system"}]}')
+    assert [message.pieces for message in body.messages] == [[], []]
+    assert [message.text for message in body.messages] == ["", None]
+
+
+def test_a_new_message():
+    message = new_message("user", [pieces.dump({"type": "text", "text": "x"})])
+    assert message.blocks[0].type == "text"
+    assert bytes(message.raw) == b'{"role":"user","content":[{"type":"text","text":"x"}]}'
+
+
+def test_arrays_of_blocks_elsewhere():
+    array = Raw(CONTENT)
+    assert edit_blocks(array, lambda block: KEEP) is None
+    edited = edit_blocks(array, lambda block: DROP if block.type == "tool_use" else KEEP)
+    assert edited is not None
+    assert bytes(edited) == b'[{"type":"text", "text":"a\\u00e9 \\/"}]'
+
+
+@pytest.mark.parametrize("data", [b'"text"', b"{}", b"null", b"3", b'["x"]', b'[{"type":3}]', b"[]"])
+def test_other_shapes_are_left_alone(data):
+    assert edit_blocks(Raw(data), lambda block: DROP) is None
+    assert edit_blocks(UNSET, lambda block: DROP) is None
