@@ -1,0 +1,313 @@
+"""The SQLite file: benches, so that they survive a restart, and one row per finished client request.
+
+Rules that hold here:
+- Whoever records never waits for the disk and never gets an error: rows are queued, and one thread writes
+  them in batches (100 rows, or what came within a second; benches at once).
+- A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
+- No column holds a secret: tokens go by their fingerprint, and error texts are masked once more here.
+- Several processes may use one file.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
+from typing import Final
+
+from addons.pool import Bench
+from addons.wire.masking import mask_text
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS: Final = 100
+BATCH_SECONDS: Final = 1.0
+# More than this is never waiting, however long the disk is stuck.
+MOST_QUEUED: Final = 10_000
+BUSY_SECONDS: Final = 5.0
+BUSY_PAUSE: Final = 0.02
+LARGEST_INTEGER: Final = 2**63 - 1
+
+# One entry per version of the file; `user_version` says how many have been applied.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE benches (
+        fingerprint TEXT NOT NULL,
+        model TEXT NOT NULL, -- '': all models
+        until REAL NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (fingerprint, model)
+    ) WITHOUT ROWID;
+    CREATE TABLE requests (
+        time REAL NOT NULL,
+        session TEXT,
+        caller TEXT,
+        asked_model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        fallback INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cost_usd REAL,
+        first_event_s REAL,
+        duration_s REAL NOT NULL,
+        error TEXT
+    );
+    CREATE INDEX requests_time ON requests (time);
+    """,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRow:
+    """One finished client request, with the target that gave the answer the client got.
+
+    time           epoch seconds, when the request came in
+    session        Claude Code's session id, if it sent one
+    caller         who asked, if callers are told apart
+    asked_model    the alias the client asked for
+    provider       name of the provider; "" when none was asked
+    model          the name sent to the provider
+    status         what the client got
+    attempts       sends to providers, in all
+    fallback       the answer came from a fallback
+    *_tokens       usage as the provider reported it
+    cost_usd       None when the model has no price
+    first_event_s  seconds to the first event of the answer; None when none came
+    duration_s     seconds until the answer was complete
+    error          the error the client got, or the one that cut its stream
+    """
+
+    time: float
+    session: str | None
+    caller: str | None
+    asked_model: str
+    provider: str
+    model: str
+    status: int
+    attempts: int
+    fallback: bool
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: float | None
+    first_event_s: float | None
+    duration_s: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class ModelTotal:
+    """What one model of one provider has served.
+
+    failed    requests that ended in an error
+    cost_usd  of the requests that have a cost; `unpriced` counts the others
+    """
+
+    provider: str
+    model: str
+    requests: int
+    failed: int
+    fallbacks: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: float
+    unpriced: int
+
+
+INSERT_REQUEST: Final = """
+    INSERT INTO requests VALUES (
+        :time, :session, :caller, :asked_model, :provider, :model, :status, :attempts, :fallback,
+        :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens,
+        :cost_usd, :first_event_s, :duration_s, :error
+    )
+"""
+INSERT_BENCH: Final = """
+    INSERT INTO benches (fingerprint, model, until, reason) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason WHERE excluded.until > until
+"""
+TOTALS: Final = """
+    SELECT provider, model, count(*), sum(error IS NOT NULL), sum(fallback),
+        sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+        total(cost_usd), sum(cost_usd IS NULL)
+    FROM requests WHERE time >= ? GROUP BY provider, model ORDER BY count(*) DESC, provider, model
+"""
+
+
+class Store:
+    """The file at `path`, made (readable by its owner only) when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.dropped = 0
+        self.warned = False
+        self.lock = Lock()
+        self.queue: SimpleQueue[RequestRow | Bench | Event | None] = SimpleQueue()
+        self.thread = Thread(target=self.run, name="store", daemon=True)
+        self.thread.start()
+
+    def record(self, row: RequestRow) -> None:
+        """Queue a row; it is in the file about a second later."""
+        if self.thread.is_alive() and self.queue.qsize() < MOST_QUEUED:
+            self.queue.put(row)
+        else:
+            self.drop(1, "too slow, or closed")
+
+    def save_bench(self, bench: Bench) -> None:
+        """Queue a bench, to be written at once. A longer one that is in the file already stays."""
+        self.queue.put(bench)
+
+    def load_benches(self, now: float) -> list[Bench]:
+        """The benches that still hold; the others are deleted. Waits for the file: meant for the start."""
+        rows = []
+        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+            connection.execute("DELETE FROM benches WHERE until <= ?", (now,))
+            rows = connection.execute("SELECT fingerprint, model, until, reason FROM benches").fetchall()
+        return [Bench(fingerprint, model or None, until, reason) for fingerprint, model, until, reason in rows]
+
+    def totals(self, since: float) -> list[ModelTotal]:
+        """Use by provider and model since a time (epoch seconds), the most used first. Waits for the file."""
+        rows = []
+        with self.survived(0), closing(self.open()) as connection:
+            rows = connection.execute(TOTALS, (since,)).fetchall()
+        return [ModelTotal(*row) for row in rows]
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is written (or dropped)."""
+        done = Event()
+        self.queue.put(done)
+        while self.thread.is_alive() and not done.wait(BATCH_SECONDS):
+            pass
+
+    def close(self) -> None:
+        """Write what is queued and stop; what is recorded later is dropped."""
+        self.queue.put(None)
+        self.thread.join()
+        if self.dropped:
+            logger.warning("%d requests are missing in %s", self.dropped, self.path)
+
+    def run(self) -> None:
+        """The writing thread."""
+        batch: list[RequestRow | Bench | Event | None] = []
+        while None not in batch:
+            batch = self.next_batch()
+            rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
+            benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
+            if rows or benches:
+                # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
+                with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
+                    connection.executemany(INSERT_BENCH, benches)
+                    connection.executemany(INSERT_REQUEST, rows)
+            for done in batch:
+                if isinstance(done, Event):
+                    done.set()
+
+    def next_batch(self) -> list[RequestRow | Bench | Event | None]:
+        """What came within a second; less when it is many rows or something that can't wait."""
+        batch = [self.queue.get()]
+        deadline = monotonic() + BATCH_SECONDS
+        while isinstance(batch[-1], RequestRow) and len(batch) < BATCH_ROWS:
+            try:
+                batch.append(self.queue.get(timeout=max(0.0, deadline - monotonic())))
+            except Empty:
+                break
+        return batch
+
+    def open(self) -> sqlite3.Connection:
+        """A connection to the file in its present version. Raises OSError or sqlite3.Error."""
+        # SQLite would make it readable by all; its -wal and -shm files take after it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        deadline = monotonic() + BUSY_SECONDS
+        while True:
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                migrate(connection)
+                return connection
+            except (OSError, sqlite3.Error) as error:
+                connection.close()
+                # SQLite's own time limit does not cover another process making, opening or leaving a WAL.
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                    raise
+                sleep(BUSY_PAUSE)
+
+    @contextmanager
+    def survived(self, rows: int) -> Iterator[None]:
+        """Whatever is wrong with the file inside it costs `rows` rows and a warning."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            self.drop(rows, str(error))
+        else:
+            self.warned = False
+
+    def drop(self, rows: int, why: str) -> None:
+        with self.lock:
+            self.dropped += rows
+            if not self.warned:
+                self.warned = True
+                logger.warning("%s can't be used (%s): nothing is recorded until it can", self.path, why)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file up to the present version, once, whoever else opens it at the same time."""
+    if user_version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = user_version(connection)
+        if version > len(MIGRATIONS):
+            raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def user_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. Takes the right to write at once: a lock gained later is not waited for."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+Cell = str | int | float | None
+
+
+def request_cells(row: RequestRow) -> dict[str, Cell]:
+    masked = replace(row, error=row.error and mask_text(row.error, ()))
+    return {column: cell(value) for column, value in asdict(masked).items()}
+
+
+def bench_cells(bench: Bench) -> list[Cell]:
+    return [cell(value) for value in (bench.fingerprint, bench.model or "", bench.until, bench.reason)]
+
+
+def cell(value: Cell) -> Cell:
+    """What SQLite takes of a value: no lone surrogates, no integers beyond 64 bits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return min(value, LARGEST_INTEGER) if isinstance(value, int) else value
