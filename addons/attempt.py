@@ -1,0 +1,743 @@
+"""The attempt loop: a stream layer that can ask another provider before the client has been sent a byte of content.
+
+Plain addon hooks can't try again with streaming kept, can't speak in silence and can't tell a client about a cut, so
+this file replaces mitmproxy's `HttpLayer` and `HttpStream` (for reverse-proxy clients, through `next_layer`). It owns
+when something is sent, waited for, given up and closed. It decides nothing else: what is sent is decided by the addons
+in the `attempt` hook, what happens after a failure by the `verdict` hook, how an answer is read by `AnswerReader`.
+
+Rules that hold in this file:
+- the client gets exactly one answer; exactly one of `response` and `error` fires for it;
+- nothing is sent again from inside the event that ended the last response (the HTTP/1 connection is not reset yet at
+  that point): a retry always starts at a `Wakeup`;
+- a provider's connection that is given up is closed and forgotten, and what still comes of it is dropped, else its
+  end would arrive as a protocol error of the next attempt;
+- waiting for a connection doesn't pause the stream, so that time limits and pings work while it is opened;
+- no task and no timer of its own: one pending `RequestWakeup` a client connection is (nearly always) enough.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mitmproxy import connection, flow, http
+from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import commands, events, layer, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    RegisterHttpConnection,
+    SendHttp,
+)
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, HttpResponseHeadersHook
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
+from addons.wire.errors import ProviderError, envelope, error_event, error_type, read_error
+from addons.wire.reader import AnswerReader
+
+MAX_REQUEST = 32 * 1024 * 1024
+"""Bytes of a request body; Anthropic's own limit (its error: request_too_large)."""
+
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of a failed answer that are kept; the rest can't matter to anybody."""
+
+DISCARD_SECONDS = 10.0
+"""How long the rest of a refused request's body is read and thrown away before the connection is closed."""
+
+AWAIT_END = 2.0
+"""Seconds that a provider has, after its last event, to end the response and so keep its connection."""
+
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+Commands = layer.CommandGenerator[None]
+
+
+@dataclass
+class AttemptHook(commands.StartHook):
+    """A try is about to be sent. The flow still carries what the last try sent: an addon sets what it is for.
+
+    Not a flow hook on purpose: those walk every addon a second time, for the view.
+    """
+
+    data: Trying
+
+
+@dataclass
+class VerdictHook(commands.StartHook):
+    """A try has failed (`data.attempt.outcome`) and the client has no content. Set `data.exchange.verdict`."""
+
+    data: Trying
+
+
+class GatewayStream(HttpStream):
+    """One client request and all its attempts."""
+
+    def __init__(self, context: Context, stream_id: int, gateway: GatewayLayer) -> None:
+        super().__init__(context, stream_id)
+        self.gateway = gateway
+        self.exchange: Exchange | None = None
+        self.connecting: GetHttpConnection | None = None
+        self.provider: connection.Connection | None = None
+        """The connection of the running attempt."""
+        self.held = bytearray()
+        """Events of the provider that came before any content."""
+        self.early_head: http.Response | None = None
+        """The 200 that was sent to the client before any provider had answered."""
+        self.streaming = False
+        """The client has the head of a stream."""
+        # What this stream waits for, in monotonic seconds; infinite: nothing.
+        self.retry_at = math.inf
+        self.give_up_at = math.inf
+        self.hold_until = math.inf
+        self.ping_at = math.inf
+        self.discard_until = math.inf
+
+    # Events
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, events.Wakeup):
+            yield from self.tick()
+        elif isinstance(event, GetHttpConnectionCompleted):
+            yield from self.connected(event)
+        elif isinstance(event, RequestHeaders):
+            yield from super()._handle_event(event)
+            if self.client_state == self.state_consume_request_body:
+                self.exchange = exchange_of(self.flow)
+                if self.flow.response:
+                    yield from self.answer_at_once()
+        else:
+            yield from super()._handle_event(event)
+
+    def tick(self) -> Commands:
+        """Something that was waited for is due (or was: an alarm can be older than its reason)."""
+        now = self.gateway.clock() + 0.001  # a timer may fire a hair early
+        if now >= self.discard_until:
+            self.rest()
+            yield commands.CloseConnection(self.context.client)
+            return
+        if now >= self.retry_at:
+            self.retry_at = math.inf
+            yield from self.attempt()
+        elif now >= self.give_up_at:
+            self.give_up_at = math.inf
+            if self.server_state == self.state_relay_events:
+                yield from self.cut("said nothing for too long")
+            else:
+                yield from self.failed("timeout", "the provider did not answer in time", status=504)
+        if now >= self.hold_until:
+            self.hold_until = math.inf
+            yield from self.start_early()
+        elif now >= self.ping_at:
+            yield from self.say(PING)
+        yield from self.arm()
+
+    def arm(self) -> Commands:
+        """See to it that `tick` is called when the next thing is due."""
+        due = min(self.retry_at, self.give_up_at, self.hold_until, self.ping_at, self.discard_until)
+        if due < math.inf and (alarm := self.gateway.alarm(due)):
+            yield alarm
+
+    def in_seconds(self, limit: float) -> float:
+        """The time at which a limit is over; 0 is no limit."""
+        return self.gateway.clock() + limit if limit else math.inf
+
+    def rest(self) -> None:
+        """Nothing more is waited for."""
+        self.retry_at = self.give_up_at = self.hold_until = self.ping_at = self.discard_until = math.inf
+
+    # The client's side
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            self.flow.request.timestamp_end = time.time()
+            self.flow.request.data.content = bytes(self.request_body_buf)
+            self.request_body_buf.clear()
+            self.client_state = self.state_done
+            yield HttpRequestHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return
+            if self.exchange is None and self.flow.response is None:
+                self.flow.response = error_response(500, "the gateway lost track of this request, see its log")
+            if self.flow.response:
+                self.flow.response.timestamp_start = time.time()
+                yield HttpResponseHeadersHook(self.flow)
+                if (yield from self.check_killed(True)):
+                    return
+                yield from self.send_response()
+                return
+            if self.exchange and self.exchange.stream and not self.flow.request.http_version.startswith("HTTP/1.0"):
+                self.hold_until = self.gateway.clock() + self.exchange.config.failover.hold
+            yield from self.attempt()
+        elif isinstance(event, RequestData):
+            self.request_body_buf += event.data
+            if len(self.request_body_buf) > MAX_REQUEST:
+                self.request_body_buf.clear()
+                self.flow.response = too_large(self.exchange.request_id if self.exchange else None)
+                yield from self.answer_at_once()
+        else:
+            yield from super().state_consume_request_body(event)
+
+    def answer_at_once(self) -> Commands:
+        """Answer before the body was read. What comes of the body is thrown away as it comes, so that the client,
+        which may still be writing, gets to read the answer."""
+        assert self.flow.response
+        self.flow.request.data.content = b""
+        self.flow.response.timestamp_start = time.time()
+        self.client_state = self.state_discard_request_body
+        self.discard_until = self.gateway.clock() + DISCARD_SECONDS
+        yield from self.send_response()
+        yield from self.arm()
+
+    def state_discard_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            self.discard_until = math.inf
+            self.client_state = self.state_done
+            if self.server_state == self.state_done:
+                yield from self.flow_done()
+
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        """mitmproxy's own limits send a body on before the plan is known; `MAX_REQUEST` takes their place."""
+        yield from ()
+        return False
+
+    def client_is_gone(self) -> bool:
+        """The client hung up while this stream was paused; the event that says so is next in the queue."""
+        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        """Somebody has killed the flow, or the client is gone: then this was the last that was done for it."""
+        killed = yield from super().check_killed(emit_error_hook)
+        if killed:
+            self.rest()
+            yield from self.abandon()
+            yield DropStream(self.stream_id)
+        return killed
+
+    def client_hung_up(self, event: RequestProtocolError) -> Commands:
+        """Nobody is listening: nothing more is sent to anybody, and the provider stops generating."""
+        self.rest()
+        yield from self.abandon()
+        over = (self.state_done, self.state_errored)
+        if self.server_state not in over and self.client_state != self.state_errored:
+            self.flow.error = flow.Error(event.message)
+            yield HttpErrorHook(self.flow)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+
+    # Sending
+
+    def attempt(self) -> Commands:
+        """Ask the target that is next."""
+        exchange = self.exchange
+        assert exchange
+        attempt = exchange.begin()
+        self.server_state = self.state_connecting
+        yield AttemptHook(Trying(self.flow, exchange, attempt))
+        if self.client_is_gone() or (yield from self.check_killed(True)):
+            return
+        if attempt.skip:
+            yield from self.fail(attempt, Outcome("skipped", attempt.skip, complete=True))
+            return
+        if self.flow.response:  # an addon knows the answer
+            self.rest()
+            if self.streaming:
+                yield from self.fail_early_stream(read_status(self.flow.response))
+            else:
+                yield from self.send_response()
+            return
+        request = self.flow.request
+        if attempt.draft is not None:
+            request.data.content = attempt.draft.encode()
+        request.headers.pop("transfer-encoding", None)
+        if request.raw_content or "content-length" in request.headers or request.method == "POST":
+            request.headers["content-length"] = str(len(request.raw_content or b""))
+        settings = exchange.config.failover
+        limit = settings.first_byte_timeout if exchange.stream else settings.answer_timeout
+        self.give_up_at = self.in_seconds(limit)
+        self.gateway.forget_closed()
+        self.connecting = GetHttpConnection(
+            (request.host, request.port),
+            request.scheme == "https",
+            self.flow.server_conn.via,
+            self.flow.server_conn.transport_protocol,
+        )
+        # Only `True` pauses a layer; any other true value asks for the reply as an event.
+        self.connecting.blocking = self  # type: ignore[assignment]  # declared so by Command, narrowed by mistake
+        yield self.connecting
+        yield from self.arm()
+
+    def connected(self, event: GetHttpConnectionCompleted) -> Commands:
+        """A connection is there, or can't be had: send the request."""
+        if event.command is not self.connecting:
+            return  # of an attempt that was given up
+        self.connecting = None
+        server, error = event.reply
+        if error or server is None:
+            yield from self.failed("connect", f"could not connect to the provider: {error}", complete=True)
+            return
+        exchange, attempt, request = self.exchange, self.current(), self.flow.request
+        assert exchange and isinstance(server, connection.Server)
+        self.context.server = self.flow.server_conn = server
+        self.provider = server
+        attempt.reused = server in self.gateway.used
+        self.gateway.used.add(server)
+        self.server_state = self.state_wait_for_response_headers
+        content = request.raw_content
+        head = on_the_wire(request, attempt.credential)
+        yield SendHttp(RequestHeaders(self.stream_id, head, not content), server)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), server)
+
+    def state_connecting(self, event: events.Event) -> Commands:
+        """Between the attempts, or waiting for a connection: no provider has anything to say. What still comes was in
+        the same read of the socket as the end of the last attempt."""
+        yield from ()
+
+    def state_done(self, event: events.Event) -> Commands:
+        """The same after the last attempt; the base class would raise."""
+        yield from ()
+
+    # Receiving
+
+    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
+        if not isinstance(event, ResponseHeaders):
+            return
+        attempt = self.current()
+        response = self.flow.response = event.response
+        attempt.status = response.status_code
+        try:
+            validate_headers(response)
+        except ValueError as error:
+            yield from self.failed("invalid", f"the provider's response is not valid HTTP: {error}")
+            return
+        yield HttpResponseHeadersHook(self.flow)
+        if self.client_is_gone() or (yield from self.check_killed(True)):
+            return
+        if attempt.target is None:
+            self.give_up_at = math.inf
+            if event.end_stream:
+                self.server_state = self.state_consume_response_body
+            else:
+                response.stream = True
+                yield from self.start_response_stream()
+        elif attempt.answer:
+            self.server_state = self.state_read_answer
+        elif attempt.outcome:
+            yield from self.fail(attempt, attempt.outcome)
+        else:
+            self.server_state = self.state_read_error
+
+    def state_read_error(self, event: events.Event) -> Commands:
+        """A status that is no success: the verdict sees the whole error."""
+        if isinstance(event, ResponseData):
+            self.response_body_buf += event.data
+            if len(self.response_body_buf) > MAX_ERROR_BODY:
+                yield from self.failed("invalid", "the provider answered with an endless error")
+        elif isinstance(event, ResponseEndOfMessage):
+            assert self.flow.response
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+            error = read_status(self.flow.response)
+            yield from self.fail(self.current(), Outcome("status", error, self.provider_headers(), complete=True))
+
+    def state_read_answer(self, event: events.Event) -> Commands:
+        """A success that may still turn out to be none: hold it back until there is content."""
+        attempt, answer = self.current(), self.current().answer
+        assert answer and self.exchange
+        if isinstance(event, ResponseData):
+            self.held += answer.feed(event.data)
+        elif isinstance(event, ResponseEndOfMessage):
+            self.held += answer.end()
+        else:
+            return
+        if attempt.first_event is None and answer.started:
+            attempt.first_event = self.gateway.clock()
+        ended = isinstance(event, ResponseEndOfMessage)
+        if answer.error and not answer.content:
+            kind: OutcomeKind = "invalid" if answer.error.status == 502 else "error event"
+            yield from self.fail(attempt, Outcome(kind, answer.error, self.provider_headers(), complete=ended))
+        elif answer.body is not None and not self.exchange.stream:
+            yield from self.finish_body(answer.body)
+        elif answer.content and self.exchange.stream:
+            yield from self.start_events()
+            if answer.error:
+                yield from self.cut(answer.error.message, answer.error)
+            elif ended:
+                yield from self.finish_events()
+            else:
+                yield from self.await_more(answer)
+        elif answer.started and self.exchange.stream:
+            self.give_up_at = self.in_seconds(self.exchange.config.failover.answer_timeout)
+
+    def state_relay_events(self, event: events.Event) -> Commands:
+        """The first content is out: this provider's answer is the client's, to its end."""
+        answer = self.current().answer
+        assert answer and self.exchange
+        if isinstance(event, ResponseData):
+            if out := answer.feed(event.data):
+                yield from self.say(out)
+            if answer.error:
+                yield from self.cut(answer.error.message, answer.error)
+            else:
+                yield from self.await_more(answer)
+        elif isinstance(event, ResponseEndOfMessage):
+            if out := answer.end():
+                yield from self.say(out)
+            if answer.error:
+                yield from self.cut(answer.error.message, answer.error, complete=True)
+            else:
+                yield from self.finish_events()
+
+    # Answering the client
+
+    def finish_body(self, body: bytes) -> Commands:
+        """The whole JSON answer is here."""
+        assert self.flow.response
+        self.rest()
+        self.provider = None
+        self.current().ended = self.gateway.clock()
+        self.response_body_buf.clear()
+        self.flow.response.data.content = body
+        frame_body(self.flow.response)
+        yield from self.send_response()
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        """mitmproxy sends the body of an answer that an addon has made also when HEAD asked for none."""
+        if self.flow.response and self.flow.request.method == "HEAD":
+            self.flow.response.data.content = b""
+        yield from super().send_response(already_streamed)
+
+    def start_early(self) -> Commands:
+        """Nobody has answered for `hold` seconds: give the client its 200 and a ping. Failover stays possible."""
+        if self.streaming or self.server_state in (self.state_done, self.state_errored):
+            return
+        self.early_head = http.Response.make(200, b"", {"content-type": "text/event-stream; charset=utf-8"})
+        self.early_head.headers["cache-control"] = "no-cache"
+        if self.exchange and self.exchange.request_id:
+            self.early_head.headers["request-id"] = self.exchange.request_id
+        yield from self.start_stream(self.early_head)
+        yield from self.say(PING)
+
+    def start_stream(self, head: http.Response) -> Commands:
+        self.streaming = True
+        frame_stream(head, self.flow.request)
+        yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.context.client)
+
+    def start_events(self) -> Commands:
+        """The first content: from here on the answer is the client's."""
+        assert self.flow.response and self.exchange
+        self.hold_until = math.inf
+        self.flow.response.stream = True
+        self.server_state = self.state_relay_events
+        if not self.streaming:
+            yield from self.start_stream(self.flow.response)
+        data = bytes(self.held)
+        self.held.clear()
+        yield from self.say(data)
+
+    def await_more(self, answer: AnswerReader) -> Commands:
+        """More is to come: another event, or only HTTP's own end."""
+        assert self.exchange
+        settings = self.exchange.config.failover
+        self.give_up_at = self.in_seconds(AWAIT_END if answer.finished else settings.answer_timeout)
+        yield from self.arm()
+
+    def say(self, data: bytes) -> Commands:
+        """Send the client whole events."""
+        if self.exchange:
+            self.ping_at = self.in_seconds(self.exchange.config.failover.ping_interval)
+        if self.context.options.store_streamed_bodies:
+            self.response_body_buf += data
+        if data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def finish_events(self) -> Commands:
+        """The stream is at its end, a good one or one with an error event."""
+        assert self.flow.response
+        self.rest()
+        self.provider = None
+        self.current().ended = self.gateway.clock()
+        if self.context.options.store_streamed_bodies:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+        yield from self.send_response(already_streamed=True)
+
+    def cut(self, why: str, error: ProviderError | None = None, *, complete: bool = False) -> Commands:
+        """The provider broke off after content went out: no second provider, the client is told and the response
+        ends properly. Claude Code repairs it by asking again with `stream: false`."""
+        attempt = self.current()
+        if not complete:
+            yield from self.abandon()
+        if error or not (attempt.answer and attempt.answer.finished):  # else only HTTP's own end is missing
+            error = error or ProviderError(502, "api_error", f"the provider {why}")
+            attempt.outcome = Outcome("dropped", error, complete=complete)
+            yield from self.say(error_event(error, self.exchange.request_id if self.exchange else None))
+        yield from self.finish_events()
+
+    # Failing
+
+    def failed(self, kind: OutcomeKind, why: str, *, status: int = 502, complete: bool = False) -> Commands:
+        """This attempt is over and the client has no content of it."""
+        error = ProviderError(status, error_type(status), why)
+        yield from self.fail(self.current(), Outcome(kind, error, self.provider_headers(), complete))
+
+    def fail(self, attempt: Attempt, outcome: Outcome) -> Commands:
+        exchange = self.exchange
+        assert exchange
+        attempt.outcome = outcome
+        attempt.ended = self.gateway.clock()
+        self.give_up_at = math.inf
+        self.server_state = self.state_connecting
+        if outcome.complete:
+            self.provider = None
+        else:
+            yield from self.abandon()
+        self.held.clear()
+        self.response_body_buf.clear()
+        if outcome.kind != "status":
+            self.flow.response = None  # at most the head of something that never came
+        yield VerdictHook(Trying(self.flow, exchange, attempt))
+        if self.client_is_gone() or (yield from self.check_killed(True)):
+            return
+        verdict = exchange.verdict
+        if verdict and verdict.again:
+            self.flow.response = self.flow.error = None
+            self.retry_at = self.gateway.clock() + verdict.delay
+            yield from self.arm()
+            return
+        error = verdict.error if verdict and verdict.error else outcome.error
+        if self.streaming:
+            yield from self.fail_early_stream(error)
+            return
+        self.rest()
+        if self.flow.response is None or verdict is None:
+            self.flow.response = error_response(error.status, error.message, exchange.request_id)
+        frame_body(self.flow.response)
+        yield from self.send_response()
+
+    def fail_early_stream(self, error: ProviderError) -> Commands:
+        """The client has got its 200 already: tell it in the stream."""
+        self.flow.response = self.early_head
+        yield from self.say(error_event(error, self.exchange.request_id if self.exchange else None))
+        yield from self.finish_events()
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
+        if isinstance(event, RequestProtocolError):
+            yield from self.client_hung_up(event)
+        elif self.server_state == self.state_relay_events:
+            yield from self.cut("broke off in the middle of its answer")
+        elif self.server_state in (
+            self.state_wait_for_response_headers,
+            self.state_read_error,
+            self.state_read_answer,
+        ):
+            yield from self.failed("dropped", f"the provider's connection broke: {reason(event.message)}")
+        elif self.server_state in (self.state_consume_response_body, self.state_stream_response_body):  # relayed
+            yield from super().handle_protocol_error(event)
+
+    def abandon(self) -> Commands:
+        """Give up the running attempt's connection, established or not."""
+        server = self.provider
+        if self.connecting:
+            server = self.gateway.forget_pending(self.connecting)
+            self.connecting = None
+        self.provider = None
+        if server and self.gateway.connections.pop(server, None):
+            yield commands.CloseConnection(server)
+
+    def current(self) -> Attempt:
+        assert self.exchange and self.exchange.attempts
+        return self.exchange.attempts[-1]
+
+    def provider_headers(self) -> dict[str, str]:
+        """The provider's response headers, lower-case."""
+        response = self.flow.response
+        return {k.lower(): v for k, v in response.headers.items()} if response else {}
+
+
+class GatewayLayer(HttpLayer):
+    """The HTTP layer of one client connection: makes our streams, and keeps their time."""
+
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+
+    def __init__(self, context: Context, mode: HTTPMode = HTTPMode.transparent) -> None:
+        super().__init__(context, mode)
+        self.alarms: dict[commands.Command, float] = {}
+        self.used: set[connection.Connection] = set()
+        """Provider connections that have served a request."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, events.Wakeup) and self.alarms.pop(event.command, None) is not None:
+            self.command_sources.pop(event.command, None)
+            for stream in list(self.streams.values()):
+                if stream.child_layer is None:  # else it has become a WebSocket, or just bytes
+                    yield from self.event_to_child(stream, event)
+        elif isinstance(event, events.ConnectionEvent) and self.is_forgotten(event.connection):
+            return
+        else:
+            yield from super()._handle_event(event)
+
+    def alarm(self, due: float) -> commands.RequestWakeup | None:
+        """The command that wakes every stream at `due`; None when an alarm that is at least as early is pending.
+
+        mitmproxy has no way to take a wakeup back, and each is a task: so the streams of a connection share them.
+        """
+        if any(at <= due for at in self.alarms.values()):
+            return None
+        command = commands.RequestWakeup(max(0.0, due - self.clock()))
+        self.alarms[command] = due
+        return command
+
+    def make_stream(self, stream_id: int) -> Commands:
+        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def forget_closed(self) -> None:
+        """mitmproxy keeps every connection of the past, and answers a request to the address of one that could not
+        be opened with that error, for ever: let it try."""
+        for server in list(self.connections):
+            closed = server.state is connection.ConnectionState.CLOSED
+            if closed and server is not self.context.client and server not in self.waiting_for_establishment:
+                del self.connections[server]
+        self.used.intersection_update(self.connections)
+
+    def is_forgotten(self, server: connection.Connection) -> bool:
+        """Whether this connection was given up: nobody wants to hear of it any more."""
+        return server not in self.connections and server is not self.context.server
+
+    def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
+        """Nobody waits for this connection any more. Returns the connection that is being opened for it."""
+        self.command_sources.pop(command, None)
+        for server, waiting in self.waiting_for_establishment.items():
+            others = [other for other in waiting if other is not command]  # equal they are when their addresses are
+            if len(others) < len(waiting):
+                if others:
+                    self.waiting_for_establishment[server] = others
+                    return None  # another stream of this client (HTTP/2) waits for it too
+                del self.waiting_for_establishment[server]
+                return server
+        return None
+
+    def register_connection(self, command: RegisterHttpConnection) -> Commands:
+        if command.connection in self.waiting_for_establishment:
+            yield from super().register_connection(command)
+
+
+class AttemptLoop:
+    """The addon that puts our layer under every client of a reverse proxy."""
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
+        a connection can be given up, and one stream can send a second request on it."""
+        if isinstance(data.client.proxy_mode, ReverseMode):
+            data.server.alpn_offers = (b"http/1.1",)
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        context = nextlayer.context
+        if nextlayer.layer or len(context.layers) != 1:
+            return
+        mode = context.client.proxy_mode
+        if not isinstance(mode, ReverseMode) or mode.scheme not in ("http", "https"):
+            return
+        if mode.scheme == "https":
+            context.server.tls = True
+        stack = tunnel.LayerStack()
+        if starts_like_tls_record(nextlayer.data_client()):
+            stack /= tls.ClientTLSLayer(context)
+        stack /= GatewayLayer(context)
+        nextlayer.layer = stack[0]
+
+
+def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
+    """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
+    headers = request.headers.copy()
+    for name, value in credential.items():
+        headers[name] = value
+    data = request.data
+    return http.Request(
+        host=data.host,
+        port=data.port,
+        method=data.method,
+        scheme=data.scheme,
+        authority=b"",
+        path=data.path,
+        # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
+        # it must know of that to close it, as it opens five to an address at most.
+        http_version=data.http_version if request.is_http2 else b"HTTP/1.1",
+        headers=headers,
+        content=None,
+        trailers=None,
+        timestamp_start=data.timestamp_start,
+        timestamp_end=data.timestamp_end,
+    )
+
+
+def frame_body(response: http.Response) -> None:
+    """Make the head fit a body that is here in whole."""
+    for name in ("transfer-encoding", "content-encoding"):
+        response.headers.pop(name, None)
+    response.headers["content-length"] = str(len(response.raw_content or b""))
+    response.headers.setdefault("content-type", "application/json")
+    response.http_version = "HTTP/1.1"
+
+
+def frame_stream(response: http.Response, request: http.Request) -> None:
+    """Make the head fit a stream of unknown length, whatever the provider's was."""
+    for name in ("content-length", "content-encoding", "transfer-encoding"):
+        response.headers.pop(name, None)
+    response.headers["content-type"] = "text/event-stream; charset=utf-8"
+    response.http_version = "HTTP/1.1"
+    if request.http_version == "HTTP/1.1":
+        response.headers["transfer-encoding"] = "chunked"
+    elif request.http_version == "HTTP/1.0":
+        response.headers["connection"] = "close"
+
+
+def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:
+    """An answer of the gateway's own, in the Anthropic error envelope."""
+    body = envelope(status, message, request_id=request_id)
+    response = http.Response.make(status, body, {"content-type": "application/json"})
+    if request_id:
+        response.headers["request-id"] = request_id
+    return response
+
+
+def too_large(request_id: str | None = None) -> http.Response:
+    """The answer to a body over `MAX_REQUEST`; what is left of it is not worth a connection."""
+    response = error_response(413, f"the request body exceeds the maximum of {MAX_REQUEST} bytes", request_id)
+    response.headers["connection"] = "close"
+    return response
+
+
+def read_status(response: http.Response) -> ProviderError:
+    """The provider's own words in an HTTP error, of whatever shape."""
+    body = response.get_content(strict=False) or b""
+    return read_error(response.status_code, response.headers.get("content-type", ""), body)
+
+
+def reason(message: str) -> str:
+    """mitmproxy's words for a broken connection, without the provider's bytes that it may quote."""
+    return message.split(": b", 1)[0][:200]

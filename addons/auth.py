@@ -1,0 +1,188 @@
+"""AuthGate: who may come in, and as whom. Decides before the body is read, and takes every credential off the flow.
+
+From here on the flow shows credentials masked; the real ones live in the exchange, which is never saved or printed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mitmproxy import ctx, http
+
+from addons.attempt import MAX_REQUEST, error_response, too_large
+from addons.config import Config, Settings
+from addons.state import ClientCredential, Exchange, TokenMode, remember
+from addons.wire.masking import is_credential_header, mask
+
+logger = logging.getLogger(__name__)
+
+KEY_HEADER = "x-litellm-api-key"
+MODE_HEADER = "x-claude-token-mode"
+GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER})
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
+    | {"host", "content-length"}
+)
+"""Headers that concern one connection (RFC 9110, 7.6.1), and those that every attempt sets itself."""
+
+OPEN_PATHS = frozenset({"/", "/health", "/api/hello"})
+"""Probes: they tell nothing about anybody, and Claude Code sends them without a credential (recorded)."""
+
+_packed = re.compile(
+    r"\s*(?:,|\\n|\n)\s*(?=(?:x-litellm-api-key|x-claude-token-mode)\s*:)",
+    re.IGNORECASE,
+)
+
+
+class Presented(NamedTuple):
+    """What a client says of itself in the gateway's own headers."""
+
+    token: str
+    mode: str
+
+
+def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The header lines, the gateway's own each in a line of its own.
+
+    `x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough` in one ANTHROPIC_CUSTOM_HEADERS line really arrives as
+    one header (recorded with Claude Code 2.0.77 and 2.1.330); a literal backslash-n stays in the value as well.
+    """
+    lines = []
+    for name, value in headers:
+        first, *others = _packed.split(value)
+        lines.append((name, first))
+        for other in others:
+            key, _, inner = other.partition(":")
+            lines.append((key.strip(), inner.strip()))
+    return lines
+
+
+def read_gateway_headers(lines: Iterable[tuple[str, str]]) -> Presented:
+    """What the gateway's own headers say; the last of each name counts."""
+    found = {name.lower(): value.strip() for name, value in lines if name.lower() in GATEWAY_HEADERS}
+    return Presented(found.get(KEY_HEADER, ""), found.get(MODE_HEADER, "").lower())
+
+
+def bearer(value: str) -> str:
+    """The token of an Authorization header, or the whole value where there is no scheme."""
+    scheme, _, token = value.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else value.strip()
+
+
+def same(given: str, expected: str) -> bool:
+    """Compare in constant time; nothing equals the empty token."""
+    return bool(expected) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def admit(
+    config: Config, presented: Presented, authorizations: list[str], x_api_keys: list[str]
+) -> tuple[str | None, ClientCredential]:
+    """Who the caller is (None: nobody we let in) and which of its credentials are its own, not the gateway's."""
+    ours = (config.static_token, config.admin_key)
+
+    def is_ours(value: str) -> bool:
+        return any(same(bearer(value), token) for token in ours)
+
+    kept = ClientCredential(
+        authorization=next((value for value in authorizations if not is_ours(value)), ""),
+        x_api_key=next((value for value in x_api_keys if not is_ours(value)), ""),
+    )
+    if not config.static_token:
+        return "anyone", kept
+    for value in (presented.token, *x_api_keys, *authorizations):
+        if same(bearer(value), config.static_token):
+            return "token", kept
+        if same(bearer(value), config.admin_key):
+            return "admin", kept
+    return None, kept
+
+
+class AuthGate:
+    """The first addon of the chain."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def running(self) -> None:
+        host = ctx.options.listen_host
+        if not self.settings.current.static_token and host not in ("127.0.0.1", "::1", "localhost"):
+            logger.warning(
+                "gate: listening on %s without PROXY_STATIC_TOKEN: everybody who reaches this port can use your keys",
+                host or "every address",
+            )
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        request, config = flow.request, self.settings.current
+        lines = unpacked(request.headers.items(multi=True))
+        presented = read_gateway_headers(lines)
+        caller, own = admit(
+            config, presented, request.headers.get_all("authorization"), request.headers.get_all("x-api-key")
+        )
+        exchange = Exchange(
+            config=config,
+            clock=time.monotonic,
+            started=time.monotonic(),
+            method=request.method,
+            path=request.path,
+            headers=tuple(
+                (name, value)
+                for name, value in lines
+                if not is_credential_header(name) and name.lower() not in HOP_BY_HOP | GATEWAY_HEADERS
+            ),
+            own=own,
+            token_mode=token_mode(config, presented.mode),
+            request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
+        )
+        remember(flow, exchange)
+        request.headers.clear()
+        for name, value in lines:
+            request.headers.add(name, mask(value) if is_credential_header(name) else value)
+        if MODE_HEADER in request.headers:
+            request.headers[MODE_HEADER] = exchange.token_mode  # whatever it was: it may have been a token
+
+        if request.authority and not request.is_http2:
+            # The absolute form is for proxies; we are the server, whatever host it names.
+            refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
+        elif caller is None and not is_probe(request):
+            refuse(
+                exchange,
+                flow,
+                401,
+                "missing or wrong gateway token: set ANTHROPIC_CUSTOM_HEADERS to "
+                '"x-litellm-api-key: <the PROXY_STATIC_TOKEN of the server>"',
+            )
+        elif too_long(request):
+            request.headers.pop("expect", None)
+            flow.response = too_large(exchange.request_id)
+        exchange.caller = caller or "nobody"
+
+
+def token_mode(config: Config, asked: str) -> TokenMode:
+    """The request's own wish, else the configured mode; rotating over no tokens is passthrough."""
+    wished = asked if asked in ("rotate", "passthrough") else config.token_mode
+    return "rotate" if wished == "rotate" and config.tokens else "passthrough"
+
+
+def is_probe(request: http.Request) -> bool:
+    """Whether this asks for nothing but a sign of life."""
+    return request.method in ("GET", "HEAD") and request.path.partition("?")[0] in OPEN_PATHS
+
+
+def too_long(request: http.Request) -> bool:
+    """Whether the announced body is over the limit."""
+    announced = request.headers.get("content-length", "")
+    return announced.isdigit() and int(announced) > MAX_REQUEST
+
+
+def refuse(exchange: Exchange, flow: http.HTTPFlow, status: int, message: str) -> None:
+    """Answer now, and say that asking again is no use: Claude Code repeats a 401 ten times in three minutes."""
+    flow.request.headers.pop("expect", None)
+    flow.response = error_response(status, message, exchange.request_id)
+    flow.response.headers["x-should-retry"] = "false"

@@ -1,0 +1,120 @@
+"""Endpoints: what the gateway answers itself, and what it makes of a path that it doesn't know.
+
+Served here: `GET /v1/models` and `/v1/models/{id}` in Anthropic's shape (docs: Models API), the probes `HEAD`/`GET /`,
+`HEAD /api/hello` (recorded) and `GET /health`; and the token count for providers that have no `count_tokens`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from mitmproxy import http
+
+from addons.attempt import error_response
+from addons.config import Config, Target
+from addons.router import ROUTES
+from addons.state import Exchange, Trying, Verdict, exchange_of
+from addons.wire.refusals import endpoint_unknown, model_unknown
+from addons.wire.tokens import estimate_request
+
+CREATED = "2025-01-01T00:00:00Z"
+"""An alias has no date of birth; the field is required."""
+
+ESTIMATE_HEADER = "x-gateway-estimate"
+
+
+class Endpoints:
+    """Answers before a route is looked for, and where a provider lacks `count_tokens`."""
+
+    def __init__(self) -> None:
+        self.without_count: set[str] = set()
+        """Providers that have answered 404 to count_tokens: they are not asked again."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or flow.response:
+            return
+        url = urlsplit(exchange.path)
+        if exchange.method in ("GET", "HEAD") and (found := answer(exchange, url.path, url.query)) is not None:
+            exchange.kind = "local"
+            flow.response = found
+        elif (exchange.method, url.path) not in ROUTES and not exchange.own:
+            exchange.kind = "local"
+            flow.response = error_response(
+                404, f"the gateway does not serve {exchange.method} {url.path}", exchange.request_id
+            )
+
+    def attempt(self, trying: Trying) -> None:
+        provider = trying.provider
+        if trying.exchange.kind == "count_tokens" and provider and provider.name in self.without_count:
+            trying.flow.response = estimate(trying.exchange)
+
+    def verdict(self, trying: Trying) -> None:
+        exchange, outcome = trying.exchange, trying.attempt.outcome
+        if exchange.kind != "count_tokens" or outcome is None or outcome.kind != "status" or trying.provider is None:
+            return
+        if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
+            self.without_count.add(trying.provider.name)
+            trying.flow.response = estimate(exchange)
+            exchange.verdict = Verdict(False, "the provider does not count tokens: estimated")
+
+
+def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
+    """The answer to a path of ours; None when it is not ours."""
+    if path in ("/", "/health"):
+        return reply({"status": "ok"})
+    if path == "/api/hello":
+        return reply({"message": "hello"})
+    if path == "/v1/models":
+        return reply(model_list(exchange.config, parse_qs(query)))
+    if path.startswith("/v1/models/"):
+        name = unquote(path.removeprefix("/v1/models/"))
+        targets = exchange.config.targets(name)
+        if not targets:
+            return error_response(404, f"model: {name}", exchange.request_id)
+        return reply(model_card(name, targets[0]))
+    return None
+
+
+def reply(value: object) -> http.Response:
+    """A JSON answer."""
+    return http.Response.make(200, json.dumps(value), {"content-type": "application/json"})
+
+
+def model_card(name: str, target: Target) -> dict[str, Any]:
+    """One alias as Anthropic's Models API would show it, with what we know of its size."""
+    card: dict[str, Any] = {"type": "model", "id": name, "display_name": name, "created_at": CREATED}
+    if target.context_window:
+        card["context_window"] = target.context_window
+    if target.max_output_tokens:
+        card["max_output_tokens"] = target.max_output_tokens
+    return card
+
+
+def model_list(config: Config, query: dict[str, list[str]]) -> dict[str, Any]:
+    """A page of the aliases, in the order of the file (`limit`, `after_id`, `before_id` as Anthropic documents)."""
+    cards = [model_card(route.alias, config.targets(route.alias)[0]) for route in config.aliases()]
+    ids = [card["id"] for card in cards]
+    after, before = query.get("after_id", [""])[0], query.get("before_id", [""])[0]
+    start = ids.index(after) + 1 if after in ids else 0
+    end = ids.index(before) if before in ids else len(ids)
+    limit = query.get("limit", ["20"])[0]
+    size = min(max(int(limit), 1), 1000) if limit.isdigit() else 20
+    page = cards[start:end][:size]
+    return {
+        "data": page,
+        "has_more": len(cards[start:end]) > size,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+    }
+
+
+def estimate(exchange: Exchange) -> http.Response:
+    """The gateway's own count, which says that it is one."""
+    assert exchange.body
+    exchange.note("endpoints", "tokens estimated: the provider does not count them")
+    response = reply({"input_tokens": estimate_request(exchange.body.fields)})
+    response.headers[ESTIMATE_HEADER] = "true"
+    return response

@@ -1,0 +1,255 @@
+"""Failover: the verdict after a failed attempt, and the order in which targets are asked.
+
+`next_move` is the whole policy and pure; `Breakers` remembers which providers are down. The addon applies them, and
+makes the answer for the client when nothing is left to try.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from mitmproxy import http
+
+from addons.attempt import error_response
+from addons.breakers import Breakers
+from addons.state import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
+from addons.wire.errors import ProviderError, error_type
+from addons.wire.ratelimit import client_visible, retry_after
+from addons.wire.refusals import (
+    context_overflow,
+    credit_refused,
+    field_unknown,
+    model_unknown,
+    reworded,
+    thinking_refused,
+)
+
+RETRY_DELAY = 0.5
+"""Seconds before the same target is asked once more."""
+
+LONGEST_RETRY_AFTER = 5.0
+"""A provider that asks for more seconds than this isn't waited for: the next target is asked."""
+
+BUSY = frozenset({408, 409, 425, 429})
+"""Client-error statuses that say "not now", and so start a failover."""
+
+
+class Move(NamedTuple):
+    """What comes after a failed attempt. `cursor` None: give up."""
+
+    cursor: int | None
+    reason: str
+    delay: float = 0.0
+    drop_thinking: bool = False
+    last_resort: bool = False
+
+
+def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> Move:
+    """Decide what to do after `attempt` failed with `outcome`; `now` is unix time, for dates in headers.
+
+    The order of the questions is the policy: is it an answer? can the same target serve (without thinking, with
+    another token, once more)? is there another target? is there a token to fall back on?
+    """
+    target, settings, error = attempt.target, exchange.config.failover, outcome.error
+    if target is None:
+        return Move(None, "not a routed request")
+    here = exchange.cursor
+    left = settings.max_attempts - len(exchange.sent())
+    spare = left - (len(exchange.targets) - 1 - here)  # so that no target's turn is eaten by another's retries
+    anthropic = target.provider.is_anthropic
+
+    if anthropic and outcome.kind == "status" and thinking_refused(error) and not exchange.drop_thinking:
+        return Move(here, "Anthropic refused the thinking blocks: once more without any", drop_thinking=True)
+    if is_answer(exchange, attempt, outcome):
+        return Move(None, "an answer, not an outage")
+    if attempt.other_tokens and spare > 0:
+        return Move(here, "the next token of the pool")
+    if spare > 0 and (delay := retry_delay(exchange, attempt, outcome, now)) is not None:
+        return Move(here, f"the same target again in {delay:.1f} s", delay)
+    if left > 0 and here + 1 < len(exchange.targets):
+        following = exchange.targets[here + 1]
+        return Move(here + 1, f"next target {following.provider.name}/{following.model}")
+    skipped = next((a for a in exchange.attempts if a.outcome and a.outcome.kind == "skipped"), None)
+    if left > 0 and skipped and skipped.target and not exchange.last_resort:
+        cursor = exchange.targets.index(skipped.target)
+        return Move(cursor, "nothing else is left: the token that comes back soonest", last_resort=True)
+    return Move(None, "nothing is left to try" if left > 0 else f"{settings.max_attempts} attempts are enough")
+
+
+def is_answer(exchange: Exchange, attempt: Attempt, outcome: Outcome) -> bool:
+    """Whether a failure is what the client must hear, because any other target would say the same or worse.
+
+    400, 403, 404, 413, 422 are answers, as is the 401 of the client's own token. A fallback target that doesn't know
+    the model or a field of the request has only shown that it is no fallback.
+    """
+    if outcome.kind not in ("status", "error event"):
+        return False
+    target, error, status = attempt.target, outcome.error, outcome.error.status
+    assert target
+    if context_overflow(error):
+        return True
+    if status >= 500 or status < 400 or status in BUSY or status == 402:
+        return False
+    if attempt.token and (attempt.other_tokens or attempt.token_refused or credit_refused(error)):
+        return False
+    if status == 401:
+        return target.provider.auth == "claude-oauth"  # else it is the gateway's own key that was refused
+    return not (exchange.cursor > 0 and (model_unknown(error) or field_unknown(error)))
+
+
+def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> float | None:
+    """Seconds to wait before the same target is asked again; None when it should not be."""
+    if outcome.kind in ("timeout", "skipped") or outcome.headers.get("x-should-retry") == "false":
+        return None
+    if died_of_age(attempt):
+        return 0.0
+    asked = [
+        a for a in exchange.attempts if a.target == attempt.target and a.token == attempt.token and not died_of_age(a)
+    ]
+    if len(asked) > exchange.config.failover.retries:
+        return None
+    only = exchange.cursor + 1 == len(exchange.targets)
+    wait = retry_after(outcome.headers, now)
+    if outcome.kind == "connect" and not only:
+        return None
+    if outcome.error.status < 500 and outcome.kind in ("status", "error event"):
+        waits_shortly = only and wait is not None and attempt.token is None
+        if not (attempt.benches_nothing or waits_shortly):
+            return None
+    if wait is not None:
+        return max(wait, RETRY_DELAY) if wait <= LONGEST_RETRY_AFTER else None
+    return RETRY_DELAY
+
+
+def died_of_age(attempt: Attempt) -> bool:
+    """A kept connection that the provider had closed by then: it says nothing about the provider."""
+    return attempt.reused and attempt.outcome is not None and attempt.outcome.kind == "dropped"
+
+
+class Failover:
+    """Orders the targets, gives the verdict, and labels what the client gets."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.breakers = Breakers()
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and len(exchange.targets) > 1 and not flow.response:
+            ordered = self.breakers.order(exchange.targets, exchange.clock(), exchange.config.failover.cooldown)
+            if ordered != exchange.targets:
+                exchange.note("failover", f"{exchange.targets[0].provider.name} has been failing: asked last")
+                exchange.targets = ordered
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and exchange.attempt and exchange.attempt.answer and flow.response:
+            label(flow.response, exchange)
+
+    def verdict(self, trying: Trying) -> None:
+        exchange, attempt, flow = trying.exchange, trying.attempt, trying.flow
+        outcome = attempt.outcome
+        if exchange.verdict or outcome is None:
+            return
+        self.remember(exchange, attempt, outcome)
+        move = next_move(exchange, attempt, outcome, self.clock())
+        took = exchange.clock() - attempt.started
+        exchange.note("failover", f"{describe(outcome)} after {took:.1f} s: {move.reason}")
+        if move.cursor is not None:
+            exchange.cursor = move.cursor
+            exchange.drop_thinking |= move.drop_thinking
+            exchange.last_resort |= move.last_resort
+            exchange.verdict = Verdict(True, move.reason, move.delay)
+            return
+        error = told(attempt, outcome)
+        exchange.verdict = Verdict(False, move.reason, error=error)
+        if trying.target is not None or flow.response is None:
+            flow.response = final_response(flow.response, exchange, attempt, outcome, error)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        if exchange and attempt and attempt.target and attempt.answer:
+            if attempt.outcome is None:
+                self.breakers.succeeded(attempt.target)
+            elif attempt.answer.content:
+                self.remember(exchange, attempt, attempt.outcome)
+                exchange.note("failover", f"{describe(attempt.outcome)} after content: the client was told")
+
+    def remember(self, exchange: Exchange, attempt: Attempt, outcome: Outcome) -> None:
+        """Note a failure that says something about the provider, or about its limit."""
+        if attempt.target is None or outcome.kind == "skipped":
+            return
+        now, cooldown = exchange.clock(), exchange.config.failover.cooldown
+        status = outcome.error.status
+        if status >= 500 or outcome.kind not in ("status", "error event"):
+            self.breakers.failed(attempt.target, now, cooldown)
+        elif status == 429 and attempt.token is None:
+            wait = retry_after(outcome.headers, self.clock())
+            self.breakers.rest(attempt.target, now + (cooldown if wait is None else wait))
+
+
+def describe(outcome: Outcome) -> str:
+    """A failure in a few words, for the trail."""
+    words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
+    return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
+
+
+def told(attempt: Attempt, outcome: Outcome) -> ProviderError:
+    """What the client is told of the last failure: who failed, in the provider's words."""
+    error = outcome.error
+    if attempt.target is None:
+        return error
+    if outcome.kind == "skipped":
+        return error
+    provider, status = attempt.target.provider, error.status if error.status >= 400 else 502
+    if provider.is_anthropic and outcome.kind in ("status", "error event"):
+        return ProviderError(status, error.type, error.message)
+    if context_overflow(error):
+        return reworded(error)
+    return ProviderError(status, error.type or error_type(status), f"{provider.name}: {error.message}")
+
+
+def final_response(
+    last: http.Response | None, exchange: Exchange, attempt: Attempt, outcome: Outcome, error: ProviderError
+) -> http.Response:
+    """The error response for the client. Anthropic's own errors pass unmodified: Claude Code reads their wording."""
+    anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
+    if last is not None and outcome.kind == "status" and anthropic and outcome.error.status >= 400:
+        response = last
+        response.content = last.get_content(strict=False)
+    else:
+        response = error_response(error.status, error.message, exchange.request_id)
+        carry(outcome.headers, response.headers)
+    if outcome.error.status == 401 and attempt.target and (attempt.token or not anthropic):
+        response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
+    if attempt.pool_back_in is not None:
+        response.headers["retry-after"] = str(max(1, round(attempt.pool_back_in)))
+    label(response, exchange)
+    return response
+
+
+def carry(provider: Mapping[str, str], client: http.Headers) -> None:
+    """Hand on what tells a client when to come back."""
+    for name in ("retry-after", "x-should-retry"):
+        if name in provider:
+            client[name] = provider[name]
+
+
+def label(response: http.Response, exchange: Exchange) -> None:
+    """Say in the response's headers what happened, and take out what is none of the client's business."""
+    attempt = exchange.attempt
+    if attempt is None or attempt.target is None:
+        return
+    for name in list(response.headers):
+        if name.lower() == "set-cookie" or (attempt.token and not client_visible(name)):
+            del response.headers[name]
+    headers, target = response.headers, attempt.target
+    headers["x-gateway-provider"] = target.provider.name
+    headers["x-gateway-model"] = target.model
+    headers["x-gateway-attempts"] = str(len(exchange.sent()))
+    if target.fallback:
+        headers["x-gateway-fallback"] = target.alias
+    headers.setdefault("request-id", exchange.request_id)

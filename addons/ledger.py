@@ -1,0 +1,80 @@
+"""Ledger: one row of usage and cost for each client request, in SQLite."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
+
+from addons.config import Price
+from addons.state import Exchange, exchange_of
+from addons.store import RequestRow, Store
+from addons.wire.answer import Usage
+
+
+class Ledger:
+    """Writes a row when a routed request ends; the store does it behind the event loop's back."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("gateway_db", str, str(self.store.path), "Path of the SQLite file for usage and benches.")
+
+    def configure(self, updated: set[str]) -> None:
+        if "gateway_db" in updated:
+            self.store.path = Path(ctx.options.gateway_db).expanduser()
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.record(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.record(flow)
+
+    def done(self) -> None:
+        self.store.close()
+
+    def record(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and exchange.attempts and exchange.kind == "messages":
+            self.store.record(row(exchange, flow))
+
+
+def cost(usage: Usage, price: Price | None) -> float | None:
+    """US dollars; None when the target has no price."""
+    if price is None:
+        return None
+    return (
+        usage.input_tokens * price.input
+        + usage.output_tokens * price.output
+        + usage.cache_read_input_tokens * price.cache_read
+        + usage.cache_creation_input_tokens * price.cache_write
+    ) / 1e6
+
+
+def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
+    """What is remembered of a request: who, what, where, how much; never what was said."""
+    attempt, now = exchange.attempts[-1], exchange.clock()
+    target, usage = attempt.target, exchange.usage or Usage()
+    failed = flow.error.msg if flow.error else attempt.outcome.error.message if attempt.outcome else None
+    return RequestRow(
+        time=time.time() - (now - exchange.started),
+        session=exchange.session,
+        caller=exchange.caller,
+        asked_model=exchange.model,
+        provider=target.provider.name if target else "",
+        model=target.model if target else "",
+        status=flow.response.status_code if flow.response else 0,
+        attempts=len(exchange.sent()),
+        fallback=bool(target and target.fallback),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_creation_input_tokens,
+        cost_usd=cost(usage, target.price if target else None),
+        first_event_s=None if attempt.first_event is None else attempt.first_event - exchange.started,
+        duration_s=now - exchange.started,
+        error=failed,
+    )

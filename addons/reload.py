@@ -1,0 +1,73 @@
+"""Reload: the gateway's mitmproxy options, and the watch over routing.yaml and .env."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+from mitmproxy.log import ALERT
+
+from addons.config import ConfigError, Settings
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""How often the two files are looked at: two stat calls."""
+
+HOME = Path(__file__).resolve().parent.parent
+
+
+class Reload:
+    """Loads the configuration, and follows it. An invalid file is reported and the last good one stays."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.watching: asyncio.Task[None] | None = None
+        self.is_running = False
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("gateway_routing", str, str(HOME / "routing.yaml"), "Path of routing.yaml.")
+        loader.add_option("gateway_env", str, str(HOME / ".env"), "Path of the .env file; it may be missing.")
+
+    def configure(self, updated: set[str]) -> None:
+        if not updated & {"gateway_routing", "gateway_env"}:
+            return
+        self.settings.routing_path = Path(ctx.options.gateway_routing).expanduser()
+        self.settings.env_path = Path(ctx.options.gateway_env).expanduser()
+        try:
+            self.settings.load()
+        except ConfigError as error:
+            if self.is_running:
+                raise exceptions.OptionsError(str(error)) from None
+            logger.error("%s", error)  # mitmproxy ends when an error is logged at start
+
+    def running(self) -> None:
+        self.is_running = True
+        for warning in self.settings.current.warnings:
+            logger.log(ALERT, "%s", warning)
+        self.watching = asyncio.get_running_loop().create_task(self.watch())
+
+    def done(self) -> None:
+        if self.watching:
+            self.watching.cancel()
+
+    async def watch(self) -> None:
+        """Look at the files, for as long as the gateway runs."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                if self.settings.poll():
+                    logger.log(ALERT, "configuration reloaded")
+                    for warning in self.settings.current.warnings:
+                        logger.log(ALERT, "%s", warning)
+            except ConfigError as error:
+                logger.error("%s (the last good configuration stays)", error)
+
+
+def settings() -> Settings:
+    """The settings, before anything is loaded."""
+    return Settings(HOME / "routing.yaml", HOME / ".env", dict(os.environ))

@@ -1,0 +1,74 @@
+"""ThinkingStripper: which thinking blocks may travel where, in both directions, and what else a target can't take.
+
+On the way out it takes from the body what this target must not see; on the way back it installs the reader that wraps
+the provider's thinking in its provenance, or strips it. The rules are `wire/thinking.py`, `wire/steps.py` and
+`wire/answer.py`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from mitmproxy import http
+
+from addons.config import Provider
+from addons.state import Exchange, Outcome, Trying, exchange_of
+from addons.wire.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
+from addons.wire.errors import ProviderError, read_error
+from addons.wire.reader import AnswerReader
+from addons.wire.steps import Context, apply
+
+
+class ThinkingStripper:
+    """Body surgery for targets that speak Anthropic Messages."""
+
+    def attempt(self, trying: Trying) -> None:
+        attempt, target, exchange = trying.attempt, trying.target, trying.exchange
+        if attempt.draft is None or target is None:
+            return
+        context = Context(
+            provider=target.provider.name,
+            is_anthropic=target.provider.is_anthropic,
+            max_output_tokens=target.max_output_tokens,
+            drop_all_thinking=exchange.drop_thinking,
+        )
+        for step, line in apply(attempt.draft, context, target.provider.steps):
+            exchange.note(step, line)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None or attempt.target is None or flow.response is None:
+            return
+        if not 200 <= flow.response.status_code < 300 or attempt.target.provider.format != "anthropic":
+            return
+        try:
+            attempt.answer = reader(exchange, attempt.target.provider, flow.response)
+        except ValueError as error:
+            attempt.outcome = Outcome("invalid", ProviderError(502, "api_error", str(error)))
+
+
+def reader(exchange: Exchange, provider: Provider, response: http.Response) -> AnswerReader:
+    """The reader for a 2xx of this provider. Raises ValueError for a content-encoding nobody can read."""
+    rewrite = Rewrite(
+        provider=provider.name,
+        own=provider.is_anthropic,
+        strip_thinking=provider.thinking == "strip",
+    )
+    counts = exchange.kind == "count_tokens"
+    return AnswerReader(
+        stream=exchange.stream,
+        events=MessagesAnswer(rewrite),
+        complete=read_count if counts else lambda body: rewrite_message(body, rewrite),
+        content_encoding=response.headers.get("content-encoding", ""),
+    )
+
+
+def read_count(body: bytes) -> tuple[bytes, Usage, str | None] | ProviderError:
+    """The answer to count_tokens: an object with `input_tokens`."""
+    try:
+        answer = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        answer = None
+    if isinstance(answer, dict) and isinstance(answer.get("input_tokens"), int):
+        return body, Usage(), None
+    return read_error(200, "application/json", body)
