@@ -1,0 +1,226 @@
+#!/usr/bin/env bash
+# Starts the gateway. The first start makes .venv beside this file, .env and routing.yaml.
+#
+#   ./run.sh [mitmdump options]     serve on 127.0.0.1:4000
+#   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
+#   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
+#   ./run.sh test [pytest options]  run the tests
+#   ./run.sh check                  run ruff and mypy
+#   ./run.sh help                   show this
+#
+# GATEWAY_HOST, GATEWAY_PORT      where to listen
+# GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
+# GATEWAY_PYTHON                  the Python (3.12 or newer) to make .venv with
+
+# Everything here must work in the bash 3.2 of macOS, and a start that has nothing to install must not start a Python of
+# its own. The working directory is never left before a program takes over: paths in its options belong to the user.
+set -euo pipefail
+unset CDPATH
+unset PYTHONDONTWRITEBYTECODE # a start without bytecode takes seconds longer
+
+script=${BASH_SOURCE[0]}
+while [ -L "$script" ]; do
+  target=$(readlink "$script")
+  case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
+done
+root=$(cd "$(dirname "$script")" && pwd -P)
+venv=$root/.venv
+installing=$root/.venv.installing
+
+say() { printf 'run.sh: %s\n' "$*" >&2; }
+
+die() {
+  say "$@"
+  exit 1
+}
+
+# --- The installation -------------------------------------------------------------------------------------------------
+
+# is_python PATH: a working Python that is new enough and can make a virtual environment.
+is_python() {
+  "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' </dev/null >/dev/null 2>&1
+}
+
+# Prints the path of a Python to make .venv with; fails when there is none.
+find_python() {
+  local name path
+  if [ -n "${GATEWAY_PYTHON:-}" ]; then
+    is_python "$GATEWAY_PYTHON" || return 1
+    printf '%s\n' "$GATEWAY_PYTHON"
+    return
+  fi
+  for name in python3.14 python3.13 python3.12 python3 python; do
+    path=$(command -v "$name") || continue
+    case $path in "$venv"/*) continue ;; esac # activated, and about to be cleared
+    if is_python "$path"; then
+      printf '%s\n' "$path"
+      return
+    fi
+  done
+  for path in "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.{14,13,12}.*/bin/python; do
+    if is_python "$path"; then
+      printf '%s\n' "$path"
+      return
+    fi
+  done
+  path=$(uv python find --system '>=3.12' 2>/dev/null) && is_python "$path" && printf '%s\n' "$path"
+}
+
+# Makes .venv from nothing. Until the installation is complete, .incomplete is in it.
+make_venv() {
+  local python
+  if ! python=$(find_python); then
+    if [ -n "${GATEWAY_PYTHON:-}" ]; then
+      die "GATEWAY_PYTHON=$GATEWAY_PYTHON is not a Python 3.12 or newer with its venv module"
+    elif ! command -v uv >/dev/null; then
+      die "needs Python 3.12 or newer: install it (python.org, brew install python@3.13, apt install python3-venv," \
+        "or uv from astral.sh, which fetches one), or set GATEWAY_PYTHON to the path of one"
+    fi
+  fi
+  rm -rf "$venv"
+  mkdir "$venv"
+  touch "$venv/.incomplete"
+  if [ -n "$python" ]; then
+    "$python" -m venv "$venv"
+  else
+    uv venv --quiet --allow-existing --python 3.13 --seed "$venv"
+  fi
+}
+
+# .venv is whole, was made in this folder, and its Python works.
+venv_works() {
+  [ ! -e "$venv/.incomplete" ] && grep -qsF -- "$venv" "$venv/bin/activate" &&
+    "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' </dev/null >/dev/null 2>&1
+}
+
+# What an installation is made of: when this changes, it is made again.
+ingredients() {
+  printf '%s\n' "$root"
+  # The Python itself, behind its links: a system upgrade puts another one in its place. (GNU's stat, then BSD's.)
+  stat -L -c '%s %Y' "$venv/bin/python" 2>/dev/null || stat -L -f '%z %m' "$venv/bin/python" 2>/dev/null || :
+  printf '%s\n' "$(<"$root/pyproject.toml")" "$(<"$root/requirements.lock")"
+}
+
+# is_installed STAMP
+is_installed() {
+  [ -x "$venv/bin/python" ] && [ -f "$venv/$1" ] && [ "$(<"$venv/$1")" = "$(ingredients)" ]
+}
+
+# is_installing PID: that is a run.sh which is still there.
+is_installing() {
+  kill -0 "$1" 2>/dev/null && { ! command -v ps >/dev/null || ps -p "$1" -o args= | grep -q 'run\.sh'; }
+}
+
+# Takes the right to install, which is the file $installing with our number in it; waits for another run.sh that has it.
+take_turn() {
+  local owner waiting=
+  until (set -o noclobber && echo $$ >"$installing") 2>/dev/null; do
+    [ -w "$root" ] || die "cannot write to $root"
+    owner=$(cat "$installing" 2>/dev/null || :)
+    if [ -n "$owner" ] && [ "$owner" != $$ ] && is_installing "$owner"; then
+      [ -n "$waiting" ] || say "waiting for another run.sh (process $owner), which is installing"
+      waiting=yes
+    elif [ -n "$owner" ] || [ -n "$(find "$installing" -mmin +1 2>/dev/null)" ]; then
+      rm -f "$installing" # of one that was killed
+      continue
+    fi # else: just made, the number follows
+    sleep 1
+  done
+  trap 'rm -f "$installing"' EXIT
+  trap 'exit 130' INT TERM HUP
+}
+
+# ensure_installed STAMP WHAT: WHAT is for pip, the folder with or without an extra.
+ensure_installed() {
+  is_installed "$1" && return
+  take_turn
+  if ! is_installed "$1"; then
+    say "installing into .venv (this takes a minute, once)"
+    if ! venv_works; then make_venv; fi
+    touch "$venv/.incomplete"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+      -c "$root/requirements.lock" -e "$2" || die "the installation failed: see above"
+    "$venv/bin/python" -m compileall -q "$root/addons"
+    rm -f "$venv/.incomplete" "$venv"/.installed*
+    ingredients >"$venv/.installed"
+    [ "$1" = .installed ] || ingredients >"$venv/$1"
+  fi
+  rm -f "$installing"
+  trap - EXIT INT TERM HUP
+}
+
+# --- The commands -----------------------------------------------------------------------------------------------------
+
+# copy_example FILE WHAT: makes FILE from its example when it isn't there.
+copy_example() {
+  if [ ! -e "$root/$1" ]; then
+    (umask 077 && cp "$root/$1.example" "$root/$1")
+    say "made $1 from $1.example: $2"
+  fi
+}
+
+# serve PROGRAM OPTIONS…: mitmdump or mitmweb takes over this process.
+serve() {
+  local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000}
+  shift
+  ensure_installed .installed "$root"
+  [ -n "${GATEWAY_ENV:-}" ] || copy_example .env "put your keys there"
+  [ -n "${GATEWAY_ROUTING:-}" ] || copy_example routing.yaml "models and providers are there"
+  case " $* " in
+    *" -p"* | *" --listen-"*) ;; # mitmproxy takes the last one given
+    *) say "serving on http://$host:$port" ;;
+  esac
+  exec "$venv/bin/$program" -s "$root/addons/gateway.py" \
+    --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
+    --set connection_strategy=lazy --set tcp_timeout=3600 \
+    --set flow_detail=0 --set termlog_verbosity=alert \
+    --set "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" --set "gateway_env=${GATEWAY_ENV:-$root/.env}" \
+    "$@"
+}
+
+web() {
+  if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && { [ "$(uname)" != Darwin ] || [ -n "${SSH_CONNECTION:-}" ]; }; then
+    set -- --set web_open_browser=false "$@"
+  fi
+  # Further options of mitmweb have their place here.
+  serve mitmweb "$@"
+}
+
+demo() {
+  ensure_installed .installed "$root"
+  exec "$venv/bin/python" -P -m tests.fakes.demo "$@"
+}
+
+# pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
+run_tests() {
+  local argument count=$#
+  ensure_installed .installed-test "${root}[test]"
+  while [ "$count" -gt 0 ] && [ "$(pwd -P)" != "$root" ]; do
+    argument=$1
+    shift
+    case $argument in [!/-]*) [ ! -e "${argument%%::*}" ] || argument=$PWD/$argument ;; esac
+    set -- "$@" "$argument"
+    count=$((count - 1))
+  done
+  cd "$root"
+  exec "$venv/bin/python" -m pytest "$@"
+}
+
+check() {
+  local failed=0
+  ensure_installed .installed-test "${root}[test]"
+  cd "$root"
+  "$venv/bin/ruff" check --quiet || failed=1
+  "$venv/bin/mypy" || failed=1
+  return "$failed"
+}
+
+case ${1:-} in
+  help | -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$script" ;;
+  '' | -*) serve mitmdump "$@" ;;
+  web) shift && web "$@" ;;
+  demo) shift && demo "$@" ;;
+  test) shift && run_tests "$@" ;;
+  check) check ;;
+  *) die "there is no command '$1': see ./run.sh help" ;;
+esac

@@ -1,0 +1,1 @@
+"""End-to-end tests: a real mitmdump with the gateway's addons between a client and scripted providers."""

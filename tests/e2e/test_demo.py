@@ -1,0 +1,76 @@
+"""The demo: starts as documented, shows what it promises, and ends with Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.gateway import messages_body
+from tests.fakes.demo import ALIASES, guide
+from tests.fakes.launch import ROOT
+from tests.fakes.ports import port_of, reserve
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A client of a running demo, which must end well when it is interrupted."""
+    log, reserved = tmp_path / "log", reserve()
+    port = port_of(reserved)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ZAI_API_KEY": "a real key"}
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "tests.fakes.demo", "-p", str(port)]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
+            deadline = time.monotonic() + 20
+            while not answers(client):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.02)
+            yield client
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+        reserved.close()
+    assert guide(f"http://127.0.0.1:{port}") in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_every_alias_shows_what_the_guide_says(demo: httpx.Client) -> None:
+    def ask(alias: str) -> httpx.Response:
+        response = demo.post("/v1/messages", json=messages_body(alias, tools=[{"name": "Bash", "input_schema": {}}]))
+        assert response.status_code == 200, response.text
+        return response
+
+    def kinds(alias: str) -> list[str]:
+        return [block["type"] for block in ask(alias).json()["content"]]
+
+    assert kinds("glm") == ["thinking", "text", "tool_use"]
+    assert kinds("openrouter") == ["text", "tool_use"]
+    assert ask("kimi").json()["content"][-1]["id"] != "functions.Bash:0"
+    claude = next(alias for alias in ALIASES if alias.startswith("claude-"))
+    assert [ask(claude).headers["x-gateway-attempts"] for _ in range(2)] == ["2", "1"]  # one token is benched then
+    for alias in ("limited", "dying"):
+        assert ask(alias).headers["x-gateway-fallback"] == "glm"
+
+
+def test_the_slow_alias_is_bridged_with_pings(demo: httpx.Client) -> None:
+    started = time.monotonic()
+    with demo.stream("POST", "/v1/messages", json=messages_body("slow", stream=True)) as response:
+        assert next(response.iter_lines()) == "event: ping"
+    assert time.monotonic() - started < 5
