@@ -22,7 +22,7 @@ from addons.wire import pieces
 from addons.wire.blocks import EMPTY_TEXT, THINKING, kind_of, stamp, stamp_all
 from addons.wire.errors import ProviderError, read_error
 from addons.wire.provenance import wrap_signature
-from addons.wire.sse import Event, EventTooLarge, Fields, Splitter, frame, parse, read_object, split
+from addons.wire.sse import BOM, Event, EventTooLarge, Fields, Splitter, frame, parse, read_object, split
 
 _MESSAGE_EVENTS: Final = frozenset({"message_start", "message_delta", "message_stop"})
 _BLOCK_EVENTS: Final = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
@@ -36,7 +36,6 @@ _DELTA_HEAD: Final = re.compile(
     rb'(?:, ?"delta": ?\{"type": ?"(\w+)")?(?=[,}])'
 )
 _BARE_ERROR: Final = re.compile(rb"error:\s*\{")
-_BOM: Final = b"\xef\xbb\xbf"
 _THINKING_DELTAS: Final = ("thinking_delta", "signature_delta")
 _NULL: Final = Raw(b"null")
 _STRIPPED: Final = -1
@@ -115,13 +114,12 @@ def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | 
 
     The body is the one passed in when nothing had to change. An error object under a 200 is an error.
     """
-    read = read_object(body.removeprefix(_BOM))
-    _, message = read or (b"", {})
-    if _is_error(message):
+    message = read_object(body.removeprefix(BOM)) or {}
+    content = _content(message)
+    if content is None and _is_error(message):
         return read_error(200, "application/json", body)
-    content = pieces.split_array(message["content"]) if "content" in message else None
     if content is None:
-        what = "JSON that is no message" if read else "an answer that is not JSON"
+        what = "JSON that is no message" if message else "an answer that is not JSON"
         return ProviderError(502, "api_error", f"{rewrite.provider} sent {what}: {_excerpt(body)}")
     usage = Usage()
     usage.update(_child(message, "usage"))
@@ -188,7 +186,7 @@ class MessagesAnswer:
         out = b""
         rest = self._splitter.rest.rstrip(b"\r\n")
         event = parse(rest)
-        if read_object(event.data) or _BARE_ERROR.match(event.other):
+        if read_object(event.data) is not None or _BARE_ERROR.match(event.other):
             self.started = True
             out = self._event(rest + b"\n\n")
         if self.stop_reason and not self.error and not self.finished:
@@ -224,8 +222,7 @@ class MessagesAnswer:
         if event.data.strip() == b"[DONE]":
             return b""
         read = read_object(event.data)
-        data, json = read or (event.data, {})
-        event = event._replace(data=data)
+        json = read or {}
         if event.type in ("", "message") and kind_of(json):
             # Clients know an event by its `event:` line, which some providers leave out.
             event = event._replace(type=kind_of(json))
@@ -234,7 +231,7 @@ class MessagesAnswer:
         if event.type == "error" or (_is_error(json) and not known):
             self.error = read_error(200, "text/event-stream", event.data)
             return b""
-        if not read and (known or event.type in ("", "message")):
+        if read is None and (known or event.type in ("", "message")):
             self._fail(f"sent an event that is not JSON: {_excerpt(event.data)}")
             return b""
         if event.type not in ("message_start", "ping"):
@@ -258,7 +255,7 @@ class MessagesAnswer:
     def _message_start(self, event: Event, json: Fields, raw: bytes) -> bytes:
         message = _child(json, "message")
         self.usage.update(_child(message, "usage"))
-        content = pieces.split_array(message["content"]) if "content" in message else None
+        content = _content(message)
         if self._rewrite.own or not content:
             return raw
         self._has_content = True
@@ -275,7 +272,7 @@ class MessagesAnswer:
         self.stop_reason = stop_reason or self.stop_reason
         if self._rewrite.own or not (stop_reason or self._held):
             return raw
-        if any(block.index != _STRIPPED for block in self._open.values()):
+        if self._open:
             self._held += raw
             return b""
         return self._filler() + raw
@@ -311,9 +308,8 @@ class MessagesAnswer:
             # A block that starts where one is open ends that one: clients lose a text that is never stopped.
             before = self._block_stop(index) if index in self._open else b""
             out = before + self._block_start(index, event, json, raw)
-        self._deltas_pass = own or all(
-            number == block.index and not block.thinking for number, block in self._open.items()
-        )
+        untouched = [number == block.index and not block.thinking for number, block in self._open.items()]
+        self._deltas_pass = own or (any(untouched) and all(untouched))
         return out
 
     def _block_start(self, index: int, event: Event, json: Fields, raw: bytes) -> bytes:
@@ -388,17 +384,17 @@ def _is_error(json: Fields) -> bool:
     return kind_of(json) == "error" or json.get("error", _NULL) != _NULL
 
 
+def _content(message: Fields) -> list[Raw] | None:
+    return pieces.split_array(message["content"]) if "content" in message else None
+
+
 def _child(json: Fields, key: str) -> Fields:
     """The fields of an object inside an object; none when it is missing or something else."""
     return (pieces.split_object(json[key]) if key in json else None) or {}
 
 
 def _number(json: Fields, key: str) -> int | float | None:
-    """None for anything else, a number of thousands of digits too."""
-    try:
-        value = pieces.load(json[key]) if key in json else None
-    except ValueError:
-        return None
+    value = pieces.load(json[key]) if key in json else None
     return value if isinstance(value, int | float) else None
 
 

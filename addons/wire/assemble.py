@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from addons.wire import pieces
-from addons.wire.sse import Splitter, frame, parse, read_object
+from addons.wire.sse import BOM, Splitter, frame, parse, read_object
 
 Json = dict[str, Any]
 
@@ -148,6 +148,12 @@ class _Block:
         return block
 
 
+def message_in(body: bytes) -> Json:
+    """The message in a JSON body. Takes what JSON parsers refuse and `rewrite_message` lets through: a byte order mark,
+    halves of surrogate pairs. {} when there is no object."""
+    return _value(body.removeprefix(BOM))
+
+
 def message_events(message: Json) -> list[bytes]:
     """The stream that a message (a JSON answer) would have been: each event by itself, as Anthropic frames it."""
     usage = message.get("usage")
@@ -204,11 +210,8 @@ def _input(text: str) -> Json:
 
 
 def _value(data: bytes) -> Json:
-    read = read_object(data)
-    try:
-        return msgspec.json.decode(read[0], type=Json) if read else {}
-    except (ValueError, RecursionError):
-        return {}
+    fields = read_object(data) or {}
+    return {key: pieces.load(value) for key, value in fields.items()}
 
 
 def _object(value: Json, key: str) -> Json:

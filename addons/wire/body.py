@@ -36,6 +36,7 @@ class RequestBody:
         own = self.message_pieces
         self.messages: Sequence[Message] = [ClientMessage(head, own, index) for index, head in enumerate(heads)]
         self._message_pieces: list[Raw] | None = None
+        self._block_types: frozenset[str] | None = None
 
     @classmethod
     def parse(cls, data: bytes) -> RequestBody:
@@ -65,6 +66,14 @@ class RequestBody:
         """The decoded value of a top-level field; None when there is none."""
         return pieces.load(self.fields[key]) if key in self.fields else None
 
+    @property
+    def block_types(self) -> frozenset[str]:
+        """The types of all content blocks of all messages. No step adds one, but for text: what isn't here isn't
+        in any draft of this body."""
+        if self._block_types is None:
+            self._block_types = frozenset(block.type for message in self.messages for block in message.blocks)
+        return self._block_types
+
     def message_pieces(self) -> list[Raw]:
         """Each message with the client's own bytes."""
         if self._message_pieces is None:
@@ -80,7 +89,6 @@ class Draft:
         self.messages = body.messages
         """Assign a new sequence to change it."""
         self._fields = body.fields
-        self._edited = False
 
     @property
     def fields(self) -> Mapping[str, Raw]:

@@ -149,14 +149,13 @@ def edit_blocks(array: Optional, edit: Edit) -> Raw | None:
 
     None when nothing changes, and for anything that is no array of blocks.
     """
-    own_pieces = pieces.split_array(array)
-    if own_pieces is None or isinstance(array, UnsetType):
+    if isinstance(array, UnsetType) or pieces.first(array) != "[":
         return None
     try:
         blocks = decode_blocks(array)
     except msgspec.ValidationError:
         return None
-    edited = _edited(blocks, lambda: own_pieces, edit)
+    edited = _edited(blocks, lambda: pieces.split_array(array) or [], edit)
     return None if edited is None else pieces.join_array(edited[1])
 
 

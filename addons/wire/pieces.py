@@ -29,6 +29,7 @@ _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _UTF8_WINDOW: Final = 64 * 1024
 
 
@@ -80,6 +81,8 @@ def is_utf8(data: bytes) -> bool:
 
 def without_lone_surrogates(data: bytes) -> tuple[bytes, int]:
     """The JSON text with `\\ufffd` for each half of a surrogate pair, and how many there were."""
+    if not _SURROGATE.search(data):
+        return data, 0
     replaced = 0
 
     def whole(escape: re.Match[bytes]) -> bytes:

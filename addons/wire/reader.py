@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from addons.wire.answer import AnswerStream, Usage
-from addons.wire.assemble import Assembler, message_events
+from addons.wire.assemble import Assembler, message_events, message_in
 from addons.wire.encoding import Decoder
 from addons.wire.errors import ProviderError, read_error
 
@@ -139,7 +139,7 @@ class AnswerReader:
         self._finished = self._content = True
         if not self.stream:
             return b""
-        return b"".join(message_events(msgspec.json.decode(self.body)))
+        return b"".join(message_events(message_in(self.body)))
 
     def _fail(self, what: str) -> bytes:
         self._error = ProviderError(502, "api_error", f"the provider {what}")

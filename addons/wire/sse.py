@@ -27,7 +27,7 @@ _BLANK_LINE: Final = re.compile(_EOL)
 _BOUNDARY: Final = re.compile(_EOL + rb"{2}")
 _ENDS: Final = (b"\n\n", b"\r\n\r\n")
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
@@ -141,7 +141,7 @@ def parse(raw: bytes) -> Event:
     kind = b""
     data: list[bytes] = []
     other = b""
-    for line in raw.removeprefix(_BOM).splitlines():
+    for line in raw.removeprefix(BOM).splitlines():
         name, _, value = line.partition(b":")
         match name.strip():
             case b"data":
@@ -161,16 +161,15 @@ def frame(kind: str, data: dict[str, Any] | bytes, other: bytes = b"") -> bytes:
     return b"%bevent: %b\ndata: %b\n\n" % (other, kind.encode(), body)
 
 
-def read_object(data: bytes) -> tuple[bytes, Fields] | None:
-    """(data, its top-level fields), or None when `data` is no JSON object.
+def read_object(data: bytes) -> Fields | None:
+    """The top level of a JSON object, or None when `data` is none.
 
     What JSON allows but no text can hold (an escaped half of a surrogate pair), and bytes that aren't UTF-8, are
-    replaced by U+FFFD in the data that is returned, as JavaScript clients do.
+    replaced by U+FFFD, as JavaScript clients do.
     """
     if not pieces.is_utf8(data):
         data = data.decode("utf-8", "replace").encode()
     try:
-        data, fields, _ = pieces.checked(data)
+        return pieces.checked(data)[1]
     except pieces.NotJson:
         return None
-    return None if fields is None else (data, fields)

@@ -45,14 +45,16 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
         dropped[f"of {wrapped[0]}" if wrapped else ANTHROPIC if carried else UNSIGNED] += 1
         return DROP
 
-    before = draft.messages
-    after = [message.edit(travel) if message.has(*THINKING) else message for message in before]
-    lost = [
-        new
-        for old, new in zip(before, after, strict=True)
-        if starts_with_thinking(old) and not starts_with_thinking(new)
-    ]
-    draft.messages = settled(before, after)
+    lost: list[Message] = []
+    if not draft.body.block_types.isdisjoint(THINKING):
+        before = draft.messages
+        after = [message.edit(travel) for message in before]
+        lost = [
+            new
+            for old, new in zip(before, after, strict=True)
+            if new is not old and starts_with_thinking(old) and not starts_with_thinking(new)
+        ]
+        draft.messages = settled(before, after)
 
     said = []
     if given_back:
@@ -60,7 +62,9 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
     if dropped:
         origins = ", ".join(f"{number} {origin}" for origin, number in sorted(dropped.items()))
         said.append(f"dropped {counted(dropped.total(), 'thinking block')} ({origins})")
-    if context.is_anthropic and is_refused(draft.get("thinking"), open_turn(draft.messages), lost):
+    turn = open_turn(draft.messages) if context.is_anthropic else []
+    mode = asked_mode(draft)
+    if turn and mode and (context.drop_all_thinking or is_refused(mode, turn, lost)):
         turn_off_in_open_turn(draft)
         said.append("turned thinking off: the open tool turn has none of its own")
     return "; ".join(said) or None
@@ -70,22 +74,26 @@ def starts_with_thinking(message: Message) -> bool:
     return bool(message.blocks) and message.blocks[0].type in THINKING
 
 
-def is_refused(thinking: Any, turn: Sequence[Message], lost: Sequence[Message]) -> bool:
-    """Whether Anthropic refuses to think on in this turn. `lost` are the messages whose thinking was dropped.
+def asked_mode(draft: Draft) -> str | None:
+    """How the request asks for thinking (`enabled`, `adaptive` …); None when it doesn't."""
+    thinking = draft.get("thinking")
+    mode = thinking.get("type") if isinstance(thinking, dict) else None
+    return mode if isinstance(mode, str) and mode != "disabled" else None
 
-    With `enabled` it wants the turn to begin with thinking ("a final `assistant` message must start with a
-    thinking block"): refused when any message of it lost its own, or when no message of it has any (the
-    client drops thinking itself when the model's name changes). What the client kept is left to Anthropic's
-    judgement: without interleaved thinking the later messages of a turn have none. The other modes are said
-    to take a turn without thinking; there only the loss in the last message counts.
+
+def is_refused(mode: str, turn: Sequence[Message], lost: Sequence[Message]) -> bool:
+    """Whether Anthropic refuses to think on in this open turn. `lost` are the messages whose thinking was dropped.
+
+    With `enabled` it wants the turn to begin with thinking ("a final `assistant` message must start with a thinking
+    block"): refused when any message of it lost its own, or when it waits for tool results and no message of it has
+    any (the client drops thinking itself when the model's name changes). What the client kept is left to
+    Anthropic's judgement: without interleaved thinking the later messages of a turn have none. `adaptive` is
+    documented to take turns that begin without; there only the loss in the last message counts.
     """
-    kind = thinking.get("type") if isinstance(thinking, dict) else None
-    if not turn or kind in (None, "disabled"):
-        return False
-    if kind == "enabled":
-        waits = turn[-1].has("tool_use")
-        return any(message in lost for message in turn) or (waits and not any(m.has(*THINKING) for m in turn))
-    return turn[-1] in lost
+    if mode != "enabled":
+        return turn[-1] in lost
+    thinks = any(message.has(*THINKING) for message in turn)
+    return any(message in lost for message in turn) or (turn[-1].has("tool_use") and not thinks)
 
 
 def turn_off_in_open_turn(draft: Draft) -> None:

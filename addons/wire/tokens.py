@@ -16,8 +16,12 @@ import binascii
 import json
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from msgspec import Raw
+
+from addons.wire import pieces
 
 SMALL: Final = bytes(b if 97 <= b <= 122 else 32 for b in range(256))
 DIGITS: Final = bytes(b if 48 <= b <= 57 else 32 for b in range(256))
@@ -55,6 +59,7 @@ LONG_WORD: Final = 20
 PER_LONG_LETTER: Final = 0.45
 PER_NUMBER: Final = 1.3  # of up to three digits
 
+COUNTED_FIELDS: Final = ("system", "messages", "tools")
 DEEPEST: Final = 3  # a document's content in a tool's result
 
 # What the messages and the tools cost besides their text, between Claude's (2, 549, 53) and others' templates.
@@ -86,8 +91,9 @@ def estimate(text: str) -> int:
     return max(round(tokens), 1) if text else 0
 
 
-def estimate_request(*, system: Any = None, messages: Any = None, tools: Any = None) -> int:
-    """The input tokens of a Messages request, from its decoded fields (None: the field is missing)."""
+def estimate_request(fields: Mapping[str, Raw]) -> int:
+    """The input tokens of a Messages request, from its top-level fields (`RequestBody.fields`)."""
+    system, messages, tools = (pieces.load(fields[key]) if key in fields else None for key in COUNTED_FIELDS)
     texts: list[str] = []
     other = 0
     for message in messages if isinstance(messages, list) else []:

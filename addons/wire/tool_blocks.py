@@ -5,8 +5,11 @@ to that provider as it was. The two halves of a pair carry the same id, so that 
 alone is decided for both.
 """
 
+import re
 from collections import Counter
 from typing import Final
+
+from msgspec import UnsetType
 
 from addons.wire import pieces
 from addons.wire.body import Draft
@@ -20,10 +23,12 @@ ANTHROPIC: Final = "Anthropic"
 OTHER_ANTHROPIC_TYPES: Final = ("mcp_tool_listing", "container_upload", "fallback")
 """Blocks without an id that mean something to Anthropic's servers only."""
 
+_PLAIN_ID: Final = re.compile(rb'"(?!gw1-)[a-zA-Z0-9_-]+"')
+"""As JSON: an id that nobody encoded and everybody takes, which is nearly every id."""
+
 
 def is_server_tool(block_type: str) -> bool:
-    """Whether a block belongs to a tool that a provider runs itself (`web_search_tool_result`, `mcp_tool_use`
-    …)."""
+    """Whether a block is of a tool that a provider runs itself: `mcp_tool_use`, `web_search_tool_result` …"""
     return block_type.endswith(("_tool_use", "_tool_result")) or block_type in OTHER_ANTHROPIC_TYPES
 
 
@@ -35,6 +40,8 @@ def id_field(block: Block) -> tuple[str, str | None]:
 
 def server_tools(draft: Draft, context: Context) -> str | None:
     """A provider's server-tool blocks go to that provider only. Ids that nobody encoded are Anthropic's."""
+    if not any(is_server_tool(block_type) for block_type in draft.body.block_types):
+        return None
     dropped: Counter[str] = Counter()
     given_back = 0
 
@@ -69,9 +76,15 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
     encoded: set[str] = set()
 
     def travel(block: Block) -> Verdict | Changes:
-        if block.type not in ("tool_use", "tool_result"):
+        if block.type == "tool_use":
+            name, piece = "id", block.id
+        elif block.type == "tool_result":
+            name, piece = "tool_use_id", block.tool_use_id
+        else:
             return KEEP
-        name, tool_id = id_field(block)
+        if isinstance(piece, UnsetType) or _PLAIN_ID.fullmatch(piece):
+            return KEEP
+        tool_id = pieces.string(piece)
         if tool_id is None:
             return KEEP
         made = decode_tool_id(tool_id)

@@ -131,6 +131,26 @@ def test_done_is_dropped(rewrite):
     assert run_to_end(rewrite, PLAIN + b"data: [DONE]\n\n")[1] == PLAIN
 
 
+DELTA = sse([delta(0, "text", text="a")])
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "batch",
+    [
+        DELTA.replace(b"}\n\n", b"}\r\n\r\n") + sse([message_delta()]),
+        DELTA + sse([message_delta()]).replace(b"}\n\n", b"} \n\n"),
+        DELTA + b": event: content_block_delta\n\n" + sse([message_delta()]),
+        DELTA.replace(b"event", b"retry: 1\nevent") + sse([message_delta()]),
+        DELTA + b"\n" + sse([message_delta()]),
+    ],
+)
+def test_nothing_hides_between_deltas(rewrite, batch):
+    answer, _ = run(rewrite, sse([message_start(), start(0, type="text", text="")]))
+    answer.feed(batch)
+    assert answer.stop_reason == "end_turn"
+
+
 # Flags
 
 
@@ -225,6 +245,14 @@ def test_blocks_that_are_open_at_message_stop_are_closed_before_message_delta(re
 
 
 @OTHERS
+def test_what_comes_with_the_end_of_the_message_stays_in_order(rewrite):
+    usage = message_delta(None, output_tokens=99)
+    events = [message_start(), *text(0, "Hello")[:-1], message_delta(), usage, MESSAGE_STOP]
+    kinds = events_of(run(rewrite, sse(events))[1])
+    assert [data for _, data in kinds[-4:]] == [stop(0), message_delta(), usage, MESSAGE_STOP]
+
+
+@OTHERS
 def test_a_stop_that_comes_after_message_delta_is_not_said_twice(rewrite):
     events = [message_start(), *text(0, "Hello"), message_delta(), MESSAGE_STOP]
     events[3], events[4] = events[4], events[3]
@@ -281,7 +309,23 @@ def test_an_error_without_its_blank_line_is_seen_at_the_end(rewrite):
         assert answer.error.status == 529
         assert not answer.finished
         assert out == sse([message_start()])
-    assert run_to_end(rewrite, b'error: {"message":"no"}\n')[0].error
+    answer, _ = run_to_end(rewrite, b'error: {"message":"no"}\n')
+    assert answer.error
+    assert answer.started
+
+
+@EVERY
+def test_nothing_comes_after_an_error(rewrite):
+    answer, out = run_to_end(rewrite, OVERLOADED + PLAIN + sse([message_delta()]).removesuffix(b"\n"))
+    assert (out, answer.stop_reason) == (b"", None)
+
+
+@EVERY
+def test_a_known_event_with_an_error_field_is_what_it_says(rewrite):
+    stream = sse([message_start() | {"error": {"message": "?"}}])
+    answer, out = run(rewrite, stream)
+    assert out == stream
+    assert not answer.error
 
 
 @EVERY
@@ -448,7 +492,7 @@ def test_thinking_inside_another_block_is_stripped():
 
 
 def test_thinking_whose_start_got_lost_is_stripped():
-    stream = sse(whole(thinking(0, "hm", signed=["abc"])[1:], text(1, "a")))
+    stream = sse(whole(thinking(0, "hm", signed=["abc"])[1:], text(1, "a"), thinking(2, "hm", signed=["abc"])[1:]))
     assert [data for _, data in check(run(STRIP, stream)[1])] == whole(text(0, "a"))
 
 
@@ -487,6 +531,9 @@ def test_content_in_message_start():
     assert content(STRIP, thought) == ([{"type": "text", "text": ""}], 3)
     assert content(KEEP, thought, answer) == ([thought | {"signature": "gw1.zai.abc"}, answer], 3)
     assert content(OWN, thought, answer) == ([thought, answer], 3)
+
+    events = [message_start(content=[answer]), *thinking(0, "hm"), message_delta(), MESSAGE_STOP]
+    assert len(events_of(run(STRIP, sse(events))[1])) == 3
 
 
 # Properties
@@ -557,7 +604,7 @@ def test_anthropics_bytes_are_never_changed(data):
 @given(st.data())
 def test_nothing_raises_on_odd_events(rewrite, data):
     odd = st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=3),
+        st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
         lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=4),
         max_leaves=8,
     )
@@ -579,6 +626,7 @@ def test_nothing_raises_on_garbage(rewrite, garbage):
     rewrite_message(garbage, rewrite)
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=3)  # lone surrogates too
 TYPES = sorted({event["type"] for event in whole(text(0, "a"))} | {"", "message", "error", "ping", "x"})
 KEYS = st.sampled_from(
     [
@@ -680,5 +728,11 @@ def test_a_json_answer_that_is_no_message(rewrite, answer, status):
     assert error.status == status
 
 
-def test_a_message_with_an_empty_error_field_is_a_message():
-    assert isinstance(rewrite_message(body(TEXT, error=None), KEEP), tuple)
+@pytest.mark.parametrize("error", [None, {"message": "?"}])
+def test_a_message_with_an_error_field_is_a_message(error):
+    assert isinstance(rewrite_message(body(TEXT, error=error), KEEP), tuple)
+
+
+def test_a_byte_order_mark_before_a_json_answer():
+    answer = b"\xef\xbb\xbf" + body(TEXT)
+    assert rewritten(answer, KEEP)[0] is answer

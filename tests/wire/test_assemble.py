@@ -6,7 +6,7 @@ from anthropic import Anthropic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.assemble import Assembler, message_events
+from addons.wire.assemble import Assembler, message_events, message_in
 from tests.wire.checker import check, content_of
 from tests.wire.streams import (
     MESSAGE_STOP,
@@ -232,6 +232,14 @@ def test_the_stream_of_a_message_is_like_anthropics():
         message_delta("tool_use", **START["usage"]),
         MESSAGE_STOP,
     ]
+
+
+def test_the_message_in_a_body_that_parsers_refuse():
+    body = json.dumps(START | {"content": [{"type": "text", "text": "\ud83d"}]}).encode()
+    message = message_in(b"\xef\xbb\xbf\n" + body)
+    assert message == START | {"content": [{"type": "text", "text": "\ufffd"}]}
+    check(b"".join(message_events(message | {"stop_reason": "end_turn"})))
+    assert message_in(b"[]") == {}
 
 
 def test_an_sdk_reads_the_same_message():

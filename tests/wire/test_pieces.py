@@ -94,6 +94,10 @@ def test_what_is_not_utf8_is_refused(data):
         pieces.checked(data)
 
 
+def test_half_a_character_at_the_end_is_not_utf8():
+    assert not pieces.is_utf8(b"x\xc3")
+
+
 @given(st.binary(max_size=40), st.integers(65500, 65540))
 def test_utf8_is_checked_across_windows(data, start):
     data = b" " * start + data + "é".encode()

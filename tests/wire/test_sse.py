@@ -65,9 +65,10 @@ def test_a_chunk_of_whole_events_is_forwarded_as_it_is():
 
 LINES = [b"data: 1", b": c", b"x", b"\xc3\xbc"]
 MIXED = st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n", *LINES])
-STREAMS = st.lists(MIXED) | st.one_of(
-    st.lists(st.sampled_from([newline, newline * 2, newline * 3, *LINES])) for newline in (b"\n", b"\r\n", b"\r")
+ONE_KIND = st.sampled_from([b"\n", b"\r\n", b"\r"]).flatmap(
+    lambda newline: st.lists(st.sampled_from([newline, newline * 2, newline * 3, *LINES]))
 )
+STREAMS = st.lists(MIXED) | ONE_KIND
 
 
 @given(STREAMS.map(b"".join), st.data())
@@ -103,12 +104,12 @@ def test_one_byte_at_a_time_is_linear(newline, line):
     def seconds(size):
         data = (b"data: " + line + newline) * (size // len(line)) + newline
         splitter = Splitter()
-        begin = time.perf_counter()
+        begin = time.process_time()
         for position in range(len(data)):
             splitter.take(data[position : position + 1])
         splitter.take(b"z")
         assert splitter.rest == b"z"
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     seconds(1_000)
     assert seconds(400_000) < 40 * seconds(40_000)
@@ -167,14 +168,11 @@ def test_what_is_framed_parses_to_the_same(kind, data, other):
 
 
 def test_a_lone_surrogate_becomes_what_a_client_would_make_of_it():
-    assert read_object(rb'{"a": {"b":"\ud83d"}, "c": 1}') == (
-        rb'{"a": {"b":"\ufffd"}, "c": 1}',
-        {"a": Raw(rb'{"b":"\ufffd"}'), "c": Raw(b"1")},
-    )
+    assert read_object(rb'{"a": {"b":"\ud83d"}, "c": 1}') == {"a": Raw(rb'{"b":"\ufffd"}'), "c": Raw(b"1")}
 
 
 def test_what_is_not_utf8_becomes_what_a_client_would_make_of_it():
-    assert read_object(b'{"a":"\xc3"}') == ('{"a":"\ufffd"}'.encode(), {"a": Raw('"\ufffd"'.encode())})
+    assert read_object(b'{"a":"\xc3"}') == {"a": Raw('"\ufffd"'.encode())}
 
 
 @pytest.mark.parametrize("data", [b"", b"[1]", b"1", b'{"a":', b"{'a':1}", b'{"a":' + b"[" * 200_000, b"null"])

@@ -127,6 +127,21 @@ def test_a_replaced_surrogate_is_said():
     assert apply(draft, ANTHROPIC, {}) == [("surrogates", "replaced 1 lone surrogate by U+FFFD")]
 
 
+def test_thinking_decides_by_the_conversation_that_is_sent():
+    # The last answer of the turn is nothing but thinking of zai and empty text: without it the turn is open again.
+    body = claude_code(
+        "hi",
+        assistant(tool_use()),
+        user(tool_result()),
+        assistant(thinking(wrap_signature("zai", "z")), text("")),
+        user(text("next")),
+        mode="enabled",
+    )
+    _, sent = adapted(body, ANTHROPIC)
+    assert sent["messages"][2:] == [user(tool_result(), text("next"))]
+    assert "thinking" not in sent
+
+
 # One tool loop that wanders: zai, kimi, Anthropic, and back.
 
 KIMI_ID = encode_tool_id("kimi", "functions.Bash:1")

@@ -8,8 +8,12 @@ from time import perf_counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from addons.wire.tokens import IMAGE_TOKENS, PAGE_TOKENS, estimate, estimate_request, image_tokens
+from addons.wire import pieces
+from addons.wire.body import RequestBody
+from addons.wire.tokens import IMAGE_TOKENS, PAGE_TOKENS, estimate, image_tokens
+from addons.wire.tokens import estimate_request as estimate_fields
 
 PROSE = """
 When a gateway sits between a person and a model, the first thing it owes that person is the truth about what
@@ -201,6 +205,16 @@ def test_200_kilobytes_take_milliseconds():
     assert min(times) < 0.025  # about 4 ms; the rest is for a busy machine
 
 
+def estimate_request(**fields):
+    return estimate_fields({name: pieces.dump(value) for name, value in fields.items()})
+
+
+def test_a_parsed_body_is_counted_as_it_is():
+    body = {"model": "glm", "max_tokens": 5, "system": PROSE, "messages": [{"role": "user", "content": "Hi"}]}
+    fields = RequestBody.parse(json.dumps(body).encode()).fields
+    assert estimate_fields(fields) == estimate_request(system=body["system"], messages=body["messages"])
+
+
 def user(*blocks):
     return [{"role": "user", "content": list(blocks)}]
 
@@ -319,8 +333,8 @@ def test_no_request_raises(system, messages, tools):
     assert estimate_request(messages=user(messages, system), tools=[tools]) >= 0
 
 
-def test_deep_nesting_does_not_raise():
-    content: object = "deep"
-    for _ in range(50_000):
-        content = [{"type": "tool_result", "content": content}]
-    assert estimate_request(messages=[{"role": "user", "content": content}]) >= 0
+@pytest.mark.parametrize("depth", [400, 100_000])
+def test_deep_nesting_does_not_raise(depth):
+    opening, end = b'[{"type": "tool_result", "content": ', b"}]"
+    messages = Raw(b'[{"role": "user", "content": ' + opening * depth + b"1" + end * depth + b"}]")
+    assert estimate_fields({"messages": messages}) >= 0

@@ -39,6 +39,13 @@ def test_a_choice_goes_with_its_tool():
     assert run(beta_tools, request(tools=[SEARCH, BASH], tool_choice=stays))[1]["tool_choice"] == stays
 
 
+def test_a_choice_of_an_unknown_tool_is_the_providers_to_refuse():
+    choice = {"type": "tool", "name": "nobody"}
+    assert run(beta_tools, request(tools=[BASH | {"defer_loading": True}], tool_choice=choice))[1] == request(
+        tools=[BASH], tool_choice=choice
+    )
+
+
 def test_without_tools_there_is_nothing_to_choose():
     assert run(beta_tools, request(tools=[SEARCH], tool_choice={"type": "any"}))[1] == request()
 

@@ -1,0 +1,88 @@
+import json
+
+from addons.wire.body import RequestBody
+from addons.wire.conversation import counted, open_turn, settled
+from addons.wire.messages import DROP, KEEP
+from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
+
+THOUGHT = thinking("s")
+
+
+def messages(*said):
+    return RequestBody.parse(json.dumps(request(*said)).encode()).messages
+
+
+def without_thinking(*said):
+    before = messages(*said)
+    after = [message.edit(lambda block: DROP if block.type == "thinking" else KEEP) for message in before]
+    return [json.loads(bytes(message.raw)) for message in settled(before, after)]
+
+
+def test_users_meet_when_the_answer_between_them_goes():
+    assert without_thinking("a", assistant(THOUGHT), user(text("b"), text("c"))) == [
+        user(text("a"), text("b"), text("c"))
+    ]
+
+
+def test_several_answers_in_a_row():
+    assert without_thinking("a", assistant(THOUGHT), assistant(THOUGHT), "b", assistant(THOUGHT), "c") == [
+        user(text("a"), text("b"), text("c"))
+    ]
+
+
+def test_other_fields_of_a_joined_message_are_those_of_the_first():
+    first = user(text("a")) | {"id": "1"}
+    second = user(text("b")) | {"id": "2"}
+    assert without_thinking(first, assistant(THOUGHT), second) == [user(text("a"), text("b")) | {"id": "1"}]
+
+
+def test_what_the_client_sent_in_a_row_stays_so():
+    said = [user(text("a")), user(text("b")), assistant(text("c")), assistant(text("d"))]
+    assert without_thinking(*said) == said
+    assert without_thinking("a", assistant(THOUGHT), "b", "c", assistant(text("d"))) == [
+        user(text("a"), text("b")),
+        {"role": "user", "content": "c"},
+        assistant(text("d")),
+    ]
+
+
+def test_only_users_are_joined():
+    said = [user(text("a")), system("b"), assistant(THOUGHT), system("c"), user(text("d"))]
+    assert without_thinking(*said) == [said[0], said[1], said[3], said[4]]
+    assert without_thinking(assistant(text("a")), system([THOUGHT]), assistant(text("b"))) == [
+        assistant(text("a")),
+        assistant(text("b")),
+    ]
+
+
+def test_a_user_message_keeps_its_place():
+    assert without_thinking(user(THOUGHT), assistant(text("a"))) == [user(text("(no content)")), assistant(text("a"))]
+
+
+def test_what_was_empty_before_is_not_touched():
+    said = [user(), {"role": "assistant", "content": ""}, system("")]
+    assert without_thinking(*said) == said
+
+
+def turn(*said):
+    return [message.blocks[0].type for message in open_turn(messages(*said))]
+
+
+def test_the_open_turn():
+    loop = [assistant(tool_use()), user(tool_result())]
+    assert turn("a") == []
+    assert turn("a", assistant(text("b")), "c") == []
+    assert turn("a", *loop) == ["tool_use"]
+    assert turn("a", assistant(text("b")), "c", assistant(THOUGHT), user(tool_result()), *loop) == [
+        "thinking",
+        "tool_use",
+    ]
+    assert turn("a", *loop, system("b")) == ["tool_use"]
+    assert turn("a", *loop, "c") == []
+    assert turn("a", *loop, assistant(text("b"))) == ["tool_use", "text"]
+    assert turn("a", assistant(tool_use()), user(tool_result(), text("more"))) == ["tool_use"]
+    assert turn() == []
+
+
+def test_numbers_and_nouns():
+    assert [counted(number, "block") for number in (0, 1, 2)] == ["0 blocks", "1 block", "2 blocks"]
