@@ -11,24 +11,24 @@ from addons.wire import pieces
 from addons.wire.messages import Message
 
 NO_CONTENT: Final = pieces.dump({"type": "text", "text": "(no content)"})
-"""Holds the place of a user message (the words are Claude Code's own for an empty message)."""
+"""Holds the place of a message (the words are Claude Code's own for an empty one)."""
 
 
 def settled(before: Sequence[Message], after: Sequence[Message]) -> list[Message]:
     """The messages after an edit (`after[i]` is what became of `before[i]`), without those that it emptied.
 
-    An assistant or system message is left out, and the user messages that thereby meet are joined: no
-    provider minds, and some insist on taking turns. A user message keeps its place: without it the
-    conversation would start, or end, with the assistant.
+    The user messages that meet where one is left out are joined: no provider minds, and some insist on taking turns.
+    Two kinds keep their place, with words that say that there are none: a user message, without which the
+    conversation would start or end with the assistant; and an answer that ended a tool loop, without which that loop
+    and the turn after it would be one.
     """
     kept: list[Message] = []
     gap = False
-    for old, new in zip(before, after, strict=True):
-        emptied = new is not old and not new.blocks
-        if emptied and new.role != "user":
-            gap = True
-            continue
-        if emptied:
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if new is not old and not new.blocks:
+            if new.role != "user" and not ends_tool_loop(new, kept, before, index):
+                gap = True
+                continue
             new = new.with_pieces([NO_CONTENT])
         if gap and kept and kept[-1].role == new.role == "user":
             kept[-1] = kept[-1].with_pieces([*kept[-1].pieces, *new.pieces])
@@ -36,6 +36,16 @@ def settled(before: Sequence[Message], after: Sequence[Message]) -> list[Message
             kept.append(new)
         gap = False
     return kept
+
+
+def ends_tool_loop(message: Message, kept: Sequence[Message], before: Sequence[Message], index: int) -> bool:
+    """Whether it is the assistant's answer to tool results (at `index` of `before`, and `kept` stands in front of it),
+    and the user had the next word."""
+    earlier = next((said for said in reversed(kept) if said.role != "system"), None)
+    later = next((before[i] for i in range(index + 1, len(before)) if before[i].role != "system"), None)
+    if earlier is None or later is None:
+        return False
+    return message.role == "assistant" and earlier.has("tool_result") and later.role == "user"
 
 
 def open_turn(messages: Sequence[Message]) -> list[Message]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import Raw as Raw
+from msgspec import UnsetType
 
 Optional = Raw | UnsetType
 """A piece, or UNSET where the key is missing."""

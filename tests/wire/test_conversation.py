@@ -59,6 +59,26 @@ def test_a_user_message_keeps_its_place():
     assert without_thinking(user(THOUGHT), assistant(text("a"))) == [user(text("(no content)")), assistant(text("a"))]
 
 
+def test_an_answer_that_ended_a_tool_loop_keeps_its_place():
+    loop = ["a", assistant(tool_use()), user(tool_result())]
+    start = [{"role": "user", "content": "a"}, *loop[1:]]
+    said = assistant(text("(no content)"))
+    assert without_thinking(*loop, assistant(THOUGHT), user(text("b"))) == [*start, said, user(text("b"))]
+    assert without_thinking(*loop, system("s"), assistant(THOUGHT), system("t"), user(text("b"))) == [
+        *start,
+        system("s"),
+        said,
+        system("t"),
+        user(text("b")),
+    ]
+    assert without_thinking(*loop, assistant(THOUGHT)) == start
+    assert without_thinking(*loop, assistant(THOUGHT), assistant(text("b"))) == [*start, assistant(text("b"))]
+    assert without_thinking(*loop, system([THOUGHT]), user(text("b"))) == [
+        *start[:2],
+        user(tool_result(), text("b")),
+    ]
+
+
 def test_what_was_empty_before_is_not_touched():
     said = [user(), {"role": "assistant", "content": ""}, system("")]
     assert without_thinking(*said) == said

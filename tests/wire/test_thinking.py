@@ -105,6 +105,17 @@ def test_all_thinking_is_dropped_on_the_second_try(provider):
     assert line == "dropped 3 thinking blocks (2 of Anthropic, 1 of zai)"
 
 
+def test_on_the_second_try_an_open_turn_is_not_asked_to_think():
+    context = Context(provider="anthropic", is_anthropic=True, drop_all_thinking=True)
+    for mode in (ENABLED, ADAPTIVE):
+        line, sent = run(keep_own_thinking, loop([NATIVE], [], thinking=mode), context)
+        assert sent == loop([], [])
+        assert line == "dropped 1 thinking block (1 of Anthropic)" + OFF
+    assert run(keep_own_thinking, after(NATIVE) | {"thinking": ADAPTIVE}, context)[1] == after() | {
+        "thinking": ADAPTIVE
+    }
+
+
 def test_nested_wraps_lose_one_layer():
     inner = wrap_signature("zai", "s")
     assert run(keep_own_thinking, after(thinking(wrap_signature("zai", inner))), ZAI)[1] == after(thinking(inner))
