@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitmproxy import connection, flow, http
+from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, tunnel
@@ -53,6 +54,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
+from addons.wire.encoding import decode
 from addons.wire.errors import ProviderError, envelope, error_event, error_type, read_error
 from addons.wire.reader import AnswerReader
 
@@ -67,6 +69,9 @@ DISCARD_SECONDS = 10.0
 
 AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
+
+OF_ONE_CONNECTION = ("connection", "keep-alive", "proxy-connection", "trailer", "upgrade")
+"""What a provider says of its connection is not said of the client's."""
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -106,6 +111,8 @@ class GatewayStream(HttpStream):
         """The 200 that was sent to the client before any provider had answered."""
         self.streaming = False
         """The client has the head of a stream."""
+        self.closes = False
+        """The client wants its connection closed after this answer."""
         # What this stream waits for, in monotonic seconds; infinite: nothing.
         self.retry_at = math.inf
         self.give_up_at = math.inf
@@ -121,6 +128,8 @@ class GatewayStream(HttpStream):
         elif isinstance(event, GetHttpConnectionCompleted):
             yield from self.connected(event)
         elif isinstance(event, RequestHeaders):
+            # Asked now: no header of the client's stays on the flow.
+            self.closes = connection_close(event.request.http_version, event.request.headers)
             yield from super()._handle_event(event)
             if self.client_state == self.state_consume_request_body:
                 self.exchange = exchange_of(self.flow)
@@ -358,7 +367,7 @@ class GatewayStream(HttpStream):
                 yield from self.failed("invalid", "the provider answered with an endless error")
         elif isinstance(event, ResponseEndOfMessage):
             assert self.flow.response
-            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.flow.response.data.content = decoded(self.flow.response, bytes(self.response_body_buf))
             self.response_body_buf.clear()
             error = read_status(self.flow.response)
             yield from self.fail(self.current(), Outcome("status", error, self.provider_headers(), complete=True))
@@ -421,13 +430,17 @@ class GatewayStream(HttpStream):
         self.current().ended = self.gateway.clock()
         self.response_body_buf.clear()
         self.flow.response.data.content = body
+        self.flow.response.headers["content-type"] = "application/json"  # also where the provider streamed
         frame_body(self.flow.response)
         yield from self.send_response()
 
     def send_response(self, already_streamed: bool = False) -> Commands:
         """mitmproxy sends the body of an answer that an addon has made also when HEAD asked for none."""
-        if self.flow.response and self.flow.request.method == "HEAD":
+        assert self.flow.response
+        if self.flow.request.method == "HEAD":
             self.flow.response.data.content = b""
+        if self.closes:
+            self.flow.response.headers["connection"] = "close"
         yield from super().send_response(already_streamed)
 
     def start_early(self) -> Commands:
@@ -444,6 +457,8 @@ class GatewayStream(HttpStream):
     def start_stream(self, head: http.Response) -> Commands:
         self.streaming = True
         frame_stream(head, self.flow.request)
+        if self.closes:
+            head.headers["connection"] = "close"
         yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.context.client)
 
     def start_events(self) -> Commands:
@@ -697,7 +712,7 @@ def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Reque
 
 def frame_body(response: http.Response) -> None:
     """Make the head fit a body that is here in whole."""
-    for name in ("transfer-encoding", "content-encoding"):
+    for name in ("transfer-encoding", "content-encoding", *OF_ONE_CONNECTION):
         response.headers.pop(name, None)
     response.headers["content-length"] = str(len(response.raw_content or b""))
     response.headers.setdefault("content-type", "application/json")
@@ -706,7 +721,7 @@ def frame_body(response: http.Response) -> None:
 
 def frame_stream(response: http.Response, request: http.Request) -> None:
     """Make the head fit a stream of unknown length, whatever the provider's was."""
-    for name in ("content-length", "content-encoding", "transfer-encoding"):
+    for name in ("content-length", "content-encoding", "transfer-encoding", *OF_ONE_CONNECTION):
         response.headers.pop(name, None)
     response.headers["content-type"] = "text/event-stream; charset=utf-8"
     response.http_version = "HTTP/1.1"
@@ -732,10 +747,17 @@ def too_large(request_id: str | None = None) -> http.Response:
     return response
 
 
+def decoded(response: http.Response, body: bytes) -> bytes:
+    """The body without its content-encoding, which leaves the head; as it came when it can't be decoded."""
+    try:
+        return decode(body, response.headers.pop("content-encoding", ""), MAX_ERROR_BODY)
+    except ValueError:
+        return body
+
+
 def read_status(response: http.Response) -> ProviderError:
     """The provider's own words in an HTTP error, of whatever shape."""
-    body = response.get_content(strict=False) or b""
-    return read_error(response.status_code, response.headers.get("content-type", ""), body)
+    return read_error(response.status_code, response.headers.get("content-type", ""), response.raw_content or b"")
 
 
 def reason(message: str) -> str:

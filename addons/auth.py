@@ -125,6 +125,8 @@ class AuthGate:
         caller, own = admit(
             config, presented, request.headers.get_all("authorization"), request.headers.get_all("x-api-key")
         )
+        named = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
+        dropped = HOP_BY_HOP | GATEWAY_HEADERS | named
         exchange = Exchange(
             config=config,
             clock=time.monotonic,
@@ -134,7 +136,7 @@ class AuthGate:
             headers=tuple(
                 (name, value)
                 for name, value in lines
-                if not is_credential_header(name) and name.lower() not in HOP_BY_HOP | GATEWAY_HEADERS
+                if not is_credential_header(name) and name.lower() not in dropped
             ),
             own=own,
             token_mode=token_mode(config, presented.mode),

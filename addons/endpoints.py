@@ -7,8 +7,9 @@ Served here: `GET /v1/models` and `/v1/models/{id}` in Anthropic's shape (docs: 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
 
@@ -30,33 +31,33 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.without_count: set[str] = set()
-        """Providers that have answered 404 to count_tokens: they are not asked again."""
+        """Base URLs of providers that have answered 404 to count_tokens: they are not asked again."""
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange is None or flow.response:
             return
-        url = urlsplit(exchange.path)
-        if exchange.method in ("GET", "HEAD") and (found := answer(exchange, url.path, url.query)) is not None:
+        path, _, query = exchange.path.partition("?")
+        if exchange.method in ("GET", "HEAD") and (found := answer(exchange, path, query)) is not None:
             exchange.kind = "local"
             flow.response = found
-        elif (exchange.method, url.path) not in ROUTES and not exchange.own:
+        elif (exchange.method, path) not in ROUTES and not exchange.own:
             exchange.kind = "local"
             flow.response = error_response(
-                404, f"the gateway does not serve {exchange.method} {url.path}", exchange.request_id
+                404, f"the gateway does not serve {exchange.method} {path}", exchange.request_id
             )
 
     def attempt(self, trying: Trying) -> None:
         provider = trying.provider
-        if trying.exchange.kind == "count_tokens" and provider and provider.name in self.without_count:
+        if trying.exchange.kind == "count_tokens" and provider and provider.base_url in self.without_count:
             trying.flow.response = estimate(trying.exchange)
 
     def verdict(self, trying: Trying) -> None:
         exchange, outcome = trying.exchange, trying.attempt.outcome
-        if exchange.kind != "count_tokens" or outcome is None or outcome.kind != "status" or trying.provider is None:
+        if exchange.kind != "count_tokens" or outcome is None or trying.provider is None:
             return
         if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
-            self.without_count.add(trying.provider.name)
+            self.without_count.add(trying.provider.base_url)
             trying.flow.response = estimate(exchange)
             exchange.verdict = Verdict(False, "the provider does not count tokens: estimated")
 
@@ -100,9 +101,10 @@ def model_list(config: Config, query: dict[str, list[str]]) -> dict[str, Any]:
     after, before = query.get("after_id", [""])[0], query.get("before_id", [""])[0]
     start = ids.index(after) + 1 if after in ids else 0
     end = ids.index(before) if before in ids else len(ids)
-    limit = query.get("limit", ["20"])[0]
-    size = min(max(int(limit), 1), 1000) if limit.isdigit() else 20
-    page = cards[start:end][:size]
+    limit = query.get("limit", [""])[0]
+    size = min(max(int(limit), 1), 1000) if re.fullmatch("[0-9]{1,9}", limit) else 20
+    # Before an id means just before it: clients go back page by page.
+    page = cards[start:end][-size:] if before else cards[start:end][:size]
     return {
         "data": page,
         "has_more": len(cards[start:end]) > size,

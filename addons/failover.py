@@ -16,7 +16,7 @@ from addons.attempt import error_response
 from addons.breakers import Breakers
 from addons.state import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
 from addons.wire.errors import ProviderError, error_type
-from addons.wire.ratelimit import client_visible, retry_after
+from addons.wire.ratelimit import LONGEST_WAIT, client_visible, retry_after
 from addons.wire.refusals import (
     context_overflow,
     credit_refused,
@@ -60,7 +60,7 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
     spare = left - (len(exchange.targets) - 1 - here)  # so that no target's turn is eaten by another's retries
     anthropic = target.provider.is_anthropic
 
-    if anthropic and outcome.kind == "status" and thinking_refused(error) and not exchange.drop_thinking:
+    if left > 0 and anthropic and outcome.kind == "status" and thinking_refused(error) and not exchange.drop_thinking:
         return Move(here, "Anthropic refused the thinking blocks: once more without any", drop_thinking=True)
     if is_answer(exchange, attempt, outcome):
         return Move(None, "an answer, not an outage")
@@ -68,7 +68,7 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
         return Move(here, "the next token of the pool")
     if spare > 0 and (delay := retry_delay(exchange, attempt, outcome, now)) is not None:
         return Move(here, f"the same target again in {delay:.1f} s", delay)
-    if left > 0 and here + 1 < len(exchange.targets):
+    if left > 0 and here + 1 < len(exchange.targets) and not exchange.last_resort:
         following = exchange.targets[here + 1]
         return Move(here + 1, f"next target {following.provider.name}/{following.model}")
     skipped = next((a for a in exchange.attempts if a.outcome and a.outcome.kind == "skipped"), None)
@@ -96,7 +96,7 @@ def is_answer(exchange: Exchange, attempt: Attempt, outcome: Outcome) -> bool:
         return False
     if status == 401:
         return target.provider.auth == "claude-oauth"  # else it is the gateway's own key that was refused
-    return not (exchange.cursor > 0 and (model_unknown(error) or field_unknown(error)))
+    return not (target.fallback and (model_unknown(error) or field_unknown(error)))
 
 
 def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> float | None:
@@ -105,9 +105,7 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
         return None
     if died_of_age(attempt):
         return 0.0
-    asked = [
-        a for a in exchange.attempts if a.target == attempt.target and a.token == attempt.token and not died_of_age(a)
-    ]
+    asked = [a for a in exchange.attempts if a.target == attempt.target and not excused(exchange, a)]
     if len(asked) > exchange.config.failover.retries:
         return None
     only = exchange.cursor + 1 == len(exchange.targets)
@@ -121,6 +119,12 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
     if wait is not None:
         return max(wait, RETRY_DELAY) if wait <= LONGEST_RETRY_AFTER else None
     return RETRY_DELAY
+
+
+def excused(exchange: Exchange, attempt: Attempt) -> bool:
+    """Whether a failure was not the provider's: the same request may still get its second chance there."""
+    refused = attempt.outcome is not None and thinking_refused(attempt.outcome.error)
+    return refused or died_of_age(attempt) or attempt.token in exchange.refused_tokens
 
 
 def died_of_age(attempt: Attempt) -> bool:
@@ -180,15 +184,17 @@ class Failover:
 
     def remember(self, exchange: Exchange, attempt: Attempt, outcome: Outcome) -> None:
         """Note a failure that says something about the provider, or about its limit."""
-        if attempt.target is None or outcome.kind == "skipped":
+        if attempt.target is None or outcome.kind == "skipped" or died_of_age(attempt):
             return
         now, cooldown = exchange.clock(), exchange.config.failover.cooldown
         status = outcome.error.status
         if status >= 500 or outcome.kind not in ("status", "error event"):
             self.breakers.failed(attempt.target, now, cooldown)
-        elif status == 429 and attempt.token is None:
+            return
+        self.breakers.succeeded(attempt.target)
+        if status == 429 and attempt.target.provider.auth != "claude-oauth":  # else it is a token's limit
             wait = retry_after(outcome.headers, self.clock())
-            self.breakers.rest(attempt.target, now + (cooldown if wait is None else wait))
+            self.breakers.rest(attempt.target, now + min(cooldown if wait is None else wait, LONGEST_WAIT))
 
 
 def describe(outcome: Outcome) -> str:
@@ -219,11 +225,10 @@ def final_response(
     anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
     if last is not None and outcome.kind == "status" and anthropic and outcome.error.status >= 400:
         response = last
-        response.content = last.get_content(strict=False)
     else:
         response = error_response(error.status, error.message, exchange.request_id)
         carry(outcome.headers, response.headers)
-    if outcome.error.status == 401 and attempt.target and (attempt.token or not anthropic):
+    if outcome.error.status == 401 and (attempt.token or outcome.kind == "skipped" or not anthropic):
         response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
     if attempt.pool_back_in is not None:
         response.headers["retry-after"] = str(max(1, round(attempt.pool_back_in)))

@@ -48,21 +48,28 @@ class OAuthRotator:
             return
         self.follow(self.settings.current)
         now, model = self.clock(), attempt.target.model if attempt.target else ""
-        pick = self.pool.pick(exchange.session, model, now, exclude=exchange.refused_tokens)
-        token = pick.token if pick else None
+        token = self.token_before(exchange, model, now)
+        if token is None and (pick := self.pool.pick(exchange.session, model, now, exclude=exchange.refused_tokens)):
+            token = pick.token
         if token is None and exchange.last_resort and (last := self.pool.soonest(model, now, exchange.refused_tokens)):
             token = last[0]
         if token is None:
             attempt.pool_back_in = self.back_in(model, now)
-            attempt.skip = ProviderError(429, "rate_limit_error", self.why_none(attempt.pool_back_in))
+            attempt.skip = self.why_none(attempt.pool_back_in)
             return
         self.attach(trying, token)
+
+    def token_before(self, exchange: Exchange, model: str, now: float) -> Token | None:
+        """The token that this request has used already and may use again: its second try is not somebody else's."""
+        used = (attempt.token for attempt in reversed(exchange.attempts) if attempt.token)
+        token = next((token for token in used if token not in exchange.refused_tokens), None)
+        return token if token in self.pool.tokens and self.pool.is_usable(token, model, now) else None
 
     def attach(self, trying: Trying, token: Token) -> None:
         """Put the token on this attempt: masked in the flow, real on the wire."""
         exchange, attempt, headers = trying.exchange, trying.attempt, trying.flow.request.headers
         attempt.token = token
-        attempt.credential = {"authorization": f"Bearer {token.value}"}
+        attempt.credential["authorization"] = f"Bearer {token.value}"
         headers.pop("x-api-key", None)
         headers["authorization"] = f"Bearer {token.masked}"
         headers["anthropic-beta"] = with_flag(headers.get("anthropic-beta", ""), OAUTH_BETA)
@@ -133,11 +140,14 @@ class OAuthRotator:
         reset = self.pool.next_reset(model, now)
         return reset - now if reset and reset > now else None
 
-    def why_none(self, back_in: float | None) -> str:
+    def why_none(self, back_in: float | None) -> ProviderError:
+        """What a client is told when no token can be used: waiting helps against a limit, not against a refusal."""
         count = len(self.pool.tokens)
         if back_in is None:
-            return f"no Claude token is left to try: the gateway has {count}"
-        return f"all {count} Claude tokens are rate limited; the first is back in {back_in:.0f} s"
+            message = f"Anthropic refuses all {count} Claude tokens of the gateway: renew CLAUDE_OAUTH_TOKENS"
+            return ProviderError(401, "authentication_error", message)
+        message = f"all {count} Claude tokens are rate limited; the first is back in {back_in:.0f} s"
+        return ProviderError(429, "rate_limit_error", message)
 
 
 def with_flag(flags: str, flag: str) -> str:

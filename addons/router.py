@@ -9,12 +9,13 @@ from __future__ import annotations
 import msgspec
 from mitmproxy import http
 
-from addons.attempt import error_response
+from addons.attempt import MAX_REQUEST, error_response, too_large
 from addons.config import Provider, Target
 from addons.state import Exchange, Kind, Trying, exchange_of
 from addons.wire.body import RequestBody
+from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
-from addons.wire.masking import mask
+from addons.wire.masking import mask, mask_text
 
 ROUTES: dict[tuple[str, str], Kind] = {
     ("POST", "/v1/messages"): "messages",
@@ -27,6 +28,9 @@ PASSED_ON = frozenset({"content-type", "accept", "user-agent", "anthropic-versio
 
 DROPPED = frozenset({"accept-encoding", "content-encoding"})
 """Streams are filtered as they pass, so providers are asked for plain bytes."""
+
+REQUEST_CODINGS = ("gzip", "deflate")
+"""How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
 
 
 class ModelRouter:
@@ -41,7 +45,11 @@ class ModelRouter:
             return
         exchange.kind = kind
         try:
-            exchange.body = RequestBody.parse(body_bytes(flow.request))
+            data = body_bytes(flow.request)
+            if len(data) > MAX_REQUEST:
+                flow.response = too_large(exchange.request_id)
+                return
+            exchange.body = RequestBody.parse(data)
         except BadRequest as error:
             flow.response = refusal(exchange, 400, str(error))
             return
@@ -67,7 +75,9 @@ class ModelRouter:
             headers.add(name, value)
         headers["accept-encoding"] = "identity"
         for name, value in provider.headers.items():
-            headers[name] = value
+            headers[name] = mask_text(value, exchange.config.header_secrets)
+            if headers[name] != value:
+                trying.attempt.credential[name.lower()] = value
         if provider.auth == "bearer":
             trying.attempt.credential["authorization"] = f"Bearer {provider.api_key}"
             headers["authorization"] = f"Bearer {mask(provider.api_key)}"
@@ -110,11 +120,18 @@ def refusal(exchange: Exchange, status: int, message: str) -> http.Response:
 
 
 def body_bytes(request: http.Request) -> bytes:
-    """The body, decompressed where the client compressed it. Raises BadRequest."""
+    """The body, decompressed where the client compressed it: not much further than `MAX_REQUEST`, however little
+    it was before. Raises BadRequest."""
+    raw = request.raw_content or b""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding in ("", "identity"):
+        return raw
+    if coding not in REQUEST_CODINGS:
+        raise BadRequest("", f"content-encoding: {coding[:40]} is not one of {', '.join(REQUEST_CODINGS)}")
     try:
-        return request.get_content() or b""
+        return decode(raw, coding, MAX_REQUEST)
     except ValueError as error:
-        raise BadRequest("", f"the body can't be decoded: {error}") from None
+        raise BadRequest("", f"the body is not {coding}: {error}") from None
 
 
 def session_of(body: RequestBody) -> str | None:

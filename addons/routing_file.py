@@ -30,11 +30,13 @@ from addons.routes import (
     overlap,
 )
 from addons.wire.masking import is_credential_header
+from addons.wire.steps import STEP_NAMES
 from addons.yaml_reader import Entry, parse, suggestion
 
 SECTIONS = ("providers", "models", "fallbacks", "failover", "pool")
 PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
+STEP_KEYS = tuple(sorted(STEP_NAMES))
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
@@ -201,7 +203,7 @@ def read_headers(entry: Entry, variables: Variables, secrets: list[str]) -> dict
 
 def read_steps(entry: Entry) -> dict[str, bool]:
     """`steps:` of a provider."""
-    return {name: step.boolean() for name, step in entry.mapping().items()}
+    return {name: step.boolean() for name, step in entry.mapping(STEP_KEYS).items()}
 
 
 def read_models(section: Entry, providers: Mapping[str, Provider], env: Mapping[str, str]) -> tuple[Route, ...]:

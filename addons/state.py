@@ -62,6 +62,17 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Kept:
+    """An HTTP message as it was on the wire, with masked credentials. Kept only where somebody can look at it."""
+
+    first_line: str
+    """`POST https://api.z.ai/api/anthropic/v1/messages` or `200 OK`."""
+    headers: tuple[tuple[str, str], ...]
+    body: bytearray
+    """As far as it has come."""
+
+
+@dataclass(slots=True)
 class Attempt:
     """One try at one target."""
 
@@ -95,6 +106,10 @@ class Attempt:
     status: int | None = None
     outcome: Outcome | None = None
     """None while it runs and after success."""
+    sent: Kept | None = None
+    """What went to the provider; only of a watched exchange."""
+    received: Kept | None = None
+    """What the provider answered, as it sent it; only of a watched exchange."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -150,6 +165,12 @@ class Exchange:
     """Nothing is left: use the pool token that comes back soonest, benched or not."""
     steps: list[Step] = field(default_factory=list)
     request_id: str = ""
+    watched: bool = False
+    """Somebody can look (mitmweb, mitmproxy, a file of flows): keep what the views show."""
+    asked: Kept | None = None
+    """The client's request; only of a watched exchange."""
+    told: Kept | None = None
+    """What the client got; only of a watched exchange."""
 
     @property
     def stream(self) -> bool:
@@ -225,3 +246,8 @@ def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
 def remember(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Tie the state to its flow, for as long as somebody keeps the flow."""
     _exchanges[flow] = exchange
+
+
+def forget(flow: http.HTTPFlow) -> None:
+    """Untie a flow from its state: it begins anew."""
+    _exchanges.pop(flow, None)
