@@ -66,9 +66,8 @@ find_python() {
   path=$(uv python find --system '>=3.12' 2>/dev/null) && is_python "$path" && printf '%s\n' "$path"
 }
 
-# Makes .venv from nothing. Until the installation is complete, .incomplete is in it.
-make_venv() {
-  local python
+# Sets $python to what .venv is to be made with: the path of a Python, or nothing when uv has to fetch one.
+choose_python() {
   if ! python=$(find_python); then
     if [ -n "${GATEWAY_PYTHON:-}" ]; then
       die "GATEWAY_PYTHON=$GATEWAY_PYTHON is not a Python 3.12 or newer with its venv module"
@@ -77,13 +76,17 @@ make_venv() {
         "or uv from astral.sh, which fetches one), or set GATEWAY_PYTHON to the path of one"
     fi
   fi
+}
+
+# Makes .venv from nothing. Until the installation is complete, .incomplete is in it.
+make_venv() {
   rm -rf "$venv"
   mkdir "$venv"
   touch "$venv/.incomplete"
   if [ -n "$python" ]; then
     "$python" -m venv "$venv"
   else
-    uv venv --quiet --allow-existing --python 3.13 --seed "$venv"
+    uv venv --quiet --allow-existing --python 3.13 --seed "$venv" || die "uv could not make .venv: see above"
   fi
 }
 
@@ -103,7 +106,7 @@ ingredients() {
 
 # is_installed STAMP
 is_installed() {
-  [ -x "$venv/bin/python" ] && [ -f "$venv/$1" ] && [ "$(<"$venv/$1")" = "$(ingredients)" ]
+  [ -f "$venv/$1" ] && [ "$(<"$venv/$1")" = "$(ingredients)" ]
 }
 
 # is_installing PID: that is a run.sh which is still there.
@@ -132,16 +135,20 @@ take_turn() {
 
 # ensure_installed STAMP WHAT: WHAT is for pip, the folder with or without an extra.
 ensure_installed() {
+  local python whole=yes
   is_installed "$1" && return
   take_turn
   if ! is_installed "$1"; then
+    venv_works || whole=
+    if [ -z "$whole" ]; then choose_python; fi
     say "installing into .venv (this takes a minute, once)"
-    if ! venv_works; then make_venv; fi
+    if [ -z "$whole" ]; then make_venv; fi
+    rm -f "$venv"/.installed*
     touch "$venv/.incomplete"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
       -c "$root/requirements.lock" -e "$2" || die "the installation failed: see above"
-    "$venv/bin/python" -m compileall -q "$root/addons"
-    rm -f "$venv/.incomplete" "$venv"/.installed*
+    "$venv/bin/python" -m compileall -q "$root/addons" || : # one with a syntax error says so when it is run
+    rm -f "$venv/.incomplete"
     ingredients >"$venv/.installed"
     [ "$1" = .installed ] || ingredients >"$venv/$1"
   fi
@@ -218,9 +225,9 @@ check() {
 case ${1:-} in
   help | -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$script" ;;
   '' | -*) serve mitmdump "$@" ;;
-  web) shift && web "$@" ;;
-  demo) shift && demo "$@" ;;
-  test) shift && run_tests "$@" ;;
+  web) shift; web "$@" ;;
+  demo) shift; demo "$@" ;;
+  test) shift; run_tests "$@" ;;
   check) check ;;
   *) die "there is no command '$1': see ./run.sh help" ;;
 esac

@@ -74,6 +74,7 @@ class ProviderSide:
         self.play = play
         self.connection: connection.Server = command.connection
         self.opening: commands.OpenConnection | None = command
+        self.connection.timestamp_start = play.clock.now
         self.received = bytearray()
         self.given_up = False
         """The gateway has closed it."""
@@ -235,9 +236,11 @@ class Playbook:
 
     def advance(self, seconds: float, *, early: float = 0.0) -> None:
         """Let time pass. Timers fire `early` seconds too early, as real ones do by a hair."""
-        until = self.clock.now + seconds
+        until, woken = self.clock.now + seconds, 0
         while self.wakeups and (first := min(self.wakeups, key=itemgetter(0)))[0] <= until:
             self.wakeups.remove(first)
+            woken += 1
+            assert woken < 20_000, "a timer that never rests"
             self.clock.now = max(self.clock.now, first[0] - early)
             self.feed(events.Wakeup(first[1]))
         self.clock.now = max(self.clock.now, until)
@@ -259,9 +262,7 @@ class Playbook:
         if self.client.state is ConnectionState.CLOSED and not (self.hung_up or self.may_break):
             parser.receive_data(b"")
         for flow in self.flows:
-            upgrade = [(name, value) for name, value in flow.request.headers.items() if name == "Upgrade"]
-            headers = [("host", "gateway"), ("connection", "upgrade"), *upgrade]
-            parser.send(h11.Request(method=flow.request.method, target="/", headers=headers))
+            parser.send(h11.Request(method=flow.request.method, target="/", headers=[("host", "gateway")]))
             parser.send(h11.EndOfMessage())
             while isinstance(response := parser.next_event(), h11.InformationalResponse):
                 pass
@@ -393,7 +394,8 @@ class Playbook:
         if self.client.alpn != b"h2":
             answers = self.answers
             assert all(answer.complete for answer in answers[:-1]), "an answer inside another"
-            if len(self.ended) == len(self.flows) and not (self.hung_up or self.may_break):
+            over = len(self.ended) == len(self.flows) and not self.held
+            if over and not (self.hung_up or self.may_break):
                 assert [answer.complete for answer in answers] == [True] * len(self.flows)
         if not self.client_is_gone:
             self.client_closes()

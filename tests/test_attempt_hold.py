@@ -178,7 +178,7 @@ def test_without_hold_the_head_comes_at_once():
 
 
 def test_without_pings():
-    with Playbook(hold=5, ping_interval=0) as play:
+    with Playbook(hold=5, ping_interval=float("inf")) as play:
         play.client_asks()
         play.advance(100)
         assert play.answer.body == PING

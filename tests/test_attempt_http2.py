@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import h2.connection
 import h2.events
+import pytest
 from mitmproxy import connection
+from mitmproxy.flow import Error
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.attempt import AttemptLoop
@@ -116,6 +118,18 @@ def test_giving_up_one_stream_leaves_the_others_alone():
         assert client.got(second).body.endswith(events())
 
 
+def test_a_reset_of_one_stream_that_waits_for_the_same_connection():
+    with Playbook(http2=True) as play:
+        play.answers_connects = False
+        client = Http2Client(play)
+        first, second = client.asks(), client.asks()
+        client.resets(second)
+        assert len(play.servers) == 1
+        play.server(1).connects()
+        play.server(1).sends(stream(events()))
+        assert client.got(first).body == events()
+
+
 def test_giving_up_one_stream_that_waits_for_the_same_connection():
     with Playbook(http2=True, first_byte_timeout=30, hold=0) as play:
         play.answers_connects = False
@@ -144,6 +158,28 @@ def test_a_reset_by_the_client_closes_the_providers_connection():
         play.server(2).sends(chunk(delta("b")) + LAST_CHUNK)
         assert client.got(second).complete
         assert sorted(play.ends) == ["error", "response"]
+
+
+@pytest.mark.parametrize("hook", ["attempt", "responseheaders", "verdict"])
+def test_a_killed_flow_ends_for_good(hook):
+    """The client's connection lives on, so nothing else would end its timers and its provider's connection."""
+
+    def kill(data):
+        usual(data)
+        getattr(data, "flow", data).error = Error(Error.KILLED_MESSAGE)
+
+    with Playbook("one.test", "two.test", http2=True) as play:
+        usual = play.on[hook]
+        play.on[hook] = kill
+        client = Http2Client(play)
+        client.asks()
+        for server in play.servers:
+            server.sends(STREAM_HEAD if hook == "responseheaders" else error(500))
+        assert not play.gateway.streams
+        assert [server.given_up for server in play.servers] == [True] * len(play.servers)
+        play.advance(1000)
+        assert play.ends == ["error"]
+        assert play.hooks[-1] == "error"
 
 
 def test_timers_wake_every_stream():

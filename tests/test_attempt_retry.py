@@ -292,9 +292,10 @@ class TestFirstEvents:
             play.client_asks()
             play.server(1).sends(answer(200, encode({"error": {"message": "quota", "code": 429}})))
             play.advance(0)
-            play.advance(0)
-            assert play.outcomes[0] in ("error event", "invalid")
-            succeed(play, len(play.servers))
+            assert play.outcomes[0] == "error event"
+            assert play.failure(1).error.status == 429
+            assert play.failure(1).complete
+            succeed(play, 1)
 
 
 class TestSilence:

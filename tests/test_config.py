@@ -84,6 +84,7 @@ def test_what_the_example_has_in_comments_is_valid() -> None:
     assert local.price == Price(input=0, output=0, cache_read=0, cache_write=0)
     assert local.provider.headers == {"X-Title": "claude-gateway"}
     assert local.provider.betas == {"interleaved-thinking-2025-05-14"}
+    assert local.provider.steps == {"metadata": False}
 
 
 def test_env_example_names_every_variable_and_sets_none() -> None:

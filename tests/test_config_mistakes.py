@@ -124,6 +124,14 @@ from tests.routing_texts import (
             "5: providers.zai.steps.metadata: must be true or false",
         ),
         (
+            with_provider("base_url: https://a.example", "auth: none", "steps: {meta-data: true}"),
+            "5: providers.zai.steps.meta-data: unknown key (did you mean metadata?)",
+        ),
+        (
+            with_provider("base_url: https://a.example", "auth: none", "steps:", "  thinking: false"),
+            "6: providers.zai.steps.thinking: unknown key (did you mean thinking-display?)",
+        ),
+        (
             with_provider("base_url: !env URL", "auth: none"),
             "3: providers.zai.base_url: the YAML tag !env has no meaning here",
         ),

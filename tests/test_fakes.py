@@ -479,6 +479,14 @@ def test_a_scripted_function_that_fails_is_the_tests_to_see(provider: Provider, 
     assert isinstance(provider.failures.pop(), KeyError)
 
 
+def test_what_is_no_http_is_a_failure(provider: Provider) -> None:
+    for nonsense in (b"nonsense\r\n\r\n", b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n"):
+        with RawClient(provider) as raw:
+            raw.socket.sendall(nonsense)
+            assert raw.read()[1] in ("eof", "reset")
+        assert isinstance(provider.failures.pop(), ValueError)
+
+
 def test_waiting_for_what_does_not_come_says_what_was_seen(provider: Provider, client: httpx.Client) -> None:
     post(client)
     with pytest.raises(AssertionError, match=r"Provider zai .*POST /v1/messages"):

@@ -68,7 +68,7 @@ class Provider:
         self.requests: list[Request] = []  # in the order in which they were complete
         self.closed_by_peer: list[Request] = []  # those whose answer was cut short by the peer
         self.refused: list[tuple[Request, str]] = []  # those that a strict check refused, and why
-        self.failures: list[Exception] = []  # raised by scripted functions: bugs of the test
+        self.failures: list[Exception] = []  # a scripted function has raised (a bug of the test), or no HTTP came
         self.issued = Issued()
 
     # Life
@@ -222,6 +222,8 @@ class Provider:
                 pass
         except PeerGone:
             pass
+        except ValueError as failure:  # what came is no HTTP
+            self.failures.append(failure)
         finally:
             await connection.close()
 
@@ -240,10 +242,8 @@ class Provider:
             headers=headers,
             body=body,
         )
-        cut, answer = (
-            self.closed_by_peer,
-            self._answer(request),
-        )  # the list of this test, whenever the peer goes
+        cut = self.closed_by_peer  # the list of this test, whenever the peer goes
+        answer = self._answer(request)
         if self._record:
             self.requests.append(request)
         self._changed()

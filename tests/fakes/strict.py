@@ -76,7 +76,7 @@ def _signatures(request: Request, issued: Issued) -> Iterator[str]:
             signature, value = block.get("signature"), block.get("thinking")
             if signature is None or value is None:
                 yield f"{place}.thinking.{'signature' if signature is None else 'thinking'}: Field required"
-            elif not signature or not _is_ours(request, issued, signature, value):
+            elif not _is_ours(request, issued, signature, value):
                 yield f"{place}: Invalid `signature` in `thinking` block"
         elif block["type"] == "redacted_thinking":
             data = block.get("data") or ""

@@ -1,0 +1,225 @@
+"""The load generator: does one task, given as JSON on standard input, and prints what it has measured as JSON.
+
+    echo '{"port": 4000, …}' | python -m tests.bench.load
+
+Rules of this file: a process of its own, so that nothing else of the benchmark runs while it measures; every request is
+made before the clock starts; what comes in the warm-up counts nowhere but in `requests`.
+"""
+
+import asyncio
+import json
+import re
+import statistics
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from tests.bench.conversation import conversation
+from tests.bench.http_client import Client
+
+Kind = Literal["sequence", "loop", "streams"]
+
+TOKEN = "bench-static-token"
+STAMP = re.compile(rb"@(\d+)@")
+LATE = 0.5
+"""Seconds after which a stream's next event counts as starved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What to do.
+
+    sequence: `count` requests on one connection, one after the other. loop: each of `connections` asks again as soon as
+    it has its answer, for `seconds` after `warm_up`. streams: each of `connections` has always one stream of
+    `stream_seconds` running, the starts spread evenly; measured for `seconds` after the first `stream_seconds`.
+    """
+
+    kind: Kind
+    port: int
+    path: str
+    model: str
+    signed_by: str
+    size: int
+    connections: int = 1
+    count: int = 0
+    seconds: float = 0.0
+    warm_up: float = 0.0
+    stream_seconds: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """What was found. Times are in milliseconds."""
+
+    requests: int = 0
+    """All that were answered."""
+    rate: float = 0.0
+    """Answers per second (loop); events per second (streams)."""
+    latency: list[float] = field(default_factory=list)
+    """From sending a request to the end of its answer (sequence, loop), or to its first event (streams)."""
+    delay: dict[str, float] = field(default_factory=dict)
+    """From the provider's writing of an event to its arrival (streams): p50, p99, max."""
+    starved: int = 0
+    """Streams of which an event came more than LATE s late, or none came for that long."""
+    errors: dict[str, int] = field(default_factory=dict)
+
+
+def request(task: Task, number: int) -> bytes:
+    """The request of one connection, with the headers that Claude Code sends."""
+    events = round(task.stream_seconds * 50)
+    body = conversation(
+        task.size,
+        model=task.model,
+        signed_by=task.signed_by,
+        stream=task.kind == "streams",
+        **({"max_tokens": events} if events else {}),
+    )
+    lines = {
+        "Host": f"127.0.0.1:{task.port}",
+        "Connection": "keep-alive",
+        "Accept": "application/json",
+        "X-Stainless-Retry-Count": "0",
+        "X-Stainless-Timeout": "600",
+        "X-Stainless-Lang": "js",
+        "X-Stainless-Package-Version": "0.94.0",
+        "X-Stainless-OS": "Linux",
+        "X-Stainless-Arch": "x64",
+        "X-Stainless-Runtime": "node",
+        "X-Stainless-Runtime-Version": "v24.3.0",
+        "anthropic-dangerous-direct-browser-access": "true",
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
+        "Authorization": f"Bearer {TOKEN}",
+        "x-litellm-api-key": TOKEN,
+        "x-app": "cli",
+        "x-claude-code-session-id": f"00000000-0000-4000-8000-{number:012}",
+        "User-Agent": "claude-cli/2.1.330 (external, cli)",
+        "content-type": "application/json",
+        "accept-language": "*",
+        "sec-fetch-mode": "cors",
+        "accept-encoding": "gzip, deflate",
+        "Content-Length": str(len(body)),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"POST {task.path} HTTP/1.1\r\n{head}\r\n".encode() + body
+
+
+class Load:
+    """One task under way."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.measured = Measured()
+        self.errors: Counter[str] = Counter()
+        self.requests: dict[Client, bytes] = {}
+        self.sent: dict[Client, float] = {}
+        self.over = asyncio.Event()
+        self.begin = self.end = 0.0
+
+    async def run(self) -> Measured:
+        task = self.task
+        loop = asyncio.get_running_loop()
+        prepared = [request(task, number) for number in range(task.connections)]
+        for content in prepared:
+            client = Client(ended=self.ended, came=self.came)
+            await client.connect(task.port)
+            self.requests[client] = content
+        start = time.monotonic()
+        self.begin = start + (task.stream_seconds or task.warm_up)
+        self.end = self.begin + task.seconds
+        for number, client in enumerate(self.requests):
+            loop.call_later(task.stream_seconds * number / task.connections, self.ask, client)
+        try:
+            await asyncio.wait_for(self.over.wait(), (self.end - start) if task.kind != "sequence" else 600)
+        except TimeoutError:
+            pass  # the time is over, as it should be
+        for client in self.requests:
+            client.close()
+        self.finish()
+        return self.measured
+
+    def ask(self, client: Client) -> None:
+        self.sent[client] = time.monotonic()
+        client.send(self.requests[client])
+
+    def came(self, client: Client, data: bytes) -> None:
+        """A piece of a body."""
+
+    def ended(self, client: Client) -> None:
+        now = time.monotonic()
+        if client.failure or client.answer.status != 200:
+            self.errors[client.failure or f"HTTP {client.answer.status}"] += 1
+        else:
+            self.measured.requests += 1
+            self.answered(client, now)
+        if client.failure:
+            self.requests.pop(client, None)
+        if not self.requests or (self.task.count and self.measured.requests + self.errors.total() >= self.task.count):
+            self.over.set()
+        elif not client.failure:
+            self.ask(client)
+
+    def answered(self, client: Client, now: float) -> None:
+        if self.task.kind == "sequence" or self.begin <= now < self.end:
+            self.measured.latency.append((now - self.sent[client]) * 1000)
+
+    def finish(self) -> None:
+        self.measured.errors = dict(self.errors)
+        if self.task.seconds:
+            self.measured.rate = len(self.measured.latency) / self.task.seconds
+
+
+class Streams(Load):
+    """The same with streams: what counts is when each event comes."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.delays: list[float] = []
+        self.latest: dict[Client, float] = {}
+        self.late: set[Client] = set()
+        self.rest: dict[Client, bytes] = {}
+
+    def ask(self, client: Client) -> None:
+        super().ask(client)
+        self.latest[client] = self.sent[client]
+        self.rest[client] = b""
+
+    def came(self, client: Client, data: bytes) -> None:
+        now = time.monotonic()
+        events, found, rest = (self.rest[client] + data).rpartition(b"\n\n")
+        if not found:
+            self.rest[client] = rest
+            return
+        if client in self.sent and self.latest[client] == self.sent[client] >= self.begin:
+            self.measured.latency.append((now - self.sent[client]) * 1000)
+        self.rest[client] = rest
+        self.latest[client] = now
+        if now >= self.begin:
+            for stamp in STAMP.findall(events):
+                delay = now - int(stamp) / 1e9
+                self.delays.append(delay * 1000)
+                if delay > LATE:
+                    self.late.add(client)
+
+    def answered(self, client: Client, now: float) -> None:
+        self.latest[client] = now
+
+    def finish(self) -> None:
+        super().finish()
+        silent = {client for client in self.requests if self.end - self.latest.get(client, 0.0) > LATE}
+        self.measured.starved = len(self.late | silent)
+        self.measured.rate = len(self.delays) / self.task.seconds
+        if len(self.delays) > 1:
+            cuts = statistics.quantiles(self.delays, n=100)
+            self.measured.delay = {"p50": cuts[49], "p99": cuts[98], "max": max(self.delays)}
+
+
+async def run(task: Task) -> Measured:
+    """Does the task, in this process."""
+    return await (Streams(task) if task.kind == "streams" else Load(task)).run()
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(asyncio.run(run(Task(**json.load(sys.stdin)))))))

@@ -1,0 +1,104 @@
+"""An outage of a provider costs its clients a few failures, not one for each request.
+
+`glm` falls back to kimi, `glm-fast` (at the same provider) to nobody.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from addons.breakers import THRESHOLD
+from tests.e2e.gateway import Gateway
+from tests.fakes.provider import Provider
+from tests.fakes.scripts import Gate, error, hang, insert, say
+
+TIMEOUT = 1.5
+COOLDOWN = 0.8
+
+
+@pytest.fixture(scope="module")
+def routing(routing: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **routing,
+        "fallbacks": {"glm": ["kimi"]},
+        "failover": {"first_byte_timeout": TIMEOUT, "cooldown": COOLDOWN, "retries": 0, "hold": 30},
+    }
+
+
+@pytest.fixture
+def client(gateway: Gateway, zai: Provider) -> Iterator[Gateway]:
+    """The gateway, at peace with every provider before and after."""
+    yield gateway
+    zai.reset()
+    gateway.wait_until(lambda: served_by(gateway) == "zai")
+
+
+def served_by(gateway: Gateway, model: str = "glm") -> str:
+    response = gateway.post(model, stream=True)
+    return response.headers["x-gateway-provider"] if response.status_code == 200 else str(response.status_code)
+
+
+def outage(gateway: Gateway, zai: Provider) -> float:
+    """As many failures as it takes. Returns when the last one was."""
+    zai.always(error(503))
+    assert [served_by(gateway) for _ in range(THRESHOLD)] == ["kimi"] * THRESHOLD
+    assert len(zai.requests) == THRESHOLD
+    return time.monotonic()
+
+
+def test_who_keeps_timing_out_is_not_waited_for(client: Gateway, zai: Provider) -> None:
+    zai.always(hang())
+    with ThreadPoolExecutor() as executor:
+        assert list(executor.map(lambda _: served_by(client), range(THRESHOLD))) == ["kimi"] * THRESHOLD
+    started = time.monotonic()
+    assert served_by(client) == "kimi"
+    assert time.monotonic() - started < TIMEOUT / 2
+    assert len(zai.requests) == THRESHOLD
+
+
+def test_one_request_finds_out_whether_it_is_back(client: Gateway, zai: Provider) -> None:
+    last_failure, gate = outage(client, zai), Gate()
+    zai.always(insert(say("back"), gate, after=0))
+    with ThreadPoolExecutor() as executor:
+        asked = [executor.submit(served_by, client)]
+
+        def is_probing() -> bool:
+            if asked[-1].done():
+                asked.append(executor.submit(served_by, client))
+            return len(zai.requests) > THRESHOLD
+
+        client.wait_until(is_probing)
+        assert zai.last.time >= last_failure + COOLDOWN - 0.1
+        assert [served_by(client) for _ in range(3)] == ["kimi"] * 3, "one is finding out"
+        gate.open()
+        assert [probe.result() for probe in asked] == ["kimi"] * (len(asked) - 1) + ["zai"]
+    assert [served_by(client) for _ in range(3)] == ["zai"] * 3
+    assert len(zai.requests) == THRESHOLD + 1 + 3
+
+
+def test_a_failed_probe_costs_one_request(client: Gateway, zai: Provider) -> None:
+    outage(client, zai)
+    client.wait_until(lambda: served_by(client) == "kimi" and len(zai.requests) > THRESHOLD)
+    assert [served_by(client) for _ in range(3)] == ["kimi"] * 3
+    assert len(zai.requests) == THRESHOLD + 1
+
+
+def test_who_has_no_fallback_is_asked_all_the_same(client: Gateway, zai: Provider) -> None:
+    outage(client, zai)
+    assert served_by(client, "glm-fast") == "503"
+    zai.always(say("back"))
+    assert served_by(client, "glm-fast") == "zai"
+    assert served_by(client) == "zai", "and that was as good as a probe"
+
+
+def test_a_limit_is_waited_for_elsewhere(client: Gateway, zai: Provider) -> None:
+    zai.script(error(429, headers={"retry-after": "1"}))
+    assert served_by(client) == "kimi"
+    limited = zai.last.time
+    assert served_by(client) == "kimi"
+    assert len(zai.requests) == 1
+    client.wait_until(lambda: served_by(client) == "zai")
+    assert zai.last.time >= limited + 1

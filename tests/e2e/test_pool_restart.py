@@ -1,0 +1,46 @@
+"""Tokens that rest go on resting in the next process; who sits on which is only a habit."""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from tests.e2e.gateway import Gateway
+from tests.fakes.provider import Provider
+from tests.fakes.scripts import error, oauth_429
+
+OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
+
+
+def written(gateway: Gateway) -> int:
+    """How many benches are in the file."""
+    with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
+        return int(file.execute("SELECT count(*) FROM benches").fetchone()[0])
+
+
+def tokens(gateway: Gateway, anthropic: Provider, model: str) -> set[str]:
+    """The tokens that requests without a session go out with."""
+    anthropic.requests.clear()
+    for _ in range(3):
+        assert gateway.post(model).status_code == 200
+    return {request.token for request in anthropic.requests}
+
+
+def test_benches_survive(start_gateway: Callable[..., Gateway], env: dict[str, str], anthropic: Provider) -> None:
+    short, for_haiku, long = (f"sk-ant-oat01-token-that-rests-{how}" for how in ("shortly", "for-haiku", "long"))
+    gateway = start_gateway(env={**env, "CLAUDE_OAUTH_TOKENS": f"{short},{for_haiku},{long}"})
+    anthropic.script(
+        error(429, headers={"retry-after": "0.1"}),
+        oauth_429({"7d_oi": time.time() + 5000}),
+        error(429, headers={"retry-after": "900"}),
+    )
+    assert gateway.post(HAIKU).headers["x-gateway-fallback"] == "glm-fast"
+    assert [request.token for request in anthropic.requests] == [short, for_haiku, long]
+    gateway.wait_until(lambda: written(gateway) == 3)
+    gateway.kill()  # not even a chance to say goodbye
+    gateway.start()
+    assert tokens(gateway, anthropic, HAIKU) == {short}
+    assert tokens(gateway, anthropic, OPUS) == {short, for_haiku}
+    gateway.restart()
+    assert tokens(gateway, anthropic, HAIKU) == {short}
+    assert tokens(gateway, anthropic, OPUS) == {short, for_haiku}

@@ -1,0 +1,76 @@
+"""Client requests as the addons see them: exchanges, targets, attempts and outcomes, made with few words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addons.config import Config, FailoverSettings, Provider, Target
+from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, remember
+from addons.wire.body import RequestBody
+from addons.wire.errors import ProviderError, error_type
+
+STARTED = 100.0
+"""Monotonic seconds."""
+
+
+def provider(name: str, **fields: Any) -> Provider:
+    """A provider at `https://<name>.test`; `anthropic` is the one with the token pool."""
+    auth = "claude-oauth" if name == "anthropic" else "bearer"
+    host = f"{name}.test"
+    given = {"name": name, "base_url": f"https://{host}", "scheme": "https", "host": host, "port": 443, "auth": auth}
+    return Provider(**{**given, **fields})
+
+
+def target(name: str, *, fallback: bool = False, model: str = "m", **fields: Any) -> Target:
+    """A model of that provider; the fields are the target's."""
+    alias = f"{name}-alias" if fallback else "asked"
+    return Target(alias=alias, provider=provider(name), model=model, fallback=fallback, **fields)
+
+
+def targets(*names: str) -> list[Target]:
+    """A route and its fallbacks, by the names of their providers."""
+    return [target(name, fallback=number > 0) for number, name in enumerate(names)]
+
+
+def exchange(
+    *where: Target, config: Config | None = None, clock: Callable[[], float] = lambda: STARTED, **settings: Any
+) -> Exchange:
+    """A request for the model `asked`, with these targets; the settings are those of `failover:`."""
+    config = config or Config(providers={}, models=(), failover=FailoverSettings(**settings))
+    made = Exchange(config, clock, clock(), "POST", "/v1/messages", request_id="req_1", kind="messages")
+    made.body = RequestBody.parse(b'{"model": "asked", "messages": [], "stream": true}')
+    made.targets = list(where)
+    return made
+
+
+def trying(made: Exchange) -> Trying:
+    """The next attempt of this request, as an addon's `attempt` hook gets it."""
+    flow = tflow.tflow(req=http.Request.make("POST", "https://client.test/v1/messages"))
+    remember(flow, made)
+    return Trying(flow, made, made.begin())
+
+
+def failed(attempt: Attempt, outcome: Outcome) -> Attempt:
+    """The attempt, after it has failed like this."""
+    attempt.outcome = outcome
+    attempt.status = outcome.error.status if outcome.kind == "status" else None
+    return attempt
+
+
+def status(code: int, words: str = "so it says", **headers: str) -> Outcome:
+    """An HTTP error; in the names of its headers `_` stands for `-`."""
+    return failure("status", code, words, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def failure(
+    kind: OutcomeKind, code: int = 502, words: str = "so it says", headers: Mapping[str, str] | None = None
+) -> Outcome:
+    """Any other way to fail, with what a client would be told."""
+    return Outcome(kind, ProviderError(code, error_type(code), words), headers or {}, complete=True)
+
+
+DROPPED = failure("dropped")

@@ -1,0 +1,110 @@
+"""Who is asked last, for how long, and who finds out whether a provider is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from addons.breakers import THRESHOLD, Breakers
+from addons.config import Target
+from tests.exchanges import target
+
+COOLDOWN = 60.0
+ZAI, KIMI, OPENROUTER = (target(name) for name in ("zai", "kimi", "openrouter"))
+
+
+class Watch(Breakers):
+    """Breakers with a clock that a test moves."""
+
+    now = 1000.0
+
+    def fail(self, target: Target, times: int = THRESHOLD) -> None:
+        for _ in range(times):
+            self.failed(target, self.now, COOLDOWN)
+
+    def asked(self, *targets: Target) -> list[str]:
+        """The order in which a request that comes now asks them."""
+        return [target.provider.name for target in self.order(list(targets), self.now, COOLDOWN)]
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def test_the_order_is_the_configuration_s_while_all_is_well(watch: Watch) -> None:
+    assert watch.asked(ZAI, KIMI, OPENROUTER) == ["zai", "kimi", "openrouter"]
+    watch.fail(ZAI, THRESHOLD - 1)
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+
+
+def test_who_failed_often_enough_in_a_row_is_asked_last(watch: Watch) -> None:
+    watch.fail(ZAI)
+    assert watch.asked(ZAI, KIMI, OPENROUTER) == ["kimi", "openrouter", "zai"]
+    assert watch.asked(ZAI) == ["zai"], "a single one is asked always"
+
+
+def test_a_success_in_between_starts_the_count_again(watch: Watch) -> None:
+    watch.fail(ZAI, THRESHOLD - 1)
+    watch.succeeded(ZAI)
+    watch.fail(ZAI, THRESHOLD - 1)
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+
+
+def test_all_models_of_a_provider_go_down_together(watch: Watch) -> None:
+    watch.fail(ZAI)
+    assert watch.asked(target("zai", model="other"), KIMI) == ["kimi", "zai"]
+
+
+def test_when_all_are_down_the_order_is_the_configuration_s(watch: Watch) -> None:
+    watch.fail(ZAI)
+    watch.fail(KIMI)
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+    assert watch.asked(KIMI, OPENROUTER, ZAI) == ["openrouter", "kimi", "zai"]
+
+
+def test_one_probe_finds_out_for_all(watch: Watch) -> None:
+    watch.fail(ZAI)
+    watch.now += COOLDOWN - 0.1
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
+    watch.now += 0.1
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"], "the probe"
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
+    watch.now += COOLDOWN / 2
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"], "until it is over"
+    watch.succeeded(ZAI)
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+
+
+def test_a_probe_that_fails_costs_one_request_for_each_cooldown(watch: Watch) -> None:
+    watch.fail(ZAI)
+    for _ in range(3):
+        watch.now += COOLDOWN
+        assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+        watch.fail(ZAI, 1)
+        assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
+
+
+def test_a_probe_that_nobody_hears_of_again_is_not_waited_for_for_ever(watch: Watch) -> None:
+    watch.fail(ZAI)
+    watch.now += COOLDOWN
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+    watch.now += COOLDOWN
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+
+
+def test_a_fallback_that_is_not_asked_is_no_probe(watch: Watch) -> None:
+    watch.fail(KIMI)
+    watch.now += COOLDOWN
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+    assert watch.asked(KIMI, ZAI) == ["kimi", "zai"], "this one is"
+
+
+def test_a_model_over_its_limit_is_asked_last_until_then(watch: Watch) -> None:
+    watch.rest(ZAI, watch.now + 30)
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
+    assert watch.asked(target("zai", model="other"), KIMI) == ["zai", "kimi"], "the limit is this model's"
+    watch.now += 30
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+    watch.rest(ZAI, watch.now + 30)
+    watch.succeeded(ZAI)
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]

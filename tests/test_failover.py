@@ -1,0 +1,374 @@
+"""The whole policy of failover as a table: what happened at each attempt, and what is asked next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from mitmproxy import http
+
+from addons.failover import Failover, next_move
+from addons.pool import Token
+from addons.state import Outcome, Verdict, exchange_of
+from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets, trying
+
+NOW = 1_790_000_000.0
+A, B = (Token(f"sk-ant-oat01-{letter * 20}", number, 2) for number, letter in enumerate("ab", 1))
+
+TIMEOUT = failure("timeout", 504)
+REFUSED = failure("connect")
+
+NO_ANSWER = failure("invalid")
+SKIPPED = failure("skipped", 429)
+ERROR_FIRST = failure("error event", 529)
+ASKED_NOT_TO = status(529, x_should_retry="false")
+OVERFLOW = status(400, "prompt is too long: 210000 tokens > 200000 maximum")
+NO_MODEL = status(404, "model: m")
+NO_FIELD = status(400, "context_management: Extra inputs are not permitted")
+BAD_SIGNATURE = status(400, "messages.1.content.0: Invalid `signature` in `thinking` block")
+NO_CREDIT = status(400, "Your credit balance is too low to access the Anthropic API")
+
+
+@dataclass
+class Fail:
+    """How an attempt fails, with what the token pool has to say about it."""
+
+    outcome: Outcome
+    token: Token | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    reused: bool = False
+
+
+def of(outcome: Outcome, token: Token | None, **notes: Any) -> Fail:
+    """With this token of the pool; the notes are fields of the attempt."""
+    return Fail(outcome, token, notes)
+
+
+LIMITED_A = of(status(429), A, other_tokens=True)
+LIMITED_B = of(status(429), B)
+STALE = Fail(DROPPED, reused=True)
+
+
+def trace(providers: str, *happens: Outcome | Fail, **settings: Any) -> str:
+    """What is asked when the attempts fail like this, one after the other (then one succeeds).
+
+    "zai, 0.5 zai, kimi: served" is: zai, after half a second zai again, then kimi, which served.
+    """
+    made = exchange(*targets(*providers.split()), **settings)
+    asked, delay = [], 0.0
+    for happening in happens:
+        fail = happening if isinstance(happening, Fail) else Fail(happening)
+        attempt = made.begin()
+        assert attempt.target
+        asked.append(f"{delay:g} {attempt.target.provider.name}" if delay else attempt.target.provider.name)
+        attempt.token, attempt.reused = fail.token, fail.reused
+        for name, value in fail.notes.items():
+            setattr(attempt, name, value)
+        if attempt.other_tokens and attempt.token:
+            made.refused_tokens.append(attempt.token)
+        failed(attempt, fail.outcome)
+        move = next_move(made, attempt, fail.outcome, NOW)
+        if move.cursor is None:
+            assert happening is happens[-1], f"gave up early: {asked}, {move.reason}"
+            return f"{', '.join(asked)}: {'told' if 'answer' in move.reason else 'gave up'}"
+        made.cursor, delay = move.cursor, move.delay
+        made.drop_thinking |= move.drop_thinking
+        made.last_resort |= move.last_resort
+    last = made.targets[made.cursor].provider.name
+    return f"{', '.join([*asked, f'{delay:g} {last}' if delay else last])}: served"
+
+
+def test_one_after_the_other() -> None:
+    assert trace("zai") == "zai: served"
+    assert trace("zai kimi", status(429)) == "zai, kimi: served"
+    assert trace("zai kimi openrouter", status(429), status(429)) == "zai, kimi, openrouter: served"
+    assert trace("zai kimi", status(429), status(429)) == "zai, kimi: gave up"
+
+
+@pytest.mark.parametrize("outcome", [status(code) for code in (408, 409, 425, 429)], ids=lambda o: o.error.status)
+def test_statuses_that_move_on_at_once(outcome: Outcome) -> None:
+    assert trace("zai kimi", outcome) == "zai, kimi: served"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [*(status(code) for code in (500, 502, 503, 504, 520, 529)), DROPPED, NO_ANSWER, ERROR_FIRST],
+    ids=lambda o: f"{o.kind} {o.error.status}",
+)
+def test_what_is_given_a_second_chance_first(outcome: Outcome) -> None:
+    assert trace("zai kimi", outcome) == "zai, 0.5 zai: served"
+    assert trace("zai kimi", outcome, outcome) == "zai, 0.5 zai, kimi: served"
+    assert trace("zai kimi", outcome, outcome, retries=0)[:9] == "zai, kimi"
+    assert trace("zai kimi", outcome, outcome, retries=2) == "zai, 0.5 zai, 0.5 zai: served"
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 413, 422])
+def test_answers_are_told(code: int) -> None:
+    assert trace("zai kimi", status(code)) == "zai: told"
+    assert trace("zai kimi", failure("error event", code)) == "zai: told"
+    assert trace("zai kimi", status(529), status(529), status(code)) == "zai, 0.5 zai, kimi: told"
+
+
+def test_when_the_second_chance_comes() -> None:
+    assert trace("zai kimi", status(503, retry_after="3")) == "zai, 3 zai: served"
+    assert trace("zai kimi", status(503, retry_after="5")) == "zai, 5 zai: served"
+    assert trace("zai kimi", status(503, retry_after="0.1")) == "zai, 0.5 zai: served"
+    assert trace("zai kimi", status(503, retry_after="5.1")) == "zai, kimi: served"
+    assert trace("zai kimi", ASKED_NOT_TO) == "zai, kimi: served"
+    assert trace("zai kimi", TIMEOUT) == "zai, kimi: served"
+    assert trace("zai kimi", REFUSED) == "zai, kimi: served"
+
+
+def test_with_nowhere_else_to_go() -> None:
+    assert trace("zai", REFUSED) == "zai, 0.5 zai: served"
+    assert trace("zai", TIMEOUT) == "zai: gave up"
+    assert trace("zai", ASKED_NOT_TO) == "zai: gave up"
+    assert trace("zai", status(429)) == "zai: gave up"
+    assert trace("zai", status(429, retry_after="2")) == "zai, 2 zai: served"
+    assert trace("zai", status(429, retry_after="6")) == "zai: gave up"
+
+
+def test_a_kept_connection_that_had_died_says_nothing() -> None:
+    assert trace("zai kimi", STALE) == "zai, zai: served"
+    assert trace("zai kimi", STALE, status(500)) == "zai, zai, 0.5 zai: served"
+
+
+class TestKeys:
+    def test_a_key_of_the_gateway_is_no_concern_of_the_client(self) -> None:
+        assert trace("zai kimi", status(401)) == "zai, kimi: served"
+        assert trace("zai", status(401)) == "zai: gave up"
+
+    def test_the_client_s_own_token_is(self) -> None:
+        assert trace("anthropic zai", status(401)) == "anthropic: told"
+
+    def test_the_next_token_comes_before_the_next_target(self) -> None:
+        assert trace("anthropic zai", LIMITED_A) == "anthropic, anthropic: served"
+        assert trace("anthropic zai", LIMITED_A, LIMITED_B) == "anthropic, anthropic, zai: served"
+
+    def test_a_refused_token_too(self) -> None:
+        refused = {"token_refused": True}
+        assert (
+            trace("anthropic zai", of(status(401), A, other_tokens=True, **refused)) == "anthropic, anthropic: served"
+        )
+        assert trace("anthropic zai", of(status(403), B, **refused)) == "anthropic, zai: served"
+
+    @pytest.mark.parametrize("outcome", [NO_CREDIT, status(402), status(403, "out of credits")])
+    def test_a_credit_refusal_goes_on(self, outcome: Outcome) -> None:
+        assert trace("anthropic zai", of(outcome, A, other_tokens=True)) == "anthropic, anthropic: served"
+        assert trace("anthropic zai", of(outcome, B)) == "anthropic, zai: served"
+
+    def test_a_passing_429_is_asked_again(self) -> None:
+        passing = of(status(429, x_should_retry="true"), A, benches_nothing=True)
+        assert trace("anthropic zai", passing) == "anthropic, 0.5 anthropic: served"
+        assert trace("anthropic zai", passing, passing) == "anthropic, 0.5 anthropic, zai: served"
+
+    def test_a_server_error_is_asked_again_once_whatever_the_token(self) -> None:
+        """Without a session the next try is made with the next token."""
+        assert trace("anthropic zai", of(status(529), A), of(status(529), B)) == "anthropic, 0.5 anthropic, zai: served"
+
+    def test_a_rotation_is_no_second_chance(self) -> None:
+        assert trace("anthropic zai", LIMITED_A, of(status(529), B)) == "anthropic, anthropic, 0.5 anthropic: served"
+
+
+class TestTheLastResort:
+    def test_the_token_that_comes_back_soonest(self) -> None:
+        assert trace("anthropic", SKIPPED) == "anthropic, anthropic: served"
+        assert trace("anthropic zai", SKIPPED, status(429)) == "anthropic, zai, anthropic: served"
+
+    def test_is_the_last(self) -> None:
+        assert trace("anthropic", SKIPPED, LIMITED_B) == "anthropic, anthropic: gave up"
+        assert trace("anthropic", SKIPPED, SKIPPED) == "anthropic, anthropic: gave up"
+        assert trace("anthropic zai", SKIPPED, status(429), LIMITED_B) == "anthropic, zai, anthropic: gave up"
+
+    def test_is_not_for_answers(self) -> None:
+        assert trace("anthropic zai", SKIPPED, status(400)) == "anthropic, zai: told"
+
+
+class TestThinking:
+    def test_once_more_without_any(self) -> None:
+        assert trace("anthropic zai", BAD_SIGNATURE) == "anthropic, anthropic: served"
+        assert trace("anthropic zai", BAD_SIGNATURE, BAD_SIGNATURE) == "anthropic, anthropic: told"
+
+    def test_only_for_anthropic(self) -> None:
+        assert trace("zai kimi", BAD_SIGNATURE) == "zai: told"
+
+    def test_then_as_ever(self) -> None:
+        """The request is another one now, so a server error is its first."""
+        assert trace("anthropic zai", BAD_SIGNATURE, status(529)) == "anthropic, anthropic, 0.5 anthropic: served"
+
+
+class TestWhatAFallbackDoesNotKnow:
+    @pytest.mark.parametrize("outcome", [NO_MODEL, NO_FIELD], ids=["model", "field"])
+    def test_is_no_answer(self, outcome: Outcome) -> None:
+        assert trace("zai kimi openrouter", status(429), outcome) == "zai, kimi, openrouter: served"
+        assert trace("zai kimi", status(429), outcome) == "zai, kimi: gave up"
+        assert trace("zai kimi", outcome) == "zai: told"
+
+    def test_also_when_the_fallback_is_asked_first(self) -> None:
+        """The route has been failing, so it is asked last."""
+        made = exchange(target("kimi", fallback=True), target("zai"))
+        attempt = failed(made.begin(), NO_MODEL)
+        assert next_move(made, attempt, NO_MODEL, NOW).cursor == 1
+        made.cursor = 1
+        attempt = failed(made.begin(), NO_MODEL)
+        assert next_move(made, attempt, NO_MODEL, NOW).reason == "an answer, not an outage"
+
+    def test_an_overflow_is_one(self) -> None:
+        assert trace("zai kimi", OVERFLOW) == "zai: told"
+        assert trace("zai kimi openrouter", status(429), OVERFLOW) == "zai, kimi: told"
+
+
+class TestMaxAttempts:
+    def test_is_the_end(self) -> None:
+        assert trace("zai", *[status(500)] * 3, retries=9, max_attempts=3) == "zai, 0.5 zai, 0.5 zai: gave up"
+        assert trace("zai kimi", status(429), max_attempts=1) == "zai: gave up"
+        assert trace("anthropic", BAD_SIGNATURE, max_attempts=1) == "anthropic: told"
+
+    def test_leaves_every_target_its_turn(self) -> None:
+        bad = status(500)
+        assert trace("zai kimi openrouter", bad, bad, bad, max_attempts=3) == "zai, kimi, openrouter: gave up"
+        assert trace("zai kimi openrouter", *[bad] * 4, max_attempts=4) == "zai, 0.5 zai, kimi, openrouter: gave up"
+        assert trace("anthropic zai", LIMITED_A, max_attempts=2) == "anthropic, zai: served"
+
+    def test_does_not_count_what_nobody_was_sent(self) -> None:
+        assert trace("anthropic zai", SKIPPED, max_attempts=1) == "anthropic, zai: served"
+
+
+def test_a_request_that_is_not_routed_is_tried_once() -> None:
+    made = exchange()
+    attempt = failed(made.begin(), DROPPED)
+    assert next_move(made, attempt, DROPPED, NOW).cursor is None
+
+
+class TestTheAddon:
+    """What the verdict does to the flow, and what is remembered of a failure."""
+
+    def fail(self, outcome: Outcome, *names: str, addon: Failover | None = None, **notes: Any) -> http.HTTPFlow:
+        """The flow after its first attempt has failed."""
+        tried = trying(exchange(*targets(*names)))
+        for name, value in notes.items():
+            setattr(tried.attempt, name, value)
+        failed(tried.attempt, outcome)
+        tried.flow.response = http.Response.make(outcome.error.status, b"as it came", dict(outcome.headers))
+        (addon or Failover(lambda: NOW)).verdict(tried)
+        return tried.flow
+
+    def told(self, outcome: Outcome, name: str = "zai", **notes: Any) -> http.Response:
+        response = self.fail(outcome, name, **notes).response
+        assert response
+        return response
+
+    def order(self, addon: Failover) -> list[str]:
+        """In which order a request that comes now asks zai and its fallback."""
+        tried = trying(exchange(*targets("zai", "kimi")))
+        tried.flow.response = None
+        addon.request(tried.flow)
+        return [target.provider.name for target in tried.exchange.targets]
+
+    def test_goes_on(self) -> None:
+        made = exchange_of(self.fail(status(529), "zai", "kimi"))
+        assert made
+        assert made.verdict
+        assert (made.verdict.again, made.verdict.delay, made.cursor) == (True, 0.5, 0)
+        assert made.steps[-1].what == "529 (so it says) after 0.0 s: the same target again in 0.5 s"
+
+    def test_takes_a_verdict_that_another_addon_has_given(self) -> None:
+        tried = trying(exchange(*targets("zai", "kimi")))
+        failed(tried.attempt, status(429))
+        tried.exchange.verdict = given = Verdict(False, "counted")
+        Failover(lambda: NOW).verdict(tried)
+        assert tried.exchange.verdict is given
+        assert tried.exchange.cursor == 0
+
+    def test_says_who_failed_in_the_provider_s_words(self) -> None:
+        response = self.told(status(400, "no such tool"))
+        assert response.status_code == 400
+        assert response.json()["error"] == {"type": "invalid_request_error", "message": "zai: no such tool"}
+        assert response.json()["request_id"] == "req_1"
+        assert response.headers["x-gateway-provider"] == "zai"
+        assert response.headers["x-gateway-model"] == "m"
+        assert response.headers["x-gateway-attempts"] == "1"
+
+    def test_passes_anthropic_s_errors_unmodified(self) -> None:
+        response = self.told(status(400, "whatever"), "anthropic")
+        assert response.content == b"as it came"
+
+    def test_rewords_an_overflow(self) -> None:
+        response = self.told(status(400, "maximum context length is 131072 tokens, however you requested 140000"))
+        assert response.json()["error"]["message"].startswith("prompt is too long: 140000 tokens > 131072 maximum")
+
+    def test_what_has_no_status_gets_one(self) -> None:
+        assert self.told(REFUSED).status_code == 502
+        assert self.told(TIMEOUT).status_code == 504
+        assert self.told(status(302, "elsewhere")).status_code == 502
+
+    def test_tells_when_to_come_back(self) -> None:
+        response = self.told(status(429, retry_after="30", x_should_retry="true", set_cookie="a=b"))
+        assert response.headers["retry-after"] == "30"
+        assert response.headers["x-should-retry"] == "true"
+        assert "set-cookie" not in response.headers
+
+    def test_tells_when_the_first_token_of_the_pool_is_back(self) -> None:
+        limited = status(429, retry_after="9000")
+        assert self.told(limited, "anthropic", token=A, pool_back_in=12.6).headers["retry-after"] == "13"
+        assert self.told(limited, "anthropic", token=A, pool_back_in=0.2).headers["retry-after"] == "1"
+
+    def test_asking_again_with_a_key_that_is_refused_is_no_use(self) -> None:
+        assert self.told(status(401)).headers["x-should-retry"] == "false"
+        assert self.told(status(401), "anthropic", token=A).headers["x-should-retry"] == "false"
+        assert "x-should-retry" not in self.told(status(401), "anthropic").headers, "the client's own: it may log in"
+
+    @pytest.mark.parametrize("name", ["anthropic-ratelimit-unified-status", "anthropic-organization-id", "Set-Cookie"])
+    def test_what_tells_of_a_pool_account_stays_here(self, name: str) -> None:
+        outcome = status(400, **{name: "x", "request-id": "r"})
+        assert name not in self.told(outcome, "anthropic", token=A).headers
+        assert self.told(outcome, "anthropic", token=A).headers["request-id"] == "r"
+        assert (name in self.told(outcome, "anthropic").headers) == name.startswith("anthropic-")
+
+    @pytest.mark.parametrize("outcome", [status(500), DROPPED, TIMEOUT, REFUSED, NO_ANSWER])
+    def test_a_provider_that_keeps_failing_is_asked_last(self, outcome: Outcome) -> None:
+        addon = Failover(lambda: NOW)
+        for _ in range(3):
+            assert self.order(addon) == ["zai", "kimi"]
+            self.fail(outcome, "zai", addon=addon)
+        assert self.order(addon) == ["kimi", "zai"]
+
+    @pytest.mark.parametrize("outcome", [status(400), status(404), status(401), SKIPPED])
+    def test_an_answer_is_no_failure_of_the_provider(self, outcome: Outcome) -> None:
+        addon = Failover(lambda: NOW)
+        for _ in range(5):
+            self.fail(outcome, "zai", addon=addon)
+        assert self.order(addon) == ["zai", "kimi"]
+
+    def test_an_answer_shows_that_the_provider_is_there(self) -> None:
+        addon = Failover(lambda: NOW)
+        for outcome in (status(500), status(500), status(400), status(500), status(500)):
+            self.fail(outcome, "zai", addon=addon)
+        assert self.order(addon) == ["zai", "kimi"]
+
+    def test_nor_is_a_kept_connection_that_had_died(self) -> None:
+        addon = Failover(lambda: NOW)
+        for _ in range(5):
+            self.fail(DROPPED, "zai", addon=addon, reused=True)
+        assert self.order(addon) == ["zai", "kimi"]
+
+    def test_a_limit_of_the_gateway_s_own_key_is_respected(self) -> None:
+        addon = Failover(lambda: NOW)
+        self.fail(status(429, retry_after="30"), "zai", addon=addon)
+        assert self.order(addon) == ["kimi", "zai"]
+
+    def test_the_limit_of_a_client_s_own_token_is_not_everybody_s(self) -> None:
+        addon = Failover(lambda: NOW)
+        self.fail(status(429, retry_after="30"), "anthropic", "zai", addon=addon)
+        tried = trying(exchange(*targets("anthropic", "zai")))
+        tried.flow.response = None
+        addon.request(tried.flow)
+        assert tried.exchange.targets[0].provider.name == "anthropic"
+
+    def test_nobody_rests_longer_than_a_day(self) -> None:
+        addon, now = Failover(lambda: NOW), 100.0
+        made = exchange(*targets("zai", "kimi"), clock=lambda: now)
+        addon.remember(made, failed(made.begin(), status(429)), status(429, retry_after="999999"))
+        now += 86_400
+        assert not addon.breakers.is_open(made.targets[0], now)

@@ -1,0 +1,185 @@
+"""The row that is kept of a request: who, what, where, how much; never what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mitmproxy import flow, http
+from mitmproxy.test import taddons, tflow
+
+from addons.config import Price
+from addons.ledger import Ledger, cost, row
+from addons.state import Exchange, remember
+from addons.store import RequestRow, Store
+from addons.wire.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
+from addons.wire.reader import AnswerReader
+from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets
+
+PRICE = Price(input=3, output=15, cache_read=0.3, cache_write=3.75)
+SECRET = "what the user said"
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path / "gateway.sqlite")) as store:
+        yield store
+
+
+def answered(made: Exchange, *, usage: str = '{"input_tokens": 10, "output_tokens": 4}') -> None:
+    """The last attempt got a message with this usage."""
+    rewrite = Rewrite(provider="zai", own=False, strip_thinking=False)
+    reader = AnswerReader(
+        stream=False, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)
+    )
+    body = f'{{"type": "message", "content": [{{"type": "text", "text": "{SECRET}"}}], "usage": {usage}}}'
+    reader.feed(body.encode())
+    reader.end()
+    made.attempts[-1].answer = reader
+
+
+def ended(made: Exchange, code: int = 200, error: str = "") -> http.HTTPFlow:
+    """The flow when the request is over."""
+    over = tflow.tflow(resp=http.Response.make(code))
+    over.error = flow.Error(error) if error else None
+    remember(over, made)
+    return over
+
+
+def row_of(made: Exchange, code: int = 200, error: str = "") -> RequestRow:
+    return row(made, ended(made, code, error))
+
+
+class TestRow:
+    def test_of_a_success(self, clock: Clock) -> None:
+        made = exchange(target("zai", model="glm-5", price=PRICE), clock=clock)
+        made.session, made.caller = "session", "alice"
+        clock.now += 1
+        made.begin().first_event = clock.now + 0.5
+        answered(
+            made,
+            usage='{"input_tokens": 1000, "output_tokens": 200, "cache_read_input_tokens": 5000, '
+            '"cache_creation_input_tokens": 100}',
+        )
+        clock.now += 3
+        kept = row_of(made)
+        assert (kept.session, kept.caller, kept.asked_model) == ("session", "alice", "asked")
+        assert (kept.provider, kept.model, kept.status, kept.attempts, kept.fallback) == ("zai", "glm-5", 200, 1, False)
+        assert (kept.input_tokens, kept.output_tokens) == (1000, 200)
+        assert (kept.cache_read_tokens, kept.cache_write_tokens) == (5000, 100)
+        assert kept.cost_usd == pytest.approx((1000 * 3 + 200 * 15 + 5000 * 0.3 + 100 * 3.75) / 1e6)
+        assert (kept.first_event_s, kept.duration_s) == (1.5, 4.0)
+        assert kept.error is None
+        assert SECRET not in repr(kept)
+
+    def test_of_a_fallback(self) -> None:
+        made = exchange(*targets("zai", "kimi"))
+        failed(made.begin(), status(529))
+        made.cursor = 1
+        made.begin()
+        answered(made)
+        kept = row_of(made)
+        assert (kept.provider, kept.attempts, kept.fallback, kept.error) == ("kimi", 2, True, None)
+        assert kept.cost_usd is None, "unknown is not free"
+
+    def test_of_a_target_that_was_not_asked(self) -> None:
+        """Every token rests: the attempt has been made to nobody."""
+        made = exchange(*targets("anthropic", "zai"))
+        failed(made.begin(), failure("skipped", 429))
+        made.cursor = 1
+        made.begin()
+        answered(made)
+        assert row_of(made).attempts == 1
+
+    def test_of_a_failure(self) -> None:
+        made = exchange(target("zai"))
+        failed(made.begin(), status(500, "it broke"))
+        kept = row_of(made, 500)
+        assert (kept.status, kept.error, kept.output_tokens, kept.first_event_s) == (500, "it broke", 0, None)
+
+    def test_of_a_stream_that_was_cut(self) -> None:
+        """What it has used up to then is used."""
+        made = exchange(target("zai"))
+        made.begin()
+        answered(made)
+        failed(made.attempts[-1], DROPPED)
+        kept = row_of(made)
+        assert (kept.status, kept.error, kept.output_tokens) == (200, "so it says", 4)
+
+    def test_of_a_client_that_hung_up(self) -> None:
+        made = exchange(target("zai"))
+        made.begin()
+        kept = row_of(made, error="Client disconnected.")
+        assert kept.error == "Client disconnected."
+
+    def test_of_a_refusal_of_the_gateway_s_own(self) -> None:
+        """An addon has answered in place of a provider."""
+        made = exchange(target("anthropic"))
+        made.begin()
+        kept = row_of(made, 401)
+        assert (kept.status, kept.error) == (401, "answered 401")
+
+
+@pytest.mark.parametrize(
+    ("usage", "usd"),
+    [
+        (Usage(), 0),
+        (Usage(input_tokens=1_000_000), 3),
+        (Usage(output_tokens=1_000_000), 15),
+        (Usage(cache_read_input_tokens=1_000_000), 0.3),
+        (Usage(cache_creation_input_tokens=1_000_000), 3.75),
+    ],
+)
+def test_cost(usage: Usage, usd: float) -> None:
+    assert cost(usage, PRICE) == pytest.approx(usd)
+    assert cost(usage, None) is None
+
+
+class TestTheAddon:
+    def kept(self, store: Store, made: Exchange, hook: str = "response", **ended_with: Any) -> int:
+        """How many rows there are after this request has ended."""
+        getattr(Ledger(store), hook)(ended(made, **ended_with))
+        store.flush()
+        return sum(total.requests for total in store.totals(0))
+
+    def test_keeps_one_row_for_each_request(self, store: Store) -> None:
+        made = exchange(target("zai"))
+        made.begin()
+        answered(made)
+        assert self.kept(store, made) == 1
+        assert self.kept(store, made, "error", error="Client disconnected.") == 2
+
+    def test_keeps_none_of_what_no_provider_was_asked(self, store: Store) -> None:
+        assert self.kept(store, exchange(target("zai"))) == 0
+        counted = exchange(target("zai"))
+        counted.kind = "count_tokens"
+        counted.begin()
+        assert self.kept(store, counted) == 0
+        Ledger(store).response(tflow.tflow(resp=True))
+        store.flush()
+        assert store.totals(0) == []
+
+    def test_its_file_is_an_option(self, store: Store, tmp_path: Path) -> None:
+        ledger = Ledger(store)
+        with taddons.context(ledger) as context:
+            context.configure(ledger, gateway_db=str(tmp_path / "elsewhere.sqlite"))
+            made = exchange(target("zai"))
+            made.begin()
+            assert self.kept(store, made) == 1
+        assert (tmp_path / "elsewhere.sqlite").exists()
+        assert not (tmp_path / "gateway.sqlite").exists()

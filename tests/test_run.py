@@ -1,0 +1,459 @@
+"""run.sh, with a Python that only pretends: what is installed when, and what is started in the end.
+
+The pretended Python is a bash script that writes down how it was called and makes a .venv out of copies of itself, so
+that every way in which an installation can go wrong takes milliseconds and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = (
+    *("bash", "cat", "chmod", "cp", "dirname", "find", "grep", "mkdir", "ps", "readlink", "rm", "sed", "sleep"),
+    *("stat", "touch", "uname"),
+)
+
+PYTHON = """\
+#!/usr/bin/env bash
+echo "$*" >>"$LOG"
+case "$*" in
+  "-c import ensurepip"*) exit "${FAKE_IS_TOO_OLD:-0}" ;;
+  "-c import pip"*) exit 0 ;;
+  "-m venv "*)
+    mkdir -p "$3/bin"
+    echo "VIRTUAL_ENV='$3'" >"$3/bin/activate"
+    cp "$0" "$3/bin/python"
+    for program in mitmdump mitmweb ruff mypy; do
+      printf '%s\\n' '#!/usr/bin/env bash' 'echo "${0##*/}"; pwd; printf "%s\\n" "$@"' >"$3/bin/$program"
+      chmod +x "$3/bin/$program"
+    done ;;
+  "-m pip "*) eval "${FAKE_PIP:-}" ;;
+  "-m compileall "*) ;;
+  *) echo python; pwd; printf '%s\\n' "$@" ;;
+esac
+"""
+
+
+class Project:
+    """A copy of what run.sh needs, on a machine with the pretended Python 3.13."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "the project"  # with a space
+        self.bin = folder / "bin"
+        self.log = folder / "log"
+        self.bin.mkdir()
+        self.log.touch()
+        for tool in TOOLS:
+            found = shutil.which(tool)
+            assert found, f"{tool} is needed to test run.sh"
+            (self.bin / tool).symlink_to(found)
+        self.env = {"PATH": str(self.bin), "LOG": str(self.log), "HOME": str(folder)}
+        self.add_python(self.bin / "python3.13")
+        (self.root / "addons").mkdir(parents=True)
+        (self.root / "tests").mkdir()
+        for name in ("run.sh", "pyproject.toml", "requirements.lock", ".env.example", "routing.yaml.example"):
+            shutil.copy(ROOT / name, self.root)
+
+    def add_python(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(PYTHON)
+        path.chmod(0o755)
+
+    def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.bin / "bash", self.root / "run.sh", *arguments],
+            cwd=cwd or self.root,
+            env=self.env | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> tuple[int, list[str], list[str]]:
+        """The exit status, the lines of stdout and those of stderr."""
+        process = self.start(*arguments, cwd=cwd, **env)
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out.splitlines(), err.splitlines()
+
+    def calls(self) -> list[str]:
+        """How Python was called since the last time this was asked."""
+        lines = self.log.read_text().splitlines()
+        self.log.write_text("")
+        return lines
+
+    def actions(self) -> list[str]:
+        """The modules that Python was started with since the last time: venv, pip and so on."""
+        return [call.split()[1] for call in self.calls() if call.startswith("-m")]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def installed(project: Project) -> Project:
+    assert project.run()[0] == 0
+    project.calls()
+    return project
+
+
+INSTALLING = "run.sh: installing into .venv (this takes a minute, once)"
+SERVING = "run.sh: serving on http://127.0.0.1:4000"
+
+
+def test_the_first_start_installs_and_makes_the_two_files(project: Project) -> None:
+    status, out, err = project.run()
+    assert (status, out[0]) == (0, "mitmdump")
+    assert err == [
+        INSTALLING,
+        "run.sh: made .env from .env.example: put your keys there",
+        "run.sh: made routing.yaml from routing.yaml.example: models and providers are there",
+        SERVING,
+    ]
+    assert project.actions() == ["venv", "pip", "compileall"]
+    for name in (".env", "routing.yaml"):
+        made = project.root / name
+        assert made.read_bytes() == (ROOT / f"{name}.example").read_bytes()
+        assert stat.S_IMODE(made.stat().st_mode) == 0o600
+
+
+def test_the_second_start_starts_no_python_of_its_own(installed: Project) -> None:
+    status, _, err = installed.run()
+    assert (status, err) == (0, [SERVING])
+    assert installed.calls() == []
+
+
+def test_files_that_are_there_stay_as_they_are(project: Project) -> None:
+    (project.root / ".env").write_text("MINE=1\n")
+    (project.root / "routing.yaml").write_text("mine\n")
+    project.run()
+    assert (project.root / ".env").read_text() == "MINE=1\n"
+    assert (project.root / "routing.yaml").read_text() == "mine\n"
+
+
+def test_what_is_started(installed: Project, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    root = installed.root
+    assert installed.run("-w", "flows", "--set", "a=b c", cwd=elsewhere)[1] == [
+        "mitmdump",
+        str(elsewhere),
+        *("-s", f"{root}/addons/gateway.py"),
+        *("--mode", "reverse:https://api.anthropic.com"),
+        *("--listen-host", "127.0.0.1", "-p", "4000"),
+        *("--set", "connection_strategy=lazy"),
+        *("--set", "tcp_timeout=3600"),
+        *("--set", "flow_detail=0"),
+        *("--set", "termlog_verbosity=alert"),
+        *("--set", f"gateway_routing={root}/routing.yaml"),
+        *("--set", f"gateway_env={root}/.env"),
+        *("-w", "flows", "--set", "a=b c"),
+    ]
+
+
+def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) -> None:
+    (installed.root / ".env").unlink()
+    (installed.root / "routing.yaml").unlink()
+    _, out, err = installed.run(
+        GATEWAY_HOST="0.0.0.0", GATEWAY_PORT="4999", GATEWAY_ROUTING="my/routing.yaml", GATEWAY_ENV="/my/.env"
+    )
+    assert err == ["run.sh: serving on http://0.0.0.0:4999"]
+    options = " ".join(out)
+    assert "--listen-host 0.0.0.0 -p 4999 " in options
+    assert options.endswith("--set gateway_routing=my/routing.yaml --set gateway_env=/my/.env")
+    assert not (installed.root / ".env").exists()
+    assert not (installed.root / "routing.yaml").exists()
+
+
+@pytest.mark.parametrize("options", [("-p", "1234"), ("--listen-port", "1234"), ("-p1234",), ("--listen-host", "::")])
+def test_it_does_not_say_where_it_listens_when_an_option_says_so(installed: Project, options: tuple[str]) -> None:
+    assert installed.run(*options)[2] == []
+
+
+def test_web_opens_a_browser_only_where_there_is_a_screen(installed: Project) -> None:
+    (installed.bin / "uname").unlink()
+    (installed.bin / "uname").write_text("#!/usr/bin/env bash\necho $SYSTEM\n")
+    (installed.bin / "uname").chmod(0o755)
+
+    def stays_closed(system: str, **env: str) -> bool:
+        installed.env = installed.env | {"SYSTEM": system} | env
+        status, out, _ = installed.run("web", "--set", "web_port=1")
+        installed.env = {name: value for name, value in installed.env.items() if name not in env}
+        assert (status, out[0], out[-1]) == (0, "mitmweb", "web_port=1")
+        return "web_open_browser=false" in out
+
+    assert stays_closed("Linux")
+    assert not stays_closed("Linux", DISPLAY=":0")
+    assert not stays_closed("Linux", WAYLAND_DISPLAY="wayland-0")
+    assert not stays_closed("Darwin")
+    assert stays_closed("Darwin", SSH_CONNECTION="1.2.3.4 1 5.6.7.8 22")
+
+
+def test_demo_needs_no_settings(project: Project) -> None:
+    status, out, err = project.run("demo", "--x")
+    assert (status, out, err) == (
+        0,
+        ["python", str(project.root), "-P", "-m", "tests.fakes.demo", "--x"],
+        [INSTALLING],
+    )
+    assert not (project.root / ".env").exists()
+
+
+def test_tests_install_what_they_need_besides_once(installed: Project) -> None:
+    assert installed.run("test", "-q") == (0, ["python", str(installed.root), "-m", "pytest", "-q"], [INSTALLING])
+    assert any(call.endswith(f"-e {installed.root}[test]") for call in installed.calls())
+    assert installed.run("test")[2] == []
+    assert installed.actions() == ["pytest"]
+    assert installed.run()[2] == [SERVING]
+    assert installed.calls() == []
+
+
+def test_paths_of_tests_may_be_relative_to_where_the_user_is(installed: Project) -> None:
+    here = installed.root / "tests"
+    (here / "test_x.py").touch()
+    _, out, _ = installed.run("test", "-k", "a b", "test_x.py::test_a", "no_file", cwd=here)
+    assert out[1:] == [str(installed.root), "-m", "pytest", "-k", "a b", f"{here}/test_x.py::test_a", "no_file"]
+    _, out, _ = installed.run("test", "-k", "tests")
+    assert out[-1] == "tests"
+
+
+@pytest.mark.parametrize("failing", ["ruff", "mypy"])
+def test_check_runs_both_and_fails_with_either(installed: Project, failing: str) -> None:
+    status, out, _ = installed.run("check")
+    assert (status, out) == (0, ["ruff", str(installed.root), "check", "--quiet", "mypy", str(installed.root), ""])
+    program = installed.root / ".venv/bin" / failing
+    program.write_text(program.read_text() + "exit 1\n")
+    status, out, _ = installed.run("check")
+    assert (status, out[0], out[4]) == (1, "ruff", "mypy")
+
+
+# Which Python
+
+
+def one_line(result: tuple[int, list[str], list[str]]) -> str:
+    status, out, err = result
+    assert (status, out, len(err)) == (1, [], 1), result
+    return err[0]
+
+
+def test_without_any_python_one_line_says_what_to_do(project: Project) -> None:
+    (project.bin / "python3.13").unlink()
+    said = one_line(project.run("-p", "1"))
+    assert said.startswith("run.sh: needs Python 3.12 or newer: install it (")
+    assert not (project.root / ".venv").exists()
+    assert not (project.root / ".env").exists()
+    assert not (project.root / ".venv.installing").exists()
+
+
+def test_too_old_a_python_is_none(project: Project) -> None:
+    assert "needs Python 3.12 or newer" in one_line(project.run(FAKE_IS_TOO_OLD="1"))
+
+
+def test_a_python_that_was_asked_for_and_is_none_is_named(project: Project) -> None:
+    said = one_line(project.run(GATEWAY_PYTHON="/no/python"))
+    assert said == "run.sh: GATEWAY_PYTHON=/no/python is not a Python 3.12 or newer with its venv module"
+
+
+def test_a_shim_that_fails_is_passed_over(project: Project, tmp_path: Path) -> None:
+    (project.bin / "python3.14").write_text("#!/usr/bin/env bash\necho no >&2; exit 127\n")
+    (project.bin / "python3.14").chmod(0o755)
+    (project.bin / "python3.13").rename(project.bin / "python3")
+    assert project.run()[2][0] == INSTALLING
+
+
+def test_pythons_of_pyenv_are_found_the_newest_first(project: Project, tmp_path: Path) -> None:
+    (project.bin / "python3.13").unlink()
+    for version in ("3.11.9", "3.12.1", "3.13.0"):
+        python = tmp_path / ".pyenv/versions" / version / "bin/python"
+        project.add_python(python)
+        python.write_text(PYTHON.replace('"$*" >>', f'"{version} $*" >>'))
+    assert project.run()[0] == 0
+    assert {call.split()[0] for call in project.calls()} == {"3.13.0"}
+
+
+@pytest.mark.parametrize("finds_one", [True, False])
+def test_uv_finds_a_python_or_fetches_one(project: Project, tmp_path: Path, finds_one: bool) -> None:
+    (project.bin / "python3.13").rename(tmp_path / "uvs-python")
+    (project.bin / "uv").write_text(
+        '#!/usr/bin/env bash\necho "uv $*" >>"$LOG"\n'
+        f'[ "$1" = venv ] || {{ {"" if finds_one else "exit 2;"} echo "{tmp_path}/uvs-python"; exit; }}\n'
+        f'"{tmp_path}/uvs-python" -m venv "${{@: -1}}"\n'
+    )
+    (project.bin / "uv").chmod(0o755)
+    assert project.run()[0] == 0
+    fetched = [call for call in project.calls() if call.startswith("uv venv")]
+    expected = f"uv venv --quiet --allow-existing --python 3.13 --seed {project.root}/.venv"
+    assert fetched == ([] if finds_one else [expected])
+
+
+def test_a_uv_that_can_fetch_nothing(project: Project) -> None:
+    (project.bin / "python3.13").unlink()
+    (project.bin / "uv").write_text("#!/usr/bin/env bash\necho no network >&2; exit 2\n")
+    (project.bin / "uv").chmod(0o755)
+    status, out, err = project.run()
+    assert (status, out) == (1, [])
+    assert err == [INSTALLING, "no network", "run.sh: uv could not make .venv: see above"]
+
+
+# Installations that are not whole
+
+
+def test_an_installation_that_was_killed_is_made_anew(project: Project) -> None:
+    status, _, _ = project.run(FAKE_PIP="kill -9 $PPID")
+    assert status != 0
+    assert (project.root / ".venv.installing").exists()
+    project.calls()
+    status, _, err = project.run()
+    assert (status, err[0]) == (0, INSTALLING)
+    assert project.actions() == ["venv", "pip", "compileall"]
+    assert not (project.root / ".venv.installing").exists()
+    assert project.run()[2] == [SERVING]
+
+
+@pytest.mark.parametrize("fails", ["exit 1", "kill -INT $PPID; exit 1", "kill -TERM $PPID; exit 1"])
+def test_an_installation_that_failed_is_made_anew(project: Project, fails: str) -> None:
+    status, out, _ = project.run(FAKE_PIP=fails)
+    assert (status != 0, out) == (True, [])
+    assert not (project.root / ".venv.installing").exists()
+    project.calls()
+    assert project.run()[2][0] == INSTALLING
+    assert project.actions() == ["venv", "pip", "compileall"]
+
+
+def test_an_extra_that_failed_to_install_is_made_anew(installed: Project) -> None:
+    assert installed.run("test", FAKE_PIP="exit 1")[0] == 1
+    installed.calls()
+    assert installed.run()[2][0] == INSTALLING
+    assert installed.actions() == ["venv", "pip", "compileall"]
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.lock"])
+def test_other_requirements_are_installed_into_the_same_venv(installed: Project, name: str) -> None:
+    with (installed.root / name).open("a") as file:
+        file.write("# changed\n")
+    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.actions() == ["pip", "compileall"]
+    assert installed.run()[2] == [SERVING]
+
+
+def test_requirements_that_changed_are_also_installed_for_the_tests(installed: Project) -> None:
+    installed.run("test")
+    (installed.root / "requirements.lock").write_text("# changed\n")
+    installed.run()
+    installed.calls()
+    assert installed.run("test")[2] == [INSTALLING]
+
+
+def test_a_folder_that_was_moved_gets_another_venv(installed: Project) -> None:
+    installed.root = installed.root.rename(installed.root.with_name("moved"))
+    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.actions() == ["venv", "pip", "compileall"]
+
+
+def broken(python: Path, how: str) -> None:
+    python.unlink()
+    if how == "dangling":
+        python.symlink_to("/no/python")
+    elif how == "garbage":
+        python.write_text("garbage")
+        python.chmod(0o755)
+
+
+@pytest.mark.parametrize("how", ["deleted", "dangling", "garbage"])
+def test_an_interpreter_that_is_gone_or_broken_is_replaced(installed: Project, how: str) -> None:
+    broken(installed.root / ".venv/bin/python", how)
+    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.actions() == ["venv", "pip", "compileall"]
+
+
+def test_a_venv_that_somebody_else_made_here_is_used(project: Project) -> None:
+    subprocess.run([project.bin / "python3.13", "-m", "venv", project.root / ".venv"], env=project.env, check=True)
+    project.calls()
+    assert project.run()[2][0] == INSTALLING
+    assert project.actions() == ["pip", "compileall"]
+
+
+# Two at the same time
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A pipe: who reads it waits until somebody has written to it."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+def test_a_second_start_waits_for_the_first_one_to_install(project: Project, gate: Path) -> None:
+    first = project.start(FAKE_PIP=f"cat '{gate}'")
+    with gate.open("w"):  # opens when the first one's pip has come to read
+        second = project.start()
+        assert second.stderr is not None
+        waiting = second.stderr.readline()
+    assert waiting == f"run.sh: waiting for another run.sh (process {first.pid}), which is installing\n"
+    assert [process.communicate(timeout=30)[0].split("\n")[0] for process in (first, second)] == ["mitmdump"] * 2
+    assert project.actions() == ["venv", "pip", "compileall"]
+
+
+def test_nobody_waits_for_one_that_is_gone(project: Project) -> None:
+    (project.root / ".venv.installing").write_text("99999999\n")
+    assert project.run()[2][0] == INSTALLING
+
+
+def test_nobody_waits_for_another_program_that_got_its_number(project: Project) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (project.root / ".venv.installing").write_text(f"{other.pid}\n")
+        assert project.run()[2][0] == INSTALLING
+        other.kill()
+
+
+def test_a_process_number_that_was_used_before_does_not_make_it_wait_for_itself(project: Project) -> None:
+    command = f"echo $$ >.venv.installing; exec '{project.bin}/bash' run.sh"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=project.root, env=project.env, capture_output=True, text=True, timeout=30
+    )
+    assert done.stderr.splitlines()[0] == INSTALLING
+
+
+# The rest
+
+
+def test_help_names_every_command() -> None:
+    done = subprocess.run(["bash", ROOT / "run.sh", "help"], capture_output=True, text=True, check=True)
+    for word in ("web", "demo", "test", "check", "GATEWAY_HOST", "GATEWAY_PYTHON"):
+        assert word in done.stdout
+    assert "#" not in done.stdout
+
+
+def test_a_command_that_is_none(project: Project) -> None:
+    assert one_line(project.run("start")) == "run.sh: there is no command 'start': see ./run.sh help"
+
+
+def test_it_can_be_called_through_a_link(installed: Project, tmp_path: Path) -> None:
+    (tmp_path / "gateway").symlink_to(installed.root / "run.sh")
+    (tmp_path / "relative").symlink_to("gateway")
+    command = [installed.bin / "bash", tmp_path / "relative"]
+    done = subprocess.run(command, env=installed.env, capture_output=True, text=True, check=True)
+    assert f"{installed.root}/addons/gateway.py" in done.stdout
+
+
+def test_it_can_be_called_by_a_relative_path_with_a_cdpath(installed: Project) -> None:
+    done = subprocess.run(
+        [installed.bin / "bash", f"{installed.root.name}/run.sh"],
+        cwd=installed.root.parent,
+        env=installed.env | {"CDPATH": str(installed.root.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[:2] == ["mitmdump", str(installed.root.parent)]
+    assert f"{installed.root}/addons/gateway.py" in done.stdout.splitlines()
