@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from addons.config import Target
 
 THRESHOLD = 3
-"""Failures in a row after which a provider is asked last."""
+"""Failures in a row after which a provider is asked last; a timeout counts for all of them."""
 
 
 @dataclass(slots=True)
@@ -31,11 +31,11 @@ class Breakers:
         self._health: dict[str, Health] = {}
         self._resting: dict[tuple[str, str], float] = {}
 
-    def failed(self, target: Target, now: float, cooldown: float) -> None:
-        """The provider failed in a way that is its own fault."""
+    def failed(self, target: Target, now: float, cooldown: float, *, timed_out: bool = False) -> None:
+        """The provider failed in a way that is its own fault. A timeout is enough by itself: it has cost somebody
+        minutes already, which the others are to be spared."""
         health = self._health.setdefault(target.provider.name, Health())
-        health.failures += 1
-        health.probe_until = 0.0
+        health.failures = max(health.failures + 1, THRESHOLD if timed_out else 0)
         if health.failures >= THRESHOLD:
             health.open_until = now + cooldown
 
@@ -55,12 +55,14 @@ class Breakers:
             return True
         return now < self._resting.get((target.provider.name, target.model), 0.0)
 
-    def order(self, targets: list[Target], now: float, cooldown: float) -> list[Target]:
-        """The targets in the order to ask them. The first one that is asked after an outage becomes its probe."""
+    def order(self, targets: list[Target], now: float) -> list[Target]:
+        """The targets in the order to ask them."""
         if not self._health and not self._resting:
             return targets
-        ordered = sorted(targets, key=lambda target: self.is_open(target, now))
-        first = self._health.get(ordered[0].provider.name)
-        if first and first.failures >= THRESHOLD and not self.is_open(ordered[0], now):
-            first.probe_until = now + cooldown
-        return ordered
+        return sorted(targets, key=lambda target: self.is_open(target, now))
+
+    def ask(self, target: Target, now: float, cooldown: float) -> None:
+        """A request goes to this target first: after an outage it is the probe, and the others wait for it."""
+        health = self._health.get(target.provider.name)
+        if health and health.failures >= THRESHOLD and not self.is_open(target, now):
+            health.probe_until = now + cooldown

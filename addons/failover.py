@@ -142,10 +142,13 @@ class Failover:
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and len(exchange.targets) > 1 and not flow.response:
-            ordered = self.breakers.order(exchange.targets, exchange.clock(), exchange.config.failover.cooldown)
+            now = exchange.clock()
+            ordered = self.breakers.order(exchange.targets, now)
             if ordered != exchange.targets:
                 exchange.note("failover", f"{exchange.targets[0].provider.name} has been failing: asked last")
                 exchange.targets = ordered
+            if exchange.kind == "messages":
+                self.breakers.ask(ordered[0], now, exchange.config.failover.cooldown)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -176,20 +179,23 @@ class Failover:
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if exchange and attempt and attempt.target and attempt.answer:
-            if attempt.outcome is None:
+            if attempt.outcome is None and exchange.kind == "messages":
                 self.breakers.succeeded(attempt.target)
-            elif attempt.answer.content:
+            elif attempt.outcome and attempt.answer.content:
                 self.remember(exchange, attempt, attempt.outcome)
                 exchange.note("failover", f"{describe(attempt.outcome)} after content: the client was told")
 
     def remember(self, exchange: Exchange, attempt: Attempt, outcome: Outcome) -> None:
-        """Note a failure that says something about the provider, or about its limit."""
-        if attempt.target is None or outcome.kind == "skipped" or died_of_age(attempt):
+        """Note a failure that says something about the provider, or about its limit.
+
+        Counting tokens has limits of its own, comes in bursts, and may work while nothing else does, or not at all.
+        """
+        if attempt.target is None or outcome.kind == "skipped" or died_of_age(attempt) or exchange.kind != "messages":
             return
         now, cooldown = exchange.clock(), exchange.config.failover.cooldown
         status = outcome.error.status
         if status >= 500 or outcome.kind not in ("status", "error event"):
-            self.breakers.failed(attempt.target, now, cooldown)
+            self.breakers.failed(attempt.target, now, cooldown, timed_out=outcome.kind == "timeout")
             return
         self.breakers.succeeded(attempt.target)
         if status == 429 and attempt.target.provider.auth != "claude-oauth":  # else it is a token's limit

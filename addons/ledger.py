@@ -9,7 +9,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from addons.config import Price
-from addons.state import Exchange, exchange_of
+from addons.state import Attempt, Exchange, exchange_of
 from addons.store import RequestRow, Store
 from addons.wire.answer import Usage
 
@@ -54,11 +54,21 @@ def cost(usage: Usage, price: Price | None) -> float | None:
     ) / 1e6
 
 
+def failure(last: Attempt, flow: http.HTTPFlow) -> str | None:
+    """Why the client got no whole answer; None when it did."""
+    if flow.error:
+        return flow.error.msg
+    if last.outcome:
+        return last.outcome.error.message
+    if flow.response and flow.response.status_code >= 400:  # an addon has answered, no provider was asked
+        return f"answered {flow.response.status_code}"
+    return None
+
+
 def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
     """What is remembered of a request: who, what, where, how much; never what was said."""
     attempt, now = exchange.attempts[-1], exchange.clock()
     target, usage = attempt.target, exchange.usage or Usage()
-    failed = flow.error.msg if flow.error else attempt.outcome.error.message if attempt.outcome else None
     return RequestRow(
         time=time.time() - (now - exchange.started),
         session=exchange.session,
@@ -76,5 +86,5 @@ def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
         cost_usd=cost(usage, target.price if target else None),
         first_event_s=None if attempt.first_event is None else attempt.first_event - exchange.started,
         duration_s=now - exchange.started,
-        error=failed,
+        error=failure(attempt, flow),
     )

@@ -14,6 +14,8 @@ from addons.state import Attempt, Exchange, exchange_of
 
 logger = logging.getLogger(__name__)
 
+LONGEST_NAME = 100
+
 
 class Trail:
     """Writes the flow's comment and the request's log line."""
@@ -37,7 +39,7 @@ class Trail:
 def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
     """`alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in (9.8k cached) / 812 out · 1.9 s`"""
     parts = [exchange.caller] if exchange.caller not in ("anyone", "token") else []
-    asked = exchange.model or f"{exchange.method} {exchange.path.partition('?')[0]}"
+    asked = one_line(exchange.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
     parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
     if exchange.kind == "count_tokens":
         parts[-1] += " (count_tokens)"
@@ -60,6 +62,12 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
         parts.append(f"{attempt.first_event - exchange.started:.1f} s to first event")
     parts.append(f"{exchange.clock() - exchange.started:.1f} s")
     return " · ".join(parts)
+
+
+def one_line(name: str) -> str:
+    """A name that a client made up, fit for a log: no line breaks or terminal codes, and an end."""
+    shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
 
 
 def hops(exchange: Exchange) -> list[Attempt]:

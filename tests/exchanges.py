@@ -10,11 +10,25 @@ from mitmproxy.test import tflow
 
 from addons.config import Config, FailoverSettings, Provider, Target
 from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, remember
+from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.body import RequestBody
 from addons.wire.errors import ProviderError, error_type
+from addons.wire.reader import AnswerReader
 
 STARTED = 100.0
 """Monotonic seconds."""
+
+
+SAID = "what the provider said"
+
+
+class Clock:
+    """Monotonic seconds, which pass when a test says so."""
+
+    now = STARTED
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def provider(name: str, **fields: Any) -> Provider:
@@ -52,6 +66,18 @@ def trying(made: Exchange) -> Trying:
     flow = tflow.tflow(req=http.Request.make("POST", "https://client.test/v1/messages"))
     remember(flow, made)
     return Trying(flow, made, made.begin())
+
+
+def answered(made: Exchange, *, usage: str = '{"input_tokens": 10, "output_tokens": 4}') -> None:
+    """The last attempt got a message with this usage (JSON)."""
+    rewrite = Rewrite(provider="zai", own=False, strip_thinking=False)
+    reader = AnswerReader(
+        stream=False, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)
+    )
+    body = f'{{"type": "message", "content": [{{"type": "text", "text": "{SAID}"}}], "usage": {usage}}}'
+    reader.feed(body.encode())
+    reader.end()
+    made.attempts[-1].answer = reader
 
 
 def failed(attempt: Attempt, outcome: Outcome) -> Attempt:

@@ -23,7 +23,9 @@ class Watch(Breakers):
 
     def asked(self, *targets: Target) -> list[str]:
         """The order in which a request that comes now asks them."""
-        return [target.provider.name for target in self.order(list(targets), self.now, COOLDOWN)]
+        ordered = self.order(list(targets), self.now)
+        self.ask(ordered[0], self.now, COOLDOWN)
+        return [target.provider.name for target in ordered]
 
 
 @pytest.fixture
@@ -43,6 +45,15 @@ def test_who_failed_often_enough_in_a_row_is_asked_last(watch: Watch) -> None:
     assert watch.asked(ZAI) == ["zai"], "a single one is asked always"
 
 
+def test_a_timeout_is_enough(watch: Watch) -> None:
+    watch.failed(ZAI, watch.now, COOLDOWN, timed_out=True)
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
+    watch.now += COOLDOWN
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"], "the probe"
+    watch.failed(ZAI, watch.now, COOLDOWN)
+    assert watch.asked(ZAI, KIMI) == ["kimi", "zai"], "the outage is not over"
+
+
 def test_a_success_in_between_starts_the_count_again(watch: Watch) -> None:
     watch.fail(ZAI, THRESHOLD - 1)
     watch.succeeded(ZAI)
@@ -60,6 +71,16 @@ def test_when_all_are_down_the_order_is_the_configuration_s(watch: Watch) -> Non
     watch.fail(KIMI)
     assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
     assert watch.asked(KIMI, OPENROUTER, ZAI) == ["openrouter", "kimi", "zai"]
+
+
+def test_requests_meanwhile_do_not_put_the_probe_off(watch: Watch) -> None:
+    watch.fail(ZAI)
+    watch.fail(KIMI)
+    watch.now += COOLDOWN / 2
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"]
+    watch.succeeded(KIMI)
+    watch.now += COOLDOWN / 2
+    assert watch.asked(ZAI, KIMI) == ["zai", "kimi"], "the probe"
 
 
 def test_one_probe_finds_out_for_all(watch: Watch) -> None:

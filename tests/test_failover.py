@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from mitmproxy import http
 from addons.failover import Failover, next_move
 from addons.pool import Token
 from addons.state import Outcome, Verdict, exchange_of
-from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets, trying
+from tests.exchanges import DROPPED, answered, exchange, failed, failure, status, target, targets, trying
 
 NOW = 1_790_000_000.0
 A, B = (Token(f"sk-ant-oat01-{letter * 20}", number, 2) for number, letter in enumerate("ab", 1))
@@ -138,6 +138,7 @@ class TestKeys:
     def test_a_key_of_the_gateway_is_no_concern_of_the_client(self) -> None:
         assert trace("zai kimi", status(401)) == "zai, kimi: served"
         assert trace("zai", status(401)) == "zai: gave up"
+        assert trace("zai kimi", status(402)) == "zai, kimi: served", "nor is its bill"
 
     def test_the_client_s_own_token_is(self) -> None:
         assert trace("anthropic zai", status(401)) == "anthropic: told"
@@ -216,6 +217,7 @@ class TestWhatAFallbackDoesNotKnow:
 
     def test_an_overflow_is_one(self) -> None:
         assert trace("zai kimi", OVERFLOW) == "zai: told"
+        assert trace("zai kimi", status(500, "maximum context length is 131072 tokens")) == "zai: told"
         assert trace("zai kimi openrouter", status(429), OVERFLOW) == "zai, kimi: told"
 
 
@@ -326,7 +328,12 @@ class TestTheAddon:
         assert self.told(outcome, "anthropic", token=A).headers["request-id"] == "r"
         assert (name in self.told(outcome, "anthropic").headers) == name.startswith("anthropic-")
 
-    @pytest.mark.parametrize("outcome", [status(500), DROPPED, TIMEOUT, REFUSED, NO_ANSWER])
+    def test_a_timeout_is_not_waited_for_again(self) -> None:
+        addon = Failover(lambda: NOW)
+        self.fail(TIMEOUT, "zai", addon=addon)
+        assert self.order(addon) == ["kimi", "zai"]
+
+    @pytest.mark.parametrize("outcome", [status(500), DROPPED, REFUSED, NO_ANSWER])
     def test_a_provider_that_keeps_failing_is_asked_last(self, outcome: Outcome) -> None:
         addon = Failover(lambda: NOW)
         for _ in range(3):
@@ -346,6 +353,41 @@ class TestTheAddon:
         for outcome in (status(500), status(500), status(400), status(500), status(500)):
             self.fail(outcome, "zai", addon=addon)
         assert self.order(addon) == ["zai", "kimi"]
+
+    def test_counting_tokens_says_nothing_about_messages(self) -> None:
+        addon = Failover(lambda: NOW)
+
+        def counted(outcome: Outcome | None) -> None:
+            tried = trying(exchange(*targets("zai", "kimi")))
+            tried.exchange.kind = "count_tokens"
+            addon.request(tried.flow)
+            if outcome:
+                addon.verdict(replace(tried, attempt=failed(tried.attempt, outcome)))
+            else:
+                answered(tried.exchange)
+                addon.response(tried.flow)
+
+        for outcome in (status(500), DROPPED, status(429, retry_after="60"), status(500)):
+            counted(outcome)
+        assert self.order(addon) == ["zai", "kimi"], "24 of them come at once"
+        for _ in range(3):
+            self.fail(status(500), "zai", addon=addon)
+        counted(None)
+        assert self.order(addon) == ["kimi", "zai"], "it may work while nothing else does"
+
+    def test_counting_tokens_is_no_probe(self) -> None:
+        addon, now = Failover(lambda: NOW), 100.0
+        made = exchange(*targets("zai", "kimi"), clock=lambda: now)
+        tried = trying(made)
+        tried.flow.response = None
+        for _ in range(3):
+            addon.remember(made, failed(tried.attempt, status(500)), status(500))
+        now += 60
+        made.kind = "count_tokens"
+        addon.request(tried.flow)
+        made.kind = "messages"
+        addon.request(tried.flow)
+        assert [target.provider.name for target in made.targets] == ["zai", "kimi"]
 
     def test_nor_is_a_kept_connection_that_had_died(self) -> None:
         addon = Failover(lambda: NOW)

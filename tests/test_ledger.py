@@ -15,19 +15,10 @@ from addons.config import Price
 from addons.ledger import Ledger, cost, row
 from addons.state import Exchange, remember
 from addons.store import RequestRow, Store
-from addons.wire.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
-from addons.wire.reader import AnswerReader
-from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets
+from addons.wire.answer import Usage
+from tests.exchanges import DROPPED, SAID, Clock, answered, exchange, failed, failure, status, target, targets
 
 PRICE = Price(input=3, output=15, cache_read=0.3, cache_write=3.75)
-SECRET = "what the user said"
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -39,18 +30,6 @@ def clock() -> Clock:
 def store(tmp_path: Path) -> Iterator[Store]:
     with closing(Store(tmp_path / "gateway.sqlite")) as store:
         yield store
-
-
-def answered(made: Exchange, *, usage: str = '{"input_tokens": 10, "output_tokens": 4}') -> None:
-    """The last attempt got a message with this usage."""
-    rewrite = Rewrite(provider="zai", own=False, strip_thinking=False)
-    reader = AnswerReader(
-        stream=False, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)
-    )
-    body = f'{{"type": "message", "content": [{{"type": "text", "text": "{SECRET}"}}], "usage": {usage}}}'
-    reader.feed(body.encode())
-    reader.end()
-    made.attempts[-1].answer = reader
 
 
 def ended(made: Exchange, code: int = 200, error: str = "") -> http.HTTPFlow:
@@ -85,7 +64,7 @@ class TestRow:
         assert kept.cost_usd == pytest.approx((1000 * 3 + 200 * 15 + 5000 * 0.3 + 100 * 3.75) / 1e6)
         assert (kept.first_event_s, kept.duration_s) == (1.5, 4.0)
         assert kept.error is None
-        assert SECRET not in repr(kept)
+        assert SAID not in repr(kept)
 
     def test_of_a_fallback(self) -> None:
         made = exchange(*targets("zai", "kimi"))

@@ -181,9 +181,22 @@ class TestARefusal:
         assert not tried.attempt.other_tokens
         assert {rotation.used() for _ in range(2)} == {A, B}
 
+    def test_for_counting_tokens_benches_nothing_either(self, rotation: Rotation) -> None:
+        made = rotation.request()
+        made.kind = "count_tokens"
+        tried = rotation.refuse(rotation.attempt(made), status(429, retry_after="60"))
+        assert tried.attempt.other_tokens
+        token = rotation.attempt(made).attempt.token
+        assert token
+        assert token.value == B
+        assert {rotation.used() for _ in range(2)} == {A, B}
+
     def test_for_credit_benches_nothing_but_another_one_may_do(self, rotation: Rotation) -> None:
         tried = rotation.fail(status(400, "Your credit balance is too low"))
         assert tried.attempt.other_tokens
+        token = rotation.attempt(tried.exchange).attempt.token
+        assert token
+        assert token.value == B
         assert {rotation.used() for _ in range(2)} == {A, B}
 
     @pytest.mark.parametrize("code", [401, 403])

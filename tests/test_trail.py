@@ -11,8 +11,7 @@ from mitmproxy.test import tflow
 from addons.state import Exchange, remember
 from addons.trail import Trail, summary
 from addons.wire.body import RequestBody
-from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets
-from tests.test_ledger import Clock, answered
+from tests.exchanges import DROPPED, Clock, answered, exchange, failed, failure, status, target, targets
 
 
 def over(made: Exchange, code: int = 200, error: str = "") -> http.HTTPFlow:

@@ -49,14 +49,13 @@ def outage(gateway: Gateway, zai: Provider) -> float:
     return time.monotonic()
 
 
-def test_who_keeps_timing_out_is_not_waited_for(client: Gateway, zai: Provider) -> None:
+def test_an_outage_costs_one_timeout(client: Gateway, zai: Provider) -> None:
     zai.always(hang())
-    with ThreadPoolExecutor() as executor:
-        assert list(executor.map(lambda _: served_by(client), range(THRESHOLD))) == ["kimi"] * THRESHOLD
+    assert served_by(client) == "kimi"
     started = time.monotonic()
     assert served_by(client) == "kimi"
     assert time.monotonic() - started < TIMEOUT / 2
-    assert len(zai.requests) == THRESHOLD
+    assert len(zai.requests) == 1
 
 
 def test_one_request_finds_out_whether_it_is_back(client: Gateway, zai: Provider) -> None:

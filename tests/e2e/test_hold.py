@@ -13,8 +13,8 @@ from tests.e2e.sse import EventStream
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Gate, Pause, drop, error, error_event, hang, insert, say, sse
 
-HOLD = 0.3
-TIMEOUT = 0.9
+HOLD = 0.2
+TIMEOUT = 0.6
 WHOLE = ["message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop"]
 """The events of a message with one text, less its deltas."""
 
@@ -29,7 +29,7 @@ def routing(routing: dict[str, Any]) -> dict[str, Any]:
             "answer_timeout": 5,
             "cooldown": 0,
             "hold": HOLD,
-            "ping_interval": 0.2,
+            "ping_interval": 0.15,
         },
     }
 
@@ -68,7 +68,7 @@ def test_what_comes_in_time_comes_with_its_own_head(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [hang(), hang(say("never seen")), drop(insert(say("never seen"), Pause(HOLD + 0.2), after=1), events=2)],
+    [hang(), hang(say("never seen")), drop(insert(say("never seen"), Pause(HOLD + 0.1), after=1), events=2)],
     ids=["hangs before the head", "hangs after the head", "breaks off after message_start"],
 )
 def test_another_provider_can_still_answer(gateway: Gateway, zai: Provider, kimi: Provider, failure: Any) -> None:
@@ -79,6 +79,15 @@ def test_another_provider_can_still_answer(gateway: Gateway, zai: Provider, kimi
         stream.read()
     assert is_whole(stream)
     assert stream.text == "Hello from kimi"
+
+
+def test_who_has_begun_may_take_longer(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
+    """`first_byte_timeout` is over with the first event; then `answer_timeout` holds."""
+    zai.always(insert(say("at last"), Pause(TIMEOUT + 0.3), after=1))
+    with gateway.stream("glm") as stream:
+        stream.read()
+    assert stream.text == "at last"
+    assert kimi.requests == []
 
 
 def test_so_can_the_same_one(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
@@ -121,7 +130,7 @@ def test_when_all_fail_after_it_the_last_error_is_an_event(gateway: Gateway, zai
 
 def test_anthropic_s_error_keeps_its_words(gateway: Gateway, anthropic: Provider) -> None:
     refusal = error_event("`thinking` is wrong", kind="invalid_request_error")
-    anthropic.always(insert(say("never seen"), Pause(HOLD + 0.2), refusal, after=0, rest=False))
+    anthropic.always(insert(say("never seen"), Pause(HOLD + 0.1), refusal, after=0, rest=False))
     with gateway.stream("claude-opus-5-5") as stream:
         stream.read()
     assert stream.answer == ["error"]

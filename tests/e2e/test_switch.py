@@ -4,6 +4,7 @@ The client behaves as Claude Code does (recorded): what it was answered comes ba
 adaptive or enabled thinking, system messages between the others, a billing header, beta fields and beta tools.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -270,15 +271,13 @@ class TestToolIds:
         assert blocks_of(zai.last.messages[1])[0]["id"] == call["id"]
         assert blocks_of(last_message(zai.last))[0]["tool_use_id"] == call["id"]
 
-    def test_mean_the_same_in_another_process(self, gateway: Gateway, kimi: Provider) -> None:
-        """Nothing of them is remembered."""
-        kimi.script(message(tool_use("Bash", {}, tool_id="functions.Bash:7")))
-        call = gateway.post("kimi").json()["content"][0]
-        gateway.restart()
+    def test_mean_the_same_to_a_gateway_that_has_not_made_them(self, gateway: Gateway, kimi: Provider) -> None:
+        """Nothing of them is remembered: they survive a restart, and a second process."""
+        encoded = f"gw1-kimi--{base64.urlsafe_b64encode(b'functions.Bash:7').decode().rstrip('=')}"
         messages = [
             {"role": "user", "content": "hi"},
-            {"role": "assistant", "content": [call]},
-            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": "ok"}]},
+            {"role": "assistant", "content": [tool_use("Bash", {}, tool_id=encoded)]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": encoded, "content": "ok"}]},
         ]
         gateway.post("kimi", messages=messages)
         assert blocks_of(kimi.last.messages[1])[0]["id"] == "functions.Bash:7"
