@@ -49,7 +49,9 @@ class Endpoints:
 
     def attempt(self, trying: Trying) -> None:
         provider = trying.provider
-        if trying.exchange.kind == "count_tokens" and provider and provider.base_url in self.without_count:
+        if trying.exchange.kind != "count_tokens" or provider is None:
+            return
+        if provider.format == "openai-chat" or provider.base_url in self.without_count:
             trying.flow.response = estimate(trying.exchange)
 
     def verdict(self, trying: Trying) -> None:

@@ -99,7 +99,7 @@ def no_target(exchange: Exchange, configured: list[Target]) -> http.Response:
     """Say why nothing serves this model: no route, or a key that is not there."""
     if not configured:
         known = ", ".join(route.alias for route in exchange.config.models)
-        response = refusal(exchange, 404, f"model: no route for {exchange.model!r}; configured models: {known}")
+        response = refusal(exchange, 404, f"model: no route for {exchange.model[:100]!r}; configured models: {known}")
     else:
         provider = configured[0].provider
         response = refusal(

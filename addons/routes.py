@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from addons.wire.chat_options import ChatOptions
+
 Auth = Literal["bearer", "x-api-key", "claude-oauth", "none"]
 Format = Literal["anthropic", "openai-chat"]
 Thinking = Literal["keep", "strip"]
@@ -56,6 +58,9 @@ class Provider:
     betas: frozenset[str] = frozenset()
     """The flags of `anthropic-beta` that it understands; all others are left out. Default: none. Anthropic
     itself gets every flag that the client sent."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """What is particular about an openai-chat provider: `chat:`, and `schema:` (JSON schema keywords to leave out of
+    tool definitions)."""
     steps: Mapping[str, bool] = field(default_factory=dict, hash=False)
     """Steps of the body's way to it, switched on (true) or off (false) by name. Default: each step's own."""
 

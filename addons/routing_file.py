@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from addons.routes import (
@@ -22,6 +22,7 @@ from addons.routes import (
     THINKING,
     FailoverSettings,
     Fallback,
+    Format,
     PatternTable,
     PoolSettings,
     Price,
@@ -29,15 +30,17 @@ from addons.routes import (
     Route,
     overlap,
 )
+from addons.wire.chat_options import ChatOptions
 from addons.wire.masking import is_credential_header
 from addons.wire.steps import STEP_NAMES
 from addons.yaml_reader import Entry, parse, suggestion
 
 SECTIONS = ("providers", "models", "fallbacks", "failover", "pool")
-PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps")
+PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "chat", "schema")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
+CHAT_OPTIONS = {name: kind for name, kind in get_type_hints(ChatOptions).items() if name != "schema_drop"}
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
 
@@ -159,6 +162,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         headers=headers,
         betas=frozenset(item.text() for item in keys["betas"].items()) if "betas" in keys else frozenset(),
         steps=read_steps(keys["steps"]) if "steps" in keys else {},
+        chat=read_chat(keys, form),
     )
 
 
@@ -204,6 +208,19 @@ def read_headers(entry: Entry, variables: Variables, secrets: list[str]) -> dict
 def read_steps(entry: Entry) -> dict[str, bool]:
     """`steps:` of a provider."""
     return {name: step.boolean() for name, step in entry.mapping(STEP_KEYS).items()}
+
+
+def read_chat(keys: Mapping[str, Entry], form: Format) -> ChatOptions:
+    """`chat:` and `schema:` of a provider, which only one with `format: openai-chat` can have."""
+    for key in ("chat", "schema"):
+        if key in keys and form != "openai-chat":
+            raise keys[key].error("has a meaning only with format: openai-chat")
+    given: dict[str, Any] = {}
+    for name, entry in keys["chat"].mapping(tuple(CHAT_OPTIONS)).items() if "chat" in keys else ():
+        given[name] = entry.boolean() if CHAT_OPTIONS[name] is bool else entry.choice(get_args(CHAT_OPTIONS[name]))
+    if "schema" in keys:
+        given["schema_drop"] = frozenset(item.text() for item in keys["schema"].items())
+    return ChatOptions(**given)
 
 
 def read_models(section: Entry, providers: Mapping[str, Provider], env: Mapping[str, str]) -> tuple[Route, ...]:

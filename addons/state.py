@@ -22,6 +22,7 @@ from addons.wire.errors import ProviderError
 
 if TYPE_CHECKING:
     from addons.pool import Token
+    from addons.wire.chat_request import ChatRequest
     from addons.wire.reader import AnswerReader
 
 Kind = Literal["messages", "count_tokens", "relay", "local"]
@@ -106,6 +107,8 @@ class Attempt:
     status: int | None = None
     outcome: Outcome | None = None
     """None while it runs and after success."""
+    translation: ChatRequest | None = None
+    """What a Chat Completions provider was sent, and how to read its answer."""
     sent: Kept | None = None
     """What went to the provider; only of a watched exchange."""
     received: Kept | None = None

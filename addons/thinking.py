@@ -23,7 +23,7 @@ class ThinkingStripper:
 
     def attempt(self, trying: Trying) -> None:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
-        if attempt.draft is None or target is None:
+        if attempt.draft is None or target is None or target.provider.format != "anthropic":
             return
         context = Context(
             provider=target.provider.name,

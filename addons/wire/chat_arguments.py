@@ -16,6 +16,8 @@ import re
 from enum import Enum
 from typing import Any, Final
 
+import msgspec
+
 from addons.wire import pieces
 
 INVALID_JSON: Final = "INVALID_JSON"
@@ -72,6 +74,9 @@ class Arguments:
 
     def feed(self, text: str) -> str:
         """The next piece; what can be sent on of it."""
+        if self._state is _State.START and text[-1:] == "}" and _is_object(text):
+            self._state, self._members = _State.DONE, True
+            return text
         if self._held:
             text = self._held + text
             self._held = ""
@@ -232,6 +237,15 @@ def _decoded(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return _NULL if value is None else value
+
+
+def _is_object(text: str) -> bool:
+    """Whether it is all of an object, with something in it: most providers send arguments in one piece."""
+    try:
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and bool(value)
 
 
 def _encoded(text: str) -> str:

@@ -73,6 +73,15 @@ class Reasoning:
     calls: Json = field(default_factory=dict)
     """By tool call id: fields of the call that only its provider understands (Gemini's `extra_content`)."""
 
+    def joins(self, other: "Reasoning") -> bool:
+        """Whether more reasoning belongs to the same block."""
+        return self.form == other.form or (self.form in FIELDS and other.form in FIELDS)
+
+    def add(self, other: "Reasoning") -> None:
+        """Remember another piece's too."""
+        self.details += other.details
+        self.calls.update(other.calls)
+
     def record(self, text: str) -> str:
         """The record of a block with this text."""
         if not self.details and not self.calls:
@@ -113,7 +122,7 @@ class Returned:
         form = self.only or form
         if form in (PARTS, *TAGS):
             return form
-        if text or not calls:
+        if text or not (calls or entries):
             self.fields[form] = self.fields.get(form, "") + text
         return ""
 
@@ -153,53 +162,49 @@ class TagReader:
     Only at the start, white space allowed before it: later on the model may be talking about tags.
     """
 
-    __slots__ = ("_held", "_inside", "_tag")
+    __slots__ = ("_held", "_started", "_tag")
 
     def __init__(self) -> None:
         self._held = ""
-        self._inside = False
-        self._tag = ""  # the one that was opened
-
-    @property
-    def passes(self) -> bool:
-        """All that follows is text."""
-        return not self._inside and self._tag == "-"
+        self._started = False
+        self._tag = ""  # the one that is open
 
     def feed(self, text: str) -> list[tuple[str, str]]:
         """(tag or "" for text, what belongs to it), in order; nothing is empty."""
-        text = self._held + text
-        self._held = ""
-        if self._inside:
-            return self._thinking(text)
+        if self._held:
+            text, self._held = self._held + text, ""
         if self._tag:
+            return self._thinking(text)
+        if self._started:
             return _told(("", text))
         start = text.lstrip()
         for tag in TAGS:
             if start.startswith(f"<{tag}>"):
-                self._tag, self._inside = tag, True
+                self._tag, self._started = tag, True
                 return self._thinking(start[len(tag) + 2 :])
         if any(f"<{tag}>".startswith(start) for tag in TAGS):
             self._held = text
             return []
-        self._tag = "-"
+        self._started = True
         return _told(("", text))
 
     def flush(self) -> list[tuple[str, str]]:
-        """Something else comes now, or nothing: what was held back is what it looks like."""
+        """Something that is no content comes now, or nothing: what was held back is what it looks like."""
         text, self._held = self._held, ""
-        return _told((self._tag if self._inside else "", text))
+        self._started = self._started or bool(text)
+        return _told((self._tag, text))
 
     def _thinking(self, text: str) -> list[tuple[str, str]]:
-        end = f"</{self._tag}>"
+        tag, end = self._tag, f"</{self._tag}>"
         thought, closed, rest = text.partition(end)
         if closed:
-            tag, self._tag, self._inside = self._tag, "-", False
+            self._tag = ""
             return _told((tag, thought), ("", rest))
         for length in range(min(len(end) - 1, len(text)), 0, -1):
             if text.endswith(end[:length]):
                 self._held = text[-length:]
-                return _told((self._tag, text[:-length]))
-        return _told((self._tag, text))
+                return _told((tag, text[:-length]))
+        return _told((tag, text))
 
 
 def _told(*found: tuple[str, str]) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.wire import encoding
 from addons.wire.encoding import Decoder
 
 
@@ -93,3 +94,18 @@ def test_broken_data(name):
 def test_garbage_after_a_member():
     with pytest.raises(ValueError, match="broken content-encoding"):
         decode("gzip", gzip.compress(b"hello") + b"data: 1\n\n")
+
+
+def test_a_whole_body_is_decoded_up_to_a_limit():
+    body = b"some words " * 1000
+    assert encoding.decode(gzip.compress(body), "gzip", len(body)) == body
+    assert encoding.decode(body, "identity", 5) == encoding.decode(body, "", 5) == body[:4096]
+    bomb = gzip.compress(bytes(1 << 24)) * 8
+    assert 1000 < len(encoding.decode(bomb, "gzip", 1000)) < 8 << 20
+
+
+def test_a_whole_body_in_no_known_coding_is_refused():
+    with pytest.raises(ValueError, match="rot13"):
+        encoding.decode(b"", "rot13", 1000)
+    with pytest.raises(ValueError, match="broken"):
+        encoding.decode(b"no gzip", "gzip", 1000)

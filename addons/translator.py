@@ -1,0 +1,89 @@
+"""Translator: Anthropic Messages ↔ OpenAI Chat Completions, for targets with `format: openai-chat`.
+
+What is said on either wire is `wire/chat_request.py` and `wire/chat_answer.py`; this addon puts the translated body and
+path on the flow, and installs the reader that gives the client Anthropic's events.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.state import Exchange, Outcome, Trying, exchange_of
+from addons.wire.chat_answer import ChatAnswer
+from addons.wire.chat_message import message_from_chat
+from addons.wire.chat_request import ChatRequest, to_chat
+from addons.wire.context import Context
+from addons.wire.errors import BadRequest, ProviderError
+from addons.wire.fields import max_tokens
+from addons.wire.reader import AnswerReader
+from addons.wire.tokens import estimate_request
+
+PATH = "/chat/completions"
+
+
+class Translator:
+    """Body and path on the way out, the reader on the way back."""
+
+    def attempt(self, trying: Trying) -> None:
+        attempt, target, exchange = trying.attempt, trying.target, trying.exchange
+        if attempt.draft is None or target is None or target.provider.format != "openai-chat":
+            return
+        provider = target.provider
+        clamp = Context(provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens)
+        if line := max_tokens(attempt.draft, clamp):
+            exchange.note("max-tokens", line)
+        try:
+            chat = to_chat(
+                attempt.draft,
+                provider=provider.name,
+                model=target.model,
+                stream=exchange.stream,
+                options=provider.chat,
+            )
+        except BadRequest as error:
+            attempt.skip = ProviderError(400, "invalid_request_error", str(error))
+            return
+        attempt.draft, attempt.translation = None, chat
+        trying.flow.request.data.content = chat.body
+        trying.flow.request.path = provider.path + PATH
+        exchange.note("translator", f"Messages → Chat Completions, {len(chat.body):,} bytes")
+        for note in chat.notes:
+            exchange.note("translator", note)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None or attempt.translation is None or flow.response is None:
+            return
+        if not 200 <= flow.response.status_code < 300:
+            return
+        try:
+            attempt.answer = reader(exchange, attempt.translation, flow.response)
+        except ValueError as error:
+            attempt.outcome = Outcome("invalid", ProviderError(502, "api_error", str(error)))
+
+
+def reader(exchange: Exchange, chat: ChatRequest, response: http.Response) -> AnswerReader:
+    """The reader for a 2xx. Raises ValueError for a content-encoding nobody can read."""
+    attempt = exchange.attempts[-1]
+    target, body = attempt.target, exchange.body
+    assert target and body
+    estimate = estimate_request(body.fields)
+
+    def answer() -> ChatAnswer:
+        return ChatAnswer(
+            provider=target.provider.name,
+            model=target.model,
+            seed=f"{exchange.request_id}_{attempt.number}",
+            input_estimate=estimate,
+            tool_names=chat.tool_names,
+            tool_ids=chat.tool_ids,
+            strip_thinking=target.provider.thinking == "strip",
+        )
+
+    return AnswerReader(
+        stream=exchange.stream,
+        events=answer(),
+        complete=lambda whole: message_from_chat(whole, answer(), target.provider.name),
+        content_encoding=response.headers.get("content-encoding", ""),
+    )
