@@ -230,12 +230,9 @@ class GatewayStream(HttpStream):
         yield from ()
         return False
 
-    def client_is_gone(self) -> bool:
-        """The client hung up while this stream was paused; the event that says so is next in the queue."""
-        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
-
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
-        """Somebody has killed the flow, or the client is gone: then this was the last that was done for it."""
+        """Somebody has killed the flow, or the client hung up while this stream was paused (the event that says so is
+        in the queue): then this was the last that was done for it."""
         killed = yield from super().check_killed(emit_error_hook)
         if killed:
             self.rest()
@@ -264,7 +261,7 @@ class GatewayStream(HttpStream):
         attempt = exchange.begin()
         self.server_state = self.state_connecting
         yield AttemptHook(Trying(self.flow, exchange, attempt))
-        if self.client_is_gone() or (yield from self.check_killed(True)):
+        if (yield from self.check_killed(True)):
             return
         if attempt.skip:
             yield from self.fail(attempt, Outcome("skipped", attempt.skip, complete=True))
@@ -343,7 +340,7 @@ class GatewayStream(HttpStream):
             yield from self.failed("invalid", f"the provider's response is not valid HTTP: {error}")
             return
         yield HttpResponseHeadersHook(self.flow)
-        if self.client_is_gone() or (yield from self.check_killed(True)):
+        if (yield from self.check_killed(True)):
             return
         if attempt.target is None:
             self.give_up_at = math.inf
@@ -506,7 +503,10 @@ class GatewayStream(HttpStream):
         attempt = self.current()
         if not complete:
             yield from self.abandon()
-        if error or not (attempt.answer and attempt.answer.finished):  # else only HTTP's own end is missing
+        answer = attempt.answer
+        if not error and answer and answer.stop_reason and not answer.finished and (out := answer.end()):
+            yield from self.say(out)  # all was said but message_stop
+        if error or not (answer and answer.finished):  # else only HTTP's own end is missing
             error = error or ProviderError(502, "api_error", f"the provider {why}")
             attempt.outcome = Outcome("dropped", error, complete=complete)
             yield from self.say(error_event(error, self.exchange.request_id if self.exchange else None))
@@ -535,7 +535,7 @@ class GatewayStream(HttpStream):
         if outcome.kind != "status":
             self.flow.response = None  # at most the head of something that never came
         yield VerdictHook(Trying(self.flow, exchange, attempt))
-        if self.client_is_gone() or (yield from self.check_killed(True)):
+        if (yield from self.check_killed(True)):
             return
         verdict = exchange.verdict
         if verdict and verdict.again:
@@ -598,8 +598,14 @@ class GatewayLayer(HttpLayer):
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
-    def __init__(self, context: Context, mode: HTTPMode = HTTPMode.transparent) -> None:
+    def __init__(
+        self,
+        context: Context,
+        mode: HTTPMode = HTTPMode.transparent,
+        stream: type[GatewayStream] = GatewayStream,
+    ) -> None:
         super().__init__(context, mode)
+        self.stream = stream
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
@@ -627,7 +633,7 @@ class GatewayLayer(HttpLayer):
         return command
 
     def make_stream(self, stream_id: int) -> Commands:
-        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = self.stream(self.context.fork(), stream_id, self)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     def forget_closed(self) -> None:
@@ -664,6 +670,10 @@ class GatewayLayer(HttpLayer):
 class AttemptLoop:
     """The addon that puts our layer under every client of a reverse proxy."""
 
+    def __init__(self, stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream) -> None:
+        """`stream` says, for each new client, what its requests are handled by."""
+        self.stream = stream
+
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
         a connection can be given up, and one stream can send a second request on it."""
@@ -682,7 +692,7 @@ class AttemptLoop:
         stack = tunnel.LayerStack()
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context)
+        stack /= GatewayLayer(context, stream=self.stream())
         nextlayer.layer = stack[0]
 
 

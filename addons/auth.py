@@ -18,13 +18,14 @@ from mitmproxy import ctx, http
 from addons.attempt import MAX_REQUEST, error_response, too_large
 from addons.config import Config, Settings
 from addons.state import ClientCredential, Exchange, TokenMode, remember
+from addons.tickets import TICKET_HEADER, Tickets
 from addons.wire.masking import is_credential_header, mask
 
 logger = logging.getLogger(__name__)
 
 KEY_HEADER = "x-litellm-api-key"
 MODE_HEADER = "x-claude-token-mode"
-GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER})
+GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER, TICKET_HEADER})
 
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
@@ -104,11 +105,17 @@ def admit(
     return None, kept
 
 
+def values(lines: Iterable[tuple[str, str]], name: str) -> list[str]:
+    """The values of a header, each line for itself."""
+    return [value for key, value in lines if key.lower() == name]
+
+
 class AuthGate:
     """The first addon of the chain."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tickets: Tickets | None = None) -> None:
         self.settings = settings
+        self.tickets = tickets or Tickets()
 
     def running(self) -> None:
         host = ctx.options.listen_host
@@ -119,12 +126,12 @@ class AuthGate:
             )
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.is_replay:
+            return  # it comes in again as a client's request, with a ticket
         request, config = flow.request, self.settings.current
         lines = unpacked(request.headers.items(multi=True))
         presented = read_gateway_headers(lines)
-        caller, own = admit(
-            config, presented, request.headers.get_all("authorization"), request.headers.get_all("x-api-key")
-        )
+        caller, own = admit(config, presented, values(lines, "authorization"), values(lines, "x-api-key"))
         named = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
         dropped = HOP_BY_HOP | GATEWAY_HEADERS | named
         exchange = Exchange(
@@ -134,15 +141,16 @@ class AuthGate:
             method=request.method,
             path=request.path,
             headers=tuple(
-                (name, value)
-                for name, value in lines
-                if not is_credential_header(name) and name.lower() not in dropped
+                (name, value) for name, value in lines if not is_credential_header(name) and name.lower() not in dropped
             ),
             own=own,
             token_mode=token_mode(config, presented.mode),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
         )
         remember(flow, exchange)
+        if ticket := self.tickets.redeem(request.headers.get(TICKET_HEADER, "")):
+            caller, ticket.exchange = ticket.caller, exchange
+            exchange.own, exchange.token_mode = ticket.own, ticket.token_mode or exchange.token_mode
         request.headers.clear()
         for name, value in lines:
             request.headers.add(name, mask(value) if is_credential_header(name) else value)

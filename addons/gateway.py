@@ -2,28 +2,46 @@
 
 from addons.attempt import AttemptLoop
 from addons.auth import AuthGate
+from addons.discreet import Discreet
 from addons.endpoints import Endpoints
 from addons.failover import Failover
+from addons.keeper import Keeper
 from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
 from addons.reload import HOME, Reload, settings
+from addons.replay import Replay
 from addons.router import ModelRouter
 from addons.store import Store
 from addons.thinking import ThinkingStripper
+from addons.tickets import Tickets
 from addons.trail import Trail
+from addons.translator import Translator
+from addons.views import Views
+from addons.watch import Watch, stream_class
+from addons.web import WebPage
+from addons.welcome import Welcome
 
 _settings = settings()
 _store = Store(HOME / ".gateway.db")
+_tickets = Tickets()
 
 addons = [
+    Discreet(_settings),
     Reload(_settings),
-    AttemptLoop(),
-    AuthGate(_settings),
+    AttemptLoop(stream_class),
+    AuthGate(_settings, _tickets),
     Endpoints(),
     ModelRouter(),
     OAuthRotator(_settings, _store),
     ThinkingStripper(),
+    Translator(),
     Failover(),
     Ledger(_store),
     Trail(),
+    Views(),
+    Watch(),
+    Keeper(),
+    Replay(_tickets),
+    WebPage(),
+    Welcome(),
 ]

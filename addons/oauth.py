@@ -10,9 +10,12 @@ import logging
 import time
 from collections.abc import Callable
 
+from mitmproxy import exceptions
+from mitmproxy.addonmanager import Loader
+
 from addons.attempt import error_response
 from addons.config import Config, Settings
-from addons.pool import Token, TokenPool
+from addons.pool import Token, TokenPool, TokenView
 from addons.state import Attempt, Exchange, Outcome, Trying
 from addons.store import Store
 from addons.wire import ratelimit
@@ -38,6 +41,30 @@ class OAuthRotator:
         self.settings, self.store, self.clock = settings, store, clock
         self.pool = TokenPool()
         self.config: Config | None = None
+
+    def load(self, loader: Loader) -> None:
+        loader.add_command("gateway.pool", self.show)
+        loader.add_command("gateway.unbench", self.unbench)
+
+    def running(self) -> None:
+        self.follow(self.settings.current)  # reads the file now, not during the first request
+
+    def show(self) -> str:
+        """The pool: each token masked, whether it rests and until when, and how many sessions are on it."""
+        self.follow(self.settings.current)
+        rows = [pool_line(row) for row in self.pool.view(self.clock())]
+        return "\n".join(rows) or "no Claude tokens (CLAUDE_OAUTH_TOKENS): requests use each client's own credential"
+
+    def unbench(self, number: str = "all") -> str:
+        """Let benched and refused tokens be used again: one by its number in gateway.pool, or all."""
+        self.follow(self.settings.current)
+        chosen = [token for token in self.pool.tokens if number in ("all", str(token.number))]
+        if not chosen:
+            raise exceptions.CommandError(f"no token {number!r}; the pool has {len(self.pool.tokens)}")
+        for token in chosen:
+            self.pool.unbench(token)
+            self.store.forget_benches(token.fingerprint)
+        return f"{len(chosen)} token{'s' if len(chosen) > 1 else ''} may be used again"
 
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
@@ -113,6 +140,8 @@ class OAuthRotator:
             return True
         if error.status != 429:
             return False
+        if exchange.kind == "count_tokens":
+            return True  # "Token counting and message creation have separate and independent rate limits" (docs)
         limit = ratelimit.read(outcome.headers, now, cooldown=exchange.config.failover.cooldown)
         if limit.until is None:
             attempt.benches_nothing = True
@@ -120,7 +149,7 @@ class OAuthRotator:
         scope = model if limit.scope == "model" else None
         if bench := self.pool.bench(token, limit.until, now, model=scope, reason=limit.reason):
             self.store.save_bench(bench)
-        until = time.strftime("%H:%M:%S", time.localtime(limit.until))
+        until = time_of_day(limit.until)
         exchange.note("oauth", f"token {token.number} ({token.masked}) benched until {until}: {limit.reason}")
         return True
 
@@ -148,6 +177,19 @@ class OAuthRotator:
             return ProviderError(401, "authentication_error", message)
         message = f"all {count} Claude tokens are rate limited; the first is back in {back_in:.0f} s"
         return ProviderError(429, "rate_limit_error", message)
+
+
+def pool_line(row: TokenView) -> str:
+    """`2  sk-ant-oat01…3f9a  benched until 14:02:10 (5h limit) · 3 sessions`"""
+    until = f" until {time_of_day(row.until)}" if row.until is not None else ""
+    models = "".join(f" · {model} until {time_of_day(end)}" for model, end in row.models.items())
+    why = f" ({row.reason})" if row.reason else ""
+    return f"{row.number}  {row.masked}  {row.state}{until}{why}{models} · {row.sessions} sessions"
+
+
+def time_of_day(at: float) -> str:
+    """Local time of an epoch time."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def with_flag(flags: str, flag: str) -> str:

@@ -159,6 +159,11 @@ class TokenPool:
         self.benches[key] = bench
         return bench
 
+    def unbench(self, token: Token) -> None:
+        """The token may be used again, for every model: somebody knows better than the headers."""
+        self.benches = {key: bench for key, bench in self.benches.items() if bench.fingerprint != token.fingerprint}
+        self.refused.pop(token.fingerprint, None)
+
     def refuse(self, token: Token, reason: str) -> None:
         """The provider does not take this token any more."""
         self.refused[token.fingerprint] = reason

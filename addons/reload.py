@@ -11,7 +11,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
-from addons.config import ConfigError, Settings
+from addons.config import Config, ConfigError, Route, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,13 @@ class Reload:
     def load(self, loader: Loader) -> None:
         loader.add_option("gateway_routing", str, str(HOME / "routing.yaml"), "Path of routing.yaml.")
         loader.add_option("gateway_env", str, str(HOME / ".env"), "Path of the .env file; it may be missing.")
+
+        loader.add_command("gateway.routes", self.show)
+
+    def show(self) -> str:
+        """What clients may ask for: where it goes, what it falls back to, and what is off."""
+        config = self.settings.current
+        return "\n".join(route_line(config, route) for route in config.models)
 
     def configure(self, updated: set[str]) -> None:
         if not updated & {"gateway_routing", "gateway_env"}:
@@ -66,6 +73,14 @@ class Reload:
                         logger.log(ALERT, "%s", warning)
             except ConfigError as error:
                 logger.error("%s (the last good configuration stays)", error)
+
+
+def route_line(config: Config, route: Route) -> str:
+    """`claude-* → anthropic/claude-*, then zai/glm-5` or `glm → zai/glm-5 (off: ZAI_API_KEY is not set)`"""
+    fallbacks = [f"{t.provider.name}/{t.model}" for t in config.targets(route.alias) if t.fallback]
+    then = f", then {', '.join(fallbacks)}" if fallbacks else ""
+    off = f" (off: {route.provider.missing} is not set)" if route.provider.missing else ""
+    return f"{route.alias} → {route.provider.name}/{route.model}{then}{off}"
 
 
 def settings() -> Settings:

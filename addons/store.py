@@ -107,6 +107,13 @@ class RequestRow:
 
 
 @dataclass(frozen=True)
+class Unbench:
+    """All benches of one token are over."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class ModelTotal:
     """What one model of one provider has served.
 
@@ -126,6 +133,9 @@ class ModelTotal:
     cost_usd: float
     unpriced: int
 
+
+Item = RequestRow | Bench | Unbench | Event | None
+"""What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
 
 INSERT_REQUEST: Final = """
     INSERT INTO requests VALUES (
@@ -154,7 +164,7 @@ class Store:
         self.dropped = 0
         self.warned = False
         self.lock = Lock()
-        self.queue: SimpleQueue[RequestRow | Bench | Event | None] = SimpleQueue()
+        self.queue: SimpleQueue[Item] = SimpleQueue()
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
@@ -168,6 +178,10 @@ class Store:
     def save_bench(self, bench: Bench) -> None:
         """Queue a bench, to be written at once. A longer one that is in the file already stays."""
         self.queue.put(bench)
+
+    def forget_benches(self, fingerprint: str) -> None:
+        """Queue the end of a token's benches, to be written at once."""
+        self.queue.put(Unbench(fingerprint))
 
     def load_benches(self, now: float) -> list[Bench]:
         """The benches that still hold; the others are deleted. Waits for the file: meant for the start."""
@@ -200,21 +214,23 @@ class Store:
 
     def run(self) -> None:
         """The writing thread."""
-        batch: list[RequestRow | Bench | Event | None] = []
+        batch: list[Item] = []
         while None not in batch:
             batch = self.next_batch()
             rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
             benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
-            if rows or benches:
+            ended = [(item.fingerprint,) for item in batch if isinstance(item, Unbench)]
+            if rows or benches or ended:
                 # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
                 with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
+                    connection.executemany("DELETE FROM benches WHERE fingerprint = ?", ended)
                     connection.executemany(INSERT_BENCH, benches)
                     connection.executemany(INSERT_REQUEST, rows)
             for done in batch:
                 if isinstance(done, Event):
                     done.set()
 
-    def next_batch(self) -> list[RequestRow | Bench | Event | None]:
+    def next_batch(self) -> list[Item]:
         """What came within a second; less when it is many rows or something that can't wait."""
         batch = [self.queue.get()]
         deadline = monotonic() + BATCH_SECONDS

@@ -1,0 +1,136 @@
+"""The Changes view: for each attempt, what became of the client's request on its way out, and what became of the
+answer on its way back.
+
+`- ` is what came in, `+ ` what went out in its place; what stayed is folded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from addons.state import Attempt, Exchange, Kept
+from addons.views.event_changes import event_changes
+from addons.views.folding import LONGEST_LINE, counted, fold, rule, shortened, size
+from addons.views.json_changes import json_changes
+from addons.views.kept import body_of, events_of, is_stream, presentable, text_of
+from addons.views.summary import Ending, ending, failure
+from addons.views.text_changes import text_changes
+from addons.wire.assemble import Assembler
+from addons.wire.pieces import dump
+
+MOST: Final = 400
+"""Lines of one body's diff."""
+
+NOT_KEPT: Final = (
+    "What was sent is kept only while somebody can look (mitmweb, mitmproxy), and is not saved with a flow. "
+    "The Trail says what was changed."
+)
+
+
+def render(exchange: Exchange, end: Ending | None = None) -> str:
+    """Every attempt, then the answer."""
+    end = end or ending(exchange)
+    asked = exchange.asked
+    if asked is None:
+        return NOT_KEPT
+    if not exchange.attempts:
+        return "No provider was asked: nothing was changed."
+    out: list[str] = []
+    bodies: dict[bytes, int] = {}
+    for attempt in exchange.attempts:
+        out += [*attempt_lines(exchange, asked, attempt, bodies), ""]
+    return presentable("\n".join([*out, *answer_lines(exchange, end)]), exchange)
+
+
+def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, bodies: dict[bytes, int]) -> list[str]:
+    """What this attempt sent in place of what the client asked. `bodies`: those sent before, with their attempts."""
+    target = attempt.target
+    where = f"{target.provider.name}/{target.model}" if target else "the default upstream"
+    out = [rule(f"attempt {attempt.number} · request · client → {where}")]
+    sent = attempt.sent
+    if sent is None:
+        why = f": {failure(attempt.outcome)}" if attempt.outcome else ""
+        return [*out, fold(f"Nothing was sent{why}", 2 * LONGEST_LINE)]
+    body = body_of(sent)
+    out += head_changes(asked, sent)
+    if body in bodies:
+        out += ["", f"The body is that of attempt {bodies[body]}."]
+    else:
+        bodies[body] = attempt.number
+        out += ["", *body_changes(body_of(asked), body)]
+    if attempt is not exchange.attempt and attempt.outcome:
+        out += ["", fold(f"Its answer was not passed on: {failure(attempt.outcome)}", 2 * LONGEST_LINE)]
+    return out
+
+
+def answer_lines(exchange: Exchange, end: Ending) -> list[str]:
+    """What the client was told in place of what the last provider said."""
+    last, told = exchange.attempt, exchange.told
+    assert last
+    out = [rule(f"answer · {last.target.provider.name if last.target else 'the default upstream'} → client")]
+    if last.received is None or told is None:
+        if not end.over:
+            return [*out, "Still running: nothing has come yet."]
+        return [*out, "The client got nothing." if told is None else "The gateway answered itself."]
+    out += [*head_changes(last.received, told), "", *body_changes(body_of(last.received), body_of(told))]
+    if not end.over:
+        out += ["", "Still running: what is not passed on yet counts as removed."]
+    return out
+
+
+def head_changes(old: Kept, new: Kept) -> list[str]:
+    """The first line and the headers, in whatever order these came."""
+    out = [f"- {old.first_line}", f"+ {new.first_line}"]
+    if old.first_line == new.first_line:
+        out = [f"  {new.first_line}"]
+    before, after = by_name(old), by_name(new)
+    same = [name for name in before if before[name] == after.get(name)]
+    for name in before | after:
+        if name not in same:
+            out += [f"- {name}: {value}" for value in before.get(name, [])]
+            out += [f"+ {name}: {value}" for value in after.get(name, [])]
+    out = [fold(line, LONGEST_LINE) for line in out]
+    return [*out, fold(f"  … {counted(len(same), 'unchanged header')}: {', '.join(same)}", 300)] if same else out
+
+
+def by_name(kept: Kept) -> dict[str, list[str]]:
+    """The headers' values by lower-case name."""
+    values: dict[str, list[str]] = {}
+    for name, value in kept.headers:
+        values.setdefault(name.lower(), []).append(value)
+    return values
+
+
+def body_changes(old: bytes, new: bytes) -> list[str]:
+    """The diff of two bodies, whatever they are, below a line that says how large they are."""
+    what = f"{size(len(old))} → {size(len(new))}" if len(old) != len(new) else size(len(old))
+    streams = is_stream(old or new), is_stream(new or old)  # nothing yet is the beginning of either
+    if old == new:
+        events = f", {counted(len(events_of(old)), 'event')}" if streams[0] else ""
+        return [f"  body: unchanged, {what}{events}" if old else "  no body"]
+    out: list[str] | None
+    if all(streams):
+        out = event_changes(old, new)
+        note = f"{len(events_of(old)):,} → {counted(len(events_of(new)), 'event')}"
+    elif any(streams) and old and new:
+        out = json_changes(assembled(old) if streams[0] else old, assembled(new) if streams[1] else new)
+        note = "a stream became JSON" if streams[0] else "JSON became a stream"
+        note += "; both as messages"
+    else:
+        out, note = json_changes(old, new) if old and new else None, ""
+    if out is None:
+        note = "not JSON"
+        out = text_changes(text_of(old), text_of(new))
+    if not out:
+        note = f"{note}, " * bool(note) + "nothing changed but how it is written"
+    gone, come = (sum(line.startswith(mark) for line in out) for mark in "-+")
+    if gone or come:
+        note = f"{note}, " * bool(note) + f"{counted(gone, 'line')} out, {come:,} in"
+    return [f"  body: {what}{f' ({note})' if note else ''}", *shortened(out, MOST, pad="  ")]
+
+
+def assembled(body: bytes) -> bytes:
+    """A stream as the JSON message that it stands for."""
+    assembler = Assembler()
+    assembler.feed(body)
+    return bytes(dump(assembler.message()))

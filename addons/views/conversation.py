@@ -1,0 +1,157 @@
+"""The Conversation view: a request as a person would read it.
+
+Parameters, system, tools by name, then each message with its role and blocks. It shows what the client asked; what of
+it went where is in Changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from addons.state import Exchange
+from addons.views.blocks import cache_mark, content_lines
+from addons.views.folding import counted, fold, indented, lines, rule, size
+from addons.views.kept import body_of, fields_of, presentable, text_of
+from addons.views.outline import compact, field, pretty
+from addons.wire.pieces import Raw, load, split_array
+
+BUDGET: Final = 120_000
+"""Characters of texts that are shown in all, shared out among the blocks: the more there are, the less of each."""
+
+LEAST: Final = 160
+MOST: Final = 4_000
+"""Characters of one text that are shown at least and at most."""
+
+LAST: Final = 20_000
+"""The budget of the last message alone: it is what this request is about."""
+
+SYSTEM: Final = 600
+"""Characters of a system block."""
+
+FIRST_MESSAGES: Final = 20
+LAST_MESSAGES: Final = 400
+"""Messages that are shown of a longer conversation."""
+
+SERVER_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_toolset")
+"""How the types of those tools begin that the provider itself runs."""
+
+NO_TEXT: Final = 12_000
+"""Characters of a body that is no JSON."""
+
+
+def render(exchange: Exchange) -> str:
+    """The request of the client; the body as it was parsed when nobody watched."""
+    if exchange.asked:
+        shown = render_body(body_of(exchange.asked))
+    else:
+        shown = render_body(exchange.body.raw) if exchange.body else "The client's request was not kept."
+    return presentable(shown, exchange)
+
+
+def render_body(body: bytes) -> str:
+    """The body of a request to /v1/messages or count_tokens; anything else as it is."""
+    if not body:
+        return "No body."
+    fields = fields_of(body)
+    if isinstance(fields, str):
+        return "\n".join([f"The body ({size(len(body))}) is {fields}", "", *lines(text_of(body), NO_TEXT)])
+    messages = split_array(fields.get("messages", UNSET))
+    count = [counted(len(messages), "message")] if messages else []
+    out = [" · ".join([name_of(fields), *count, size(len(body)), *marks_in(body)]), ""]
+    rest = {key: piece for key, piece in fields.items() if key not in ("model", "system", "tools", "messages")}
+    out += [field(key, load(piece)) for key, piece in rest.items()]
+    if "system" in fields:
+        out += ["", *system_lines(load(fields["system"]))]
+    if "tools" in fields:
+        out += ["", *tool_lines(load(fields["tools"]), len(memoryview(fields["tools"])))]
+    if "messages" in fields:
+        out += ["", *message_lines(fields["messages"])]
+    return "\n".join(out)
+
+
+def name_of(fields: dict[str, Raw]) -> str:
+    """The model that is asked for."""
+    model = load(fields["model"]) if "model" in fields else None
+    return fold(model, 200) if isinstance(model, str) else "no model"
+
+
+def marks_in(body: bytes) -> list[str]:
+    """How many cache marks there are. (In a text that quotes one the quotation marks are escaped.)"""
+    count = body.count(b'"cache_control"')
+    return [counted(count, "cache mark")] if count else []
+
+
+def system_lines(system: Any) -> list[str]:
+    """The system prompt, each block folded to its first lines."""
+    blocks = [{"type": "text", "text": system}] if isinstance(system, str) else system
+    if not isinstance(blocks, list):
+        return [rule("system"), *pretty(system)]
+    texts = [text for block in blocks if isinstance(block, dict) and isinstance(text := block.get("text"), str)]
+    length = counted(sum(map(len, texts)), "character")
+    return [rule(f"system · {counted(len(blocks), 'block')} · {length}"), *content_lines(blocks, SYSTEM)]
+
+
+def tool_lines(tools: Any, length: int) -> list[str]:
+    """The tools by name. `length`: bytes of their definitions."""
+    if not isinstance(tools, list):
+        return [rule("tools"), *pretty(tools)]
+    names = ", ".join(tool_name(tool) for tool in tools)
+    return [rule(f"tools · {len(tools):,} · {size(length)}"), *lines(names, MOST)]
+
+
+def tool_name(tool: Any) -> str:
+    """`Bash`, `Grep (deferred)`, `web_search (server: web_search_20250305)`"""
+    if not isinstance(tool, dict):
+        return compact(tool, 60)
+    name, kind = tool.get("name"), tool.get("type")
+    notes = []
+    if tool.get("defer_loading"):
+        notes.append("deferred")
+    if isinstance(kind, str) and kind != "custom":
+        notes.append(f"{'server: ' if kind.startswith(SERVER_TOOLS) else ''}{fold(kind, 60)}")
+    if mark := cache_mark(tool):
+        notes.append(mark)
+    shown = fold(name, 100) if isinstance(name, str) else "(no name)"
+    return f"{shown} ({', '.join(notes)})" if notes else shown
+
+
+def message_lines(piece: Raw) -> list[str]:
+    """Every message, with its number."""
+    messages = load(piece)
+    if not isinstance(messages, list):
+        return [rule("messages"), *pretty(messages)]
+    if not messages:
+        return [rule("no messages")]
+    limit = min(MOST, max(LEAST, BUDGET // max(1, sum(texts_in(message) for message in messages))))
+    out: list[str] = []
+    left_out = len(messages) - FIRST_MESSAGES - LAST_MESSAGES
+    for number, message in enumerate(messages):
+        if left_out > 0 and FIRST_MESSAGES <= number < FIRST_MESSAGES + left_out:
+            if number == FIRST_MESSAGES:
+                out += [f"… {counted(left_out, 'message')} not shown", ""]
+            continue
+        if number == len(messages) - 1:
+            limit = max(limit, LAST // max(1, texts_in(message)))
+        out += [*one_message(number, message, limit), ""]
+    return out[:-1]
+
+
+def texts_in(message: Any) -> int:
+    """How many texts share in the budget."""
+    content = message.get("content") if isinstance(message, dict) else None
+    return len(content) if isinstance(content, list) else 1
+
+
+def one_message(number: int, message: Any, limit: int) -> list[str]:
+    """One message under its rule. Numbers begin with 0, as in the errors of the API (`messages.3.content.1`)."""
+    if not isinstance(message, dict):
+        return [rule(f"{number}"), *pretty(message)]
+    role = message.get("role")
+    title = rule(f"{number} · {fold(role, 60) if isinstance(role, str) else 'no role'}")
+    others = {key: value for key, value in message.items() if key not in ("role", "content")}
+    out = [field(key, value) for key, value in others.items()]
+    if "content" in message:
+        out += content_lines(message["content"], limit)
+    return [title, *indented(out)]

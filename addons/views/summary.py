@@ -1,0 +1,257 @@
+"""The trail of an exchange as plain data: what the Trail view shows, and what of it is saved with a flow.
+
+Rule that holds here: no bodies, no credentials; every text is freed of secrets before it is put in, because what is
+saved with a flow is read where nobody knows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from mitmproxy import http
+
+from addons.failover import describe
+from addons.ledger import cost
+from addons.state import Attempt, Exchange, Kept, Outcome, Step
+from addons.views.kept import body_of, header, presentable
+from addons.wire.errors import read_error
+from addons.wire.masking import is_credential_header
+
+VERDICT: Final = "failover"
+"""The addon whose lines are the verdicts."""
+
+METADATA: Final = "gateway"
+"""The key in `flow.metadata` under which the summary is saved with a flow."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How far an exchange has come. That it is over only its flow knows."""
+
+    over: bool
+    status: int | None
+    """What the client got, or is getting."""
+    error: str
+    """What ended the flow before its time: `client disconnected`."""
+    told: str
+    """What the client was told in place of an answer; empty when it got one."""
+    seconds: float
+    """From the first header to the end, or to now."""
+
+
+class StepSummary(msgspec.Struct):
+    """A line of the trail."""
+
+    at: float
+    """Seconds since the request came."""
+    who: str
+    what: str
+
+
+class AttemptSummary(msgspec.Struct):
+    """One try at one target."""
+
+    number: int
+    target: str
+    """`zai/glm-5`; empty for a relayed request."""
+    fallback: str
+    """The alias of the fallback; empty for what was asked for."""
+    to: str
+    """`POST https://api.z.ai/api/anthropic/v1/messages`; empty when nobody watched, or nothing was sent."""
+    credentials: list[str]
+    """Header lines, masked."""
+    status: int | None
+    outcome: str
+    """How it failed; empty while it runs and after success."""
+    started: float
+    first_event: float | None
+    ended: float | None
+    """Seconds since the request came."""
+    bytes_up: int | None
+    bytes_down: int | None
+    verdict: str
+    """What came after it and why; empty while it runs and after success."""
+    steps: list[StepSummary]
+    """What was changed for it."""
+
+
+class Summary(msgspec.Struct):
+    """What happened to one client request."""
+
+    caller: str
+    asked: str
+    """The model; empty when none was asked for."""
+    method: str
+    path: str
+    session: str
+    request_id: str
+    bytes_asked: int | None
+    answered_by: str
+    """`zai/glm-5`; empty: the gateway itself, or nobody yet."""
+    fallback: bool
+    ending: Ending
+    first_event: float | None
+    stop_reason: str
+    usage: dict[str, int]
+    """As the provider counts: `input_tokens`, `cache_read_input_tokens` …; empty when it has not said."""
+    cost: float | None
+    """US dollars; None without a price."""
+    verdict: str
+    """Why the last failure was the last; empty after success."""
+    steps: list[StepSummary]
+    """Those before the first attempt."""
+    attempts: list[AttemptSummary]
+
+
+def to_metadata(exchange: Exchange, flow: http.HTTPFlow | None = None) -> dict[str, Any]:
+    """The summary for `flow.metadata["gateway"]`, plain values only. To be made when the flow has ended."""
+    found = ending(exchange, flow)
+    seconds = found.seconds if found.over else exchange.clock() - exchange.started
+    made = summarize(exchange, msgspec.structs.replace(found, over=True, seconds=seconds))
+    plain: dict[str, Any] = msgspec.to_builtins(made)
+    return plain
+
+
+def from_metadata(saved: object) -> Summary | None:
+    """The inverse of `to_metadata`; None for what is no summary (of another version, or of somebody else)."""
+    try:
+        return msgspec.convert(saved, Summary)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def ending(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Ending:
+    """How far the exchange has come, as far as it and its flow tell. Without a flow, an exchange is over when its last
+    attempt has ended for good."""
+    last = exchange.attempt
+    if flow is None:
+        over, error = exchange.told is not None, ""
+        if last:
+            over = last.ended is not None and (answers(last) or not will_retry(exchange))
+    else:
+        error = flow.error.msg if flow.error else ""
+        over = bool(error) or not flow.live or bool(flow.response and flow.response.timestamp_end)
+    status = status_told(exchange.told)
+    if status is None and over and not error:
+        status = flow.response.status_code if flow and flow.response else last.status if last else None
+    if not over:
+        seconds = exchange.clock() - exchange.started
+    elif last and last.ended is not None:
+        seconds = last.ended - exchange.started
+    else:
+        seconds = by_the_wall(flow)
+    return Ending(over, status, error, error_told(status, exchange.told, flow), seconds)
+
+
+def will_retry(exchange: Exchange) -> bool:
+    """Whether the last failure is not the end, or nobody has decided yet."""
+    return exchange.verdict is None or exchange.verdict.again
+
+
+def status_told(told: Kept | None) -> int | None:
+    """The status of what the client got."""
+    code = told.first_line.partition(" ")[0] if told else ""
+    return int(code) if code.isascii() and code.isdigit() else None
+
+
+def error_told(status: int | None, told: Kept | None, flow: http.HTTPFlow | None) -> str:
+    """The words of an HTTP error that the client got."""
+    if status is None or status < 400:
+        return ""
+    if told:
+        return read_error(status, header(told, "content-type"), body_of(told)).message
+    if flow and flow.response:
+        body = flow.response.get_content(strict=False) or b""
+        return read_error(status, flow.response.headers.get("content-type", ""), body).message
+    return ""
+
+
+def by_the_wall(flow: http.HTTPFlow | None) -> float:
+    """How long a flow took that ended without an answer."""
+    if flow is None:
+        return 0.0
+    end = flow.response.timestamp_end if flow.response else None
+    end = end or (flow.error.timestamp if flow.error else None)
+    return max(0.0, end - flow.request.timestamp_start) if end else 0.0
+
+
+def summarize(exchange: Exchange, end: Ending) -> Summary:
+    """What happened, from the state of the exchange."""
+
+    def clean(text: str) -> str:
+        return presentable(text, exchange)
+
+    last = exchange.attempt
+    target = last.target if last and answers(last) else None
+    usage = exchange.usage
+    answer = last.answer if last else None
+    return Summary(
+        caller=clean(exchange.caller),
+        asked=clean(exchange.model),
+        method=clean(exchange.method),
+        path=clean(exchange.path),
+        session=clean(exchange.session or ""),
+        request_id=exchange.request_id,
+        bytes_asked=len(exchange.asked.body) if exchange.asked else len(exchange.body.raw) if exchange.body else None,
+        answered_by=clean(f"{target.provider.name}/{target.model}") if target else "",
+        fallback=bool(target and target.fallback),
+        ending=msgspec.structs.replace(end, error=clean(end.error), told=clean(end.told)),
+        first_event=None if not last or last.first_event is None else last.first_event - exchange.started,
+        stop_reason=clean((answer.stop_reason if answer else None) or ""),
+        usage={name: count for name in usage.__slots__ if (count := getattr(usage, name))} if usage else {},
+        cost=cost(usage, target.price) if usage and target else None,
+        verdict=clean(exchange.verdict.reason) if exchange.verdict and not exchange.verdict.again else "",
+        steps=[step_line(step, clean(step.what)) for step in exchange.steps if step.attempt == 0],
+        attempts=[attempt_summary(exchange, attempt) for attempt in exchange.attempts],
+    )
+
+
+def answers(attempt: Attempt) -> bool:
+    """Whether what this attempt brought is (the beginning of) what the client gets."""
+    if attempt.outcome is not None:
+        return bool(attempt.answer and attempt.answer.content)
+    return attempt.status is not None or attempt.answer is not None
+
+
+def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
+    """One attempt."""
+    target, sent = attempt.target, attempt.sent
+    token = f"pool token {attempt.token.place} ({attempt.token.masked})" if attempt.token else ""
+    steps = [step for step in exchange.steps if step.attempt == attempt.number]
+    verdicts = [presentable(verdict_of(step, attempt), exchange) for step in steps if step.who == VERDICT]
+    credentials = [f"{name}: {value}" for name, value in sent.headers if is_credential_header(name)] if sent else []
+    return AttemptSummary(
+        number=attempt.number,
+        target=presentable(f"{target.provider.name}/{target.model}", exchange) if target else "",
+        fallback=presentable(target.alias, exchange) if target and target.fallback else "",
+        to=presentable(sent.first_line, exchange) if sent else "",
+        credentials=[presentable(line, exchange) for line in credentials] or [token] * bool(token),
+        status=attempt.status,
+        outcome=presentable(failure(attempt.outcome), exchange) if attempt.outcome else "",
+        started=attempt.started - exchange.started,
+        first_event=None if attempt.first_event is None else attempt.first_event - exchange.started,
+        ended=None if attempt.ended is None else attempt.ended - exchange.started,
+        bytes_up=len(sent.body) if sent else None,
+        bytes_down=len(attempt.received.body) if attempt.received else None,
+        verdict="; ".join(verdicts),
+        steps=[step_line(step, presentable(step.what, exchange)) for step in steps if step.who != VERDICT],
+    )
+
+
+def verdict_of(step: Step, attempt: Attempt) -> str:
+    """The reason in one of failover's lines, which begin with the failure."""
+    before = describe(attempt.outcome) if attempt.outcome else ""
+    if before and step.what.startswith(before):
+        return step.what.removeprefix(before).partition(": ")[2]
+    return step.what
+
+
+def step_line(step: Step, what: str) -> StepSummary:
+    return StepSummary(step.at, step.who, what)
+
+
+def failure(outcome: Outcome) -> str:
+    """How an attempt failed: `429 rate_limit_error: so it says`, `timeout: the provider did not answer in time`."""
+    error = outcome.error
+    words = {"status": f"{error.status} {error.type}", "error event": f"error event, {error.type}"}
+    return f"{words.get(outcome.kind, outcome.kind)}: {error.message}"

@@ -1,0 +1,145 @@
+"""The Trail view: what happened to a request, in order.
+
+One line that says it all, then the steps grouped by attempt: when, which addon, what it changed and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from addons.state import Exchange
+from addons.views.folding import fold, indented, rule, seconds, size
+from addons.views.summary import AttemptSummary, Ending, StepSummary, Summary, ending, summarize
+
+UPSTREAM: Final = "the default upstream"
+"""Where a relayed request goes."""
+
+LONGEST: Final = 600
+"""Characters of one step or error."""
+
+
+def render(exchange: Exchange, end: Ending | None = None) -> str:
+    """The trail of a request. `end`: how far it has come, when its flow was asked."""
+    return render_summary(summarize(exchange, end or ending(exchange)))
+
+
+def render_summary(summary: Summary) -> str:
+    """The same from what was saved."""
+    out = [headline(summary), "", *facts(summary)]
+    if summary.steps:
+        out += ["", rule("before the first attempt"), *step_lines(summary.steps)]
+    for attempt in summary.attempts:
+        last = attempt is summary.attempts[-1]
+        out += ["", rule(title(attempt)), *attempt_lines(attempt, summary, last=last)]
+    if not summary.attempts:
+        out += ["", "No provider was asked."]
+    return "\n".join(out)
+
+
+def headline(summary: Summary) -> str:
+    """`alice · claude-sonnet-5-5 → zai/glm-5 (fallback) · 200 · 4.2 s · 12,400 in (9,800 cached) / 812 out · $0.01`"""
+    end = summary.ending
+    asked = summary.asked or f"{summary.method} {summary.path.partition('?')[0]}"
+    if summary.answered_by:
+        asked += f" → {summary.answered_by}{' (fallback)' if summary.fallback else ''}"
+    elif end.over and summary.attempts:
+        asked += f" → {by_whom(summary)}"
+    parts = [summary.caller, asked]
+    if end.status is not None:
+        parts.append(str(end.status))
+    if end.error:
+        parts.append(end.error)
+    parts.append(seconds(end.seconds) if end.over else f"still running, {seconds(end.seconds)} so far")
+    if tokens := tokens_of(summary.usage):
+        parts.append(tokens)
+    if summary.cost is not None:
+        parts.append(dollars(summary.cost))
+    return " · ".join(fold(part, 200) for part in parts)
+
+
+def by_whom(summary: Summary) -> str:
+    """Who answered a request that no target did."""
+    last = summary.attempts[-1]
+    if not last.target and last.status is not None:
+        return UPSTREAM
+    return "the gateway" if summary.ending.status and summary.ending.status < 400 else "no answer"
+
+
+def tokens_of(usage: dict[str, int]) -> str:
+    """`12,400 in (9,800 cached) / 812 out`"""
+    if not usage:
+        return ""
+    cached, written = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
+    total = usage.get("input_tokens", 0) + cached + written
+    notes = [f"{cached:,} cached"] * bool(cached) + [f"{written:,} written to the cache"] * bool(written)
+    return f"{total:,} in{f' ({", ".join(notes)})' if notes else ''} / {usage.get('output_tokens', 0):,} out"
+
+
+def dollars(amount: float) -> str:
+    """`$1.20`, `$0.0123`, `$0.000074`"""
+    return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
+
+
+def facts(summary: Summary) -> list[str]:
+    """What identifies the request, a line each."""
+    length = "" if summary.bytes_asked is None else f", {size(summary.bytes_asked)}"
+    rows = {
+        "request": f"{summary.method} {summary.path}{length}",
+        "session": summary.session,
+        "request id": summary.request_id,
+        "first event": "" if summary.first_event is None else f"after {seconds(summary.first_event)}",
+        "stop reason": summary.stop_reason,
+        "told": summary.ending.told,
+    }
+    return aligned(rows.items())
+
+
+def title(attempt: AttemptSummary) -> str:
+    """`attempt 2 · zai/glm-5, the fallback glm · 200`"""
+    target = attempt.target or UPSTREAM
+    fallback = f", the fallback {attempt.fallback}" if attempt.fallback else ""
+    status = f" · {attempt.status}" if attempt.status is not None else ""
+    return f"attempt {attempt.number} · {target}{fallback}{status}"
+
+
+def attempt_lines(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[str]:
+    """Where it went, with what, what came of it, and its steps."""
+    rows = [("sent to", attempt.to), *[("credential", line) for line in attempt.credentials]]
+    if attempt.first_event is not None:
+        rows.append(("first event", f"{seconds(attempt.first_event - attempt.started)} after it was sent"))
+    if attempt.bytes_up is not None:
+        down = "nothing" if attempt.bytes_down is None else size(attempt.bytes_down)
+        rows.append(("bytes", f"{size(attempt.bytes_up)} up, {down} down"))
+    return [*aligned(rows), *step_lines(attempt.steps), *aligned(result(attempt, summary, last=last))]
+
+
+def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Names and values, those without a value left out."""
+    return [f"{name:<12} {fold(value, LONGEST)}" for name, value in rows if value]
+
+
+def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[tuple[str, str]]:
+    """What came of it, and why what came next did."""
+    took = "" if attempt.ended is None else f" after {seconds(attempt.ended - attempt.started)}"
+    if attempt.outcome:
+        failed = f"{took.lstrip()}: {attempt.outcome}".lstrip(": ")
+        return [("failed", failed), ("verdict", attempt.verdict or (summary.verdict if last else ""))]
+    if attempt.ended is not None or (attempt.status is not None and summary.ending.over and not summary.ending.error):
+        return [("verdict", f"answered{took}{f': {summary.stop_reason}' if last and summary.stop_reason else ''}")]
+    if not last or not summary.ending.over:
+        return [("verdict", "still running")]
+    if summary.ending.error:
+        return [("verdict", f"given up: {summary.ending.error}")]
+    return [("verdict", f"answered by the gateway{f': {summary.verdict}' if summary.verdict else ''}")]
+
+
+def step_lines(steps: list[StepSummary]) -> list[str]:
+    """`+0.002 s  router        glm → zai/glm-5`, what takes several lines indented."""
+    width = max((len(step.who) for step in steps), default=0)
+    out = []
+    for step in steps:
+        start = f"{'+' + seconds(step.at):>10}  {step.who:<{width}}  "
+        first, *others = fold(step.what, LONGEST).split("\n")
+        out += [f"{start}{first}".rstrip(), *indented(others, len(start))]
+    return out

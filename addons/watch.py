@@ -1,0 +1,135 @@
+"""Watch: keeps what the views show, where somebody can look: in mitmweb and mitmproxy, or when flows are saved.
+
+In a plain mitmdump none of this runs: the layer makes `GatewayStream`s, not `WatchedStream`s, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import ctx, http
+from mitmproxy.proxy import events
+from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted
+from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseData, ResponseHeaders
+
+from addons.attempt import Commands, GatewayStream
+from addons.replay import own_address
+from addons.state import Exchange, Kept, exchange_of
+from addons.views.summary import to_metadata
+
+
+def stream_class() -> type[GatewayStream]:
+    """What handles a request: the kind that keeps, where an interface or a file keeps flows."""
+    files = ("save_stream_file", "hardump")
+    if ctx.master.addons.get("view") is not None or any(getattr(ctx.options, name, None) for name in files):
+        return WatchedStream
+    return GatewayStream
+
+
+def kept_request(request: http.Request, body: bytes) -> Kept:
+    """A request as it is in the flow: with masked credentials."""
+    line = f"{request.method} {request.scheme}://{request.host}:{request.port}{request.path}"
+    return Kept(line, tuple(request.headers.items(multi=True)), bytearray(body))
+
+
+def kept_response(response: http.Response, body: bytes = b"") -> Kept:
+    """A response, as far as it has come."""
+    line = f"{response.status_code} {response.reason}".strip()
+    return Kept(line, tuple(response.headers.items(multi=True)), bytearray(body))
+
+
+class WatchedStream(GatewayStream):
+    """A stream that keeps what goes by."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, ResponseData) and self.exchange:
+            attempt = self.exchange.attempt
+            if attempt and attempt.received:
+                attempt.received.body += event.data
+        yield from super()._handle_event(event)
+
+    def answer_at_once(self) -> Commands:
+        self.keep_asked(b"")
+        yield from super().answer_at_once()
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            self.keep_asked(bytes(self.request_body_buf))
+        yield from super().state_consume_request_body(event)
+
+    def keep_asked(self, body: bytes) -> None:
+        if self.exchange:
+            asked = self.exchange.asked = kept_request(self.flow.request, body)
+            asked.first_line = f"{self.exchange.method} {self.exchange.path}"
+            # mitmproxy has put the default upstream there
+            asked.headers = tuple(header for header in asked.headers if header[0].lower() != "host")
+
+    def connected(self, event: GetHttpConnectionCompleted) -> Commands:
+        if event.command is self.connecting:
+            self.current().sent = kept_request(self.flow.request, self.flow.request.raw_content or b"")
+        yield from super().connected(event)
+
+    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
+        if isinstance(event, ResponseHeaders):
+            self.current().received = kept_response(event.response)
+        yield from super().state_wait_for_response_headers(event)
+
+    def start_stream(self, head: http.Response) -> Commands:
+        yield from super().start_stream(head)
+        if self.exchange:
+            self.exchange.told = kept_response(head)
+            head.data.content = b""  # so that the views show it while it runs
+
+    def say(self, data: bytes) -> Commands:
+        if self.exchange and self.exchange.told:
+            self.exchange.told.body += data
+        yield from super().say(data)
+
+    def finish_events(self) -> Commands:
+        if self.exchange and self.exchange.told and self.flow.response:
+            self.flow.response.data.content = bytes(self.exchange.told.body)
+        yield from super().finish_events()
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        response = self.flow.response
+        if response and self.exchange and not already_streamed:
+            self.exchange.told = kept_response(response, response.raw_content or b"")
+        yield from super().send_response(already_streamed)
+
+
+class Watch:
+    """At its end a kept flow is the client's request again: what went out to providers is in the views."""
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.ended(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.ended(flow)
+
+    def ended(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and exchange.asked:
+            flow.request = as_asked(flow.request, exchange, exchange.asked)
+            flow.marked = mark(exchange, flow)
+            flow.metadata["gateway"] = to_metadata(exchange, flow)
+
+
+def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Request:
+    """The client's own request, to the gateway's address: what is exported, saved and replayed."""
+    host, port = own_address()
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    again = http.Request.make(
+        exchange.method,
+        f"http://{authority}{exchange.path}",
+        bytes(asked.body),
+        http.Headers([(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]),
+    )
+    again.headers["host"] = authority
+    again.timestamp_start, again.timestamp_end = request.timestamp_start, request.timestamp_end
+    return again
+
+
+def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
+    """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
+    attempt = exchange.attempt
+    if flow.error or (flow.response and flow.response.status_code >= 400) or (attempt and attempt.outcome):
+        return ":x:"
+    return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""

@@ -1,0 +1,167 @@
+"""The Changes view: what became of the request for each attempt, and of the answer."""
+
+import gzip
+import json
+
+from addons.state import Outcome
+from addons.views import changes
+from addons.views.changes import body_changes, head_changes
+from addons.views.summary import Ending
+from addons.wire.errors import ProviderError
+from tests.exchanges import exchange, target
+from tests.views.looked_at import ASKED, Watched, kept, section
+from tests.wire.streams import MESSAGE_STOP, PING, sse, text, thinking, whole
+
+OVER = Ending(over=True, status=200, error="", told="", seconds=1)
+
+
+def answered(events, **fields):
+    watched = Watched("zai")
+    watched.sends(headers=[("authorization", "Bearer …abcd")])
+    watched.streams(sse(events), **fields)
+    return watched
+
+
+def test_a_request_on_its_way_out():
+    lines = section(changes.render(answered(whole(text(0, "a"))).ends()), "attempt 1 · request · client → zai/glm-5")
+    body = answered(whole(text(0, "a"))).exchange.attempts[0].sent.body
+    assert lines == [
+        "- POST /v1/messages?beta=true",
+        "+ POST https://zai.test/v1/messages?beta=true",
+        "- host: 127.0.0.1:4000",
+        "+ host: zai.test",
+        "+ authorization: Bearer …abcd",
+        "",
+        f"  body: {len(json.dumps(ASKED))} bytes → {len(body)} bytes (1 line out, 1 in)",
+        "  {",
+        '-   "model": "claude-sonnet-5-5"',
+        '+   "model": "glm-5"',
+        "    … unchanged: max_tokens, messages, stream",
+        "  }",
+    ]
+
+
+def test_headers_in_any_order_and_case():
+    old = kept("GET /", headers=[("A", "1"), ("B", "2"), ("C", "3"), ("C", "4"), ("D", "5")])
+    new = kept("GET /", headers=[("c", "3"), ("c", "4"), ("b", "x"), ("a", "1"), ("e", "6")])
+    assert head_changes(old, new) == [
+        "  GET /",
+        "- b: 2",
+        "+ b: x",
+        "- d: 5",
+        "+ e: 6",
+        "  … 2 unchanged headers: a, c",
+    ]
+
+
+def test_the_same_body_is_shown_once():
+    watched = Watched("zai")
+    watched.exchange.targets *= 2
+    watched.sends()
+    watched.fails(status=529, words="Overloaded")
+    watched.sends()
+    shown = changes.render(watched.exchange)
+    assert section(shown, "attempt 1")[-1] == "Its answer was not passed on: 529 overloaded_error: Overloaded"
+    assert section(shown, "attempt 2")[-1] == "The body is that of attempt 1."
+
+
+def test_an_attempt_that_was_not_sent():
+    watched = Watched("anthropic", "zai")
+    error = ProviderError(429, "rate_limit_error", "all tokens rest")
+    watched.exchange.begin().outcome = Outcome("skipped", error)
+    assert section(changes.render(watched.exchange), "attempt 1")[0] == "Nothing was sent: skipped: all tokens rest"
+
+
+def test_an_answer_that_passed_as_it_was():
+    lines = section(changes.render(answered(whole(text(0, "a"))).ends()), "answer · zai → client")
+    size = len(sse(whole(text(0, "a"))))
+    assert lines == [
+        "  200 OK",
+        "  … 1 unchanged header: content-type",
+        "",
+        f"  body: unchanged, {size} bytes, 6 events",
+    ]
+
+
+def test_an_answer_that_was_filtered():
+    made = answered(whole(thinking(0, "hm"), text(1, "a")), strip=True).ends()
+    lines = section(changes.render(made), "answer")
+    assert lines[3].endswith("(9 → 6 events, 3 lines out, 0 in)")
+    assert "- content_block_delta thinking_delta [0]: hm" in lines
+    assert "~ content_block_start text [1 → 0]" in lines
+
+
+def test_an_answer_that_is_still_running():
+    watched = answered(whole(text(0, "a"))[:3])
+    assert section(changes.render(watched.exchange), "answer")[-1].startswith("Still running")
+    watched.exchange.told = None
+    assert section(changes.render(watched.exchange), "answer") == ["Still running: nothing has come yet."]
+    assert section(changes.render(watched.exchange, OVER), "answer") == ["The client got nothing."]
+
+
+def test_an_answer_of_the_gateways_own():
+    watched = Watched("zai")
+    watched.sends()
+    watched.exchange.told = kept("502 Bad Gateway", {"type": "error"})
+    watched.exchange.attempts[0].ended = watched.now
+    assert section(changes.render(watched.exchange, OVER), "answer") == ["The gateway answered itself."]
+
+
+def test_a_stream_that_became_json():
+    stream = sse(whole(text(0, "Hello")))
+    message = {"type": "message", "content": [{"type": "text", "text": "HELLO"}]}
+    shown = body_changes(stream, json.dumps(message).encode())
+    assert "a stream became JSON; both as messages" in shown[0]
+    assert shown[shown.index('-       "text": "Hello"') + 1] == '+       "text": "HELLO"'
+
+
+def test_an_error_page_that_became_an_envelope():
+    shown = body_changes(b"<html>\nno</html>", b'{"type": "error"}')
+    assert shown == [
+        "  body: 16 bytes → 17 bytes (not JSON, 2 lines out, 1 in)",
+        "- <html>",
+        "- no</html>",
+        '+ {"type": "error"}',
+    ]
+
+
+def test_the_same_in_other_words():
+    assert body_changes(b'{"a":  1}', b'{"a":1}') == [
+        "  body: 9 bytes → 7 bytes (nothing changed but how it is written)"
+    ]
+
+
+def test_no_bodies():
+    assert body_changes(b"", b"") == ["  no body"]
+    assert body_changes(b"", b"x") == ["  body: 0 bytes → 1 byte (not JSON, 0 lines out, 1 in)", "+ x"]
+    assert body_changes(b"", sse([PING]))[1:] == ["+ ping"]
+
+
+def test_a_compressed_answer():
+    watched = answered(whole(text(0, "a")))
+    received = watched.exchange.attempts[0].received
+    received.headers = (("content-encoding", "gzip"),)
+    received.body[:] = gzip.compress(bytes(received.body))
+    assert "6 events" in section(changes.render(watched.ends()), "answer")[-1]
+    received.body[:] = received.body[:30]  # not all of it has come
+    assert section(changes.render(watched.exchange), "answer")
+
+
+def test_a_long_diff_has_an_end():
+    old, new = {str(n): n for n in range(2000)}, {str(n): -n - 1 for n in range(2000)}
+    shown = body_changes(json.dumps(old).encode(), json.dumps(new).encode())
+    assert len(shown) == 402
+    assert shown[-1] == "  … 3,602 more lines"
+
+
+def test_nothing_to_compare():
+    made = exchange(target("zai"))
+    assert changes.render(made) == changes.NOT_KEPT
+    made.asked = kept("GET /health")
+    assert changes.render(made) == "No provider was asked: nothing was changed."
+
+
+def test_an_extra_event_after_the_end_is_seen():
+    events = whole(text(0, "a"))
+    shown = body_changes(sse([*events, MESSAGE_STOP]), sse(events))
+    assert shown[1:] == ["  … 6 unchanged events", "- message_stop"]
