@@ -66,7 +66,7 @@ class StandIns:
         if not exchange.attempt or not exchange.attempt.target or not flow.response:
             return
         if 200 <= flow.response.status_code < 300:
-            rewrite = Rewrite(provider=exchange.attempt.target.provider.name, own=True, strip_thinking=False)
+            rewrite = Rewrite(provider=exchange.attempt.target.provider.name, own=False, strip_thinking=False)
             exchange.attempt.answer = AnswerReader(
                 stream=exchange.stream,
                 events=MessagesAnswer(rewrite),
@@ -82,8 +82,13 @@ class StandIns:
             exchange.cursor += 1
             again = True
         exchange.verdict = Verdict(again, "as the stand-in says", error=outcome.error)
-        if not again:
+        if not again and (trying.target or not trying.flow.response):
             trying.flow.response = error_response(outcome.error.status, outcome.error.message)
+
+
+def again(delay: float = 0.0) -> Callable[[Trying], None]:
+    """The verdict: the same target once more."""
+    return lambda trying: setattr(trying.exchange, "verdict", Verdict(True, "again", delay))
 
 
 def known(flow: http.HTTPFlow) -> Exchange:

@@ -122,6 +122,7 @@ def test_a_connection_that_the_provider_closed_in_between_is_not_used_again():
         assert play.exchange.attempts[0].reused is False
         assert play.ends == ["response", "response"]
         assert play.server(1).connection not in play.gateway.connections
+        assert play.gateway.used == {play.server(2).connection}
 
 
 def test_a_hundred_requests_leave_few_timers():
@@ -165,6 +166,7 @@ def test_json_for_a_client_that_wants_a_stream_becomes_one():
     with Playbook() as play:
         play.client_asks()
         play.server(1).sends(answer(200, message()))
+        assert play.ends == ["response"]
         assert play.answer.body.startswith(b"event: message_start\n")
         assert b'"hello"' in play.answer.body
         assert play.answer.headers["content-type"].startswith("text/event-stream")
@@ -176,6 +178,7 @@ def test_a_stream_for_a_client_that_wants_json_becomes_that():
         play.client_asks(stream=False)
         play.server(1).sends(stream(events()))
         assert b'"text":"hello"' in play.answer.body
+        assert play.answer.headers["content-type"] == "application/json"
         assert play.answer.headers["content-length"] == str(len(play.answer.body))
         assert "transfer-encoding" not in play.answer.headers
 
@@ -212,6 +215,83 @@ def test_an_addon_that_knows_the_answer_saves_the_question():
         assert not play.servers
 
 
+@pytest.mark.parametrize("wait", [0, 5])
+@pytest.mark.parametrize("stream_it", [True, False])
+def test_a_connection_that_the_client_wants_closed_is_closed(stream_it, wait):
+    with Playbook(hold=5) as play:
+        play.client_asks("hi", "Connection: close", stream=stream_it)
+        play.advance(wait)
+        play.server(1).sends(stream(events()) if stream_it else answer(200, message()))
+        assert play.answer.headers["connection"] == "close"
+        assert "connection" not in play.server(1).asked[0].headers
+        assert play.client_is_gone
+        assert not play.hung_up
+        assert not play.server(1).given_up, "what the client wants is not what the provider gets"
+
+
+def test_what_a_provider_says_of_its_connection_is_not_said_of_the_clients():
+    lines = ("Connection: close", "Keep-Alive: timeout=5")
+    with Playbook() as play:
+        play.client_asks(stream=False)
+        play.server(1).sends(answer(200, message(), *lines))
+        assert play.server(1).given_up
+        play.client_asks()
+        play.server(2).sends(head(200, "transfer-encoding: chunked", *lines) + chunk(events()) + LAST_CHUNK)
+        for got in play.answers:
+            assert not {"connection", "keep-alive"} & set(got.headers)
+        assert not play.client_is_gone
+
+
+@pytest.mark.parametrize("stream_it", [True, False])
+def test_a_provider_of_http_1_0_is_of_no_concern_to_the_client(stream_it):
+    with Playbook() as play:
+        play.client_asks(stream=stream_it)
+        wire = head(200) + (events() if stream_it else message())
+        play.server(1).sends(wire.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        play.server(1).closes()
+        assert play.sent_to_client.startswith(b"HTTP/1.1 200 ")
+        assert play.answer.body == (events() if stream_it else message())
+        assert not play.client_is_gone
+
+
+def test_an_answer_to_head_has_no_body():
+    with Playbook() as play:
+        play.on["request"] = lambda flow: setattr(flow, "response", http.Response.make(200, b"the body"))
+        play.client_sends(b"HEAD / HTTP/1.1\r\nHost: g\r\n\r\n")
+        assert play.sent_to_client.endswith(b"\r\n\r\n")
+        assert play.answer.status == 200
+
+
+def test_the_body_is_kept_once():
+    with Playbook() as play:
+        play.client_asks()
+        (made,) = play.gateway.streams.values()
+        assert not made.request_body_buf
+
+
+def test_the_flow_knows_its_times():
+    with Playbook() as play:
+        play.client_asks()
+        assert play.flows[0].request.timestamp_end
+        play.advance(1)
+        play.server(1).sends(STREAM_HEAD)
+        play.advance(1)
+        play.server(1).sends(chunk(START))
+        play.advance(1)
+        play.server(1).sends(chunk(events()[len(START) :]) + LAST_CHUNK)
+        response, attempt = play.flows[0].response, play.exchange.attempts[0]
+        assert response
+        assert response.timestamp_start
+        assert response.timestamp_end
+        assert attempt.first_event == attempt.started + 2
+        assert attempt.ended == attempt.started + 3
+        assert attempt.status == 200
+        play.client_asks(stream=False)
+        play.advance(1)
+        play.server(1).sends(answer(200, message()))
+        assert play.exchange.attempts[0].ended == play.exchange.started + 1
+
+
 def test_an_addon_that_answers_the_request_saves_the_attempt():
     def request(flow):
         flow.response = error_response(404, "no route")
@@ -240,68 +320,5 @@ def test_streamed_bodies_are_kept_when_mitmproxy_is_asked_to(kept, content):
         play.server(1).sends(stream(events()))
         response = play.flows[0].response
         assert response
+        assert response.stream
         assert response.raw_content == content
-
-
-class TestRelay:
-    """Paths that no route serves go to the default upstream as they are."""
-
-    def test_an_answer_is_streamed_as_it_comes(self):
-        with Playbook() as play:
-            play.client_asks(path="/v1/files")
-            assert play.server(1).host == "default.test"
-            play.server(1).sends(head(200, "content-length: 6") + b"abc")
-            assert play.sent_to_client.endswith(b"abc")
-            play.server(1).sends(b"def")
-            assert play.answer.body == b"abcdef"
-            assert play.ends == ["response"]
-
-    def test_an_error_is_an_answer_too(self):
-        with Playbook() as play:
-            play.client_asks(path="/v1/files")
-            play.server(1).sends(error(500))
-            assert play.answer.status == 500
-            assert play.hooks.count("verdict") == 0
-
-    def test_an_answer_without_a_body(self):
-        with Playbook() as play:
-            play.client_sends(b"GET /nothing HTTP/1.1\r\nHost: g\r\n\r\n")
-            assert "content-length" not in play.server(1).asked[0].headers
-            play.server(1).sends(head(204))
-            assert play.answer.status == 204
-
-    def test_a_refused_connection_is_told(self):
-        with Playbook() as play:
-            play.answers_connects = False
-            play.client_asks(path="/v1/files")
-            play.server(1).refuses()
-            assert play.answer.status == 502
-            assert play.outcomes == ["connect"]
-
-    def test_an_answer_that_breaks_off_takes_the_clients_connection_with_it(self):
-        with Playbook() as play:
-            play.may_break = True
-            play.client_asks(path="/v1/files")
-            play.server(1).sends(head(200, "content-length: 6") + b"abc")
-            play.server(1).closes()
-            assert not play.answer.complete
-            assert play.ends == ["error"]
-            assert play.client_is_gone
-
-    def test_a_connection_that_becomes_something_else(self):
-        """From there on the bytes are mitmproxy's business, and our timers must not get in its way."""
-        play = Playbook()  # without the rules for HTTP, which this is no more
-        play.client_sends(b"GET /socket HTTP/1.1\r\nHost: g\r\n\r\n")
-        play.server(1).sends(head(101, "Connection: Upgrade", "Upgrade: something"))
-        play.advance(3600)
-        play.server(1).sends(b"from the provider")
-        play.client_sends(b"from the client")
-        assert play.sent_to_client.endswith(b"from the provider")
-        assert play.server(1).received.endswith(b"from the client")
-
-    def test_an_invalid_answer_is_not_passed_on(self):
-        with Playbook() as play:
-            play.client_asks(path="/v1/files")
-            play.server(1).sends(head(200, "content-length: 6", "transfer-encoding: chunked"))
-            assert play.answer.status == 502
-            assert b"not valid HTTP" in play.answer.body

@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy.flow import Error
 
-from addons.state import Verdict
+from addons.attempt import error_response
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     LAST_CHUNK,
@@ -19,6 +19,7 @@ from tests.provider_bytes import (
     message,
     stream,
 )
+from tests.stand_ins import again
 
 
 def assert_over(play: Playbook, *, ends: str = "error") -> None:
@@ -125,7 +126,7 @@ def test_while_being_told_to_wait():
 @pytest.mark.parametrize("failure", ["status", "dropped", "refused"])
 def test_between_two_attempts(failure):
     with Playbook("one.test", "two.test") as play:
-        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(True, "again", 3))
+        play.on["verdict"] = again(3)
         play.answers_connects = failure != "refused"
         play.client_asks()
         if failure == "status":
@@ -142,7 +143,7 @@ def test_between_two_attempts(failure):
 
 def test_between_two_attempts_with_the_first_one_hanging():
     with Playbook("one.test", "two.test", first_byte_timeout=30) as play:
-        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(True, "again", 3))
+        play.on["verdict"] = again(3)
         play.ends_promptly = False
         play.client_asks()
         play.advance(31)
@@ -160,6 +161,17 @@ def test_while_a_hook_before_sending_is_pending(hook):
         play.complete(hook)
         assert_over(play)
         assert not play.servers
+
+
+@pytest.mark.parametrize("stream_it", [True, False])
+def test_while_the_headers_of_the_gateways_own_answer_are_pending(stream_it):
+    with Playbook() as play:
+        play.on["request"] = lambda flow: setattr(flow, "response", error_response(404, "no route"))
+        play.holds.add("responseheaders")
+        play.client_asks(stream=stream_it)
+        play.client_closes()
+        play.complete("responseheaders")
+        assert_over(play)
 
 
 @pytest.mark.parametrize("stream_it", [True, False])

@@ -6,18 +6,20 @@ from addons.attempt import AWAIT_END
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     BLOCK_START,
-    BLOCK_STOP,
     ENDING,
     LAST_CHUNK,
     PING,
     START,
     STOP_REASON,
     STREAM_HEAD,
+    answer,
     chunk,
     delta,
+    error,
     error_event,
     events,
     head,
+    message,
     stream,
 )
 
@@ -83,11 +85,12 @@ def test_a_clean_end_without_the_end_of_the_message(framing):
         assert_told(play, b"before it was complete")
 
 
-def test_a_missing_message_stop_is_made_up_for():
+def test_a_missing_end_is_made_up_for_where_the_rest_is_there():
     with Playbook() as play:
         begin(play)
-        play.server(1).sends(chunk(BLOCK_STOP + STOP_REASON) + LAST_CHUNK)
+        play.server(1).sends(chunk(STOP_REASON) + LAST_CHUNK)
         assert play.answer.complete
+        assert play.answer.body == CONTENT + ENDING
         assert b"event: error" not in play.answer.body
         assert play.outcomes == [None]
 
@@ -103,10 +106,11 @@ def test_an_error_event_is_passed_on(rest):
         assert_told(play, b"overloaded_error", b"Sorry")
 
 
-def test_an_error_event_in_the_same_read_as_the_first_content():
+@pytest.mark.parametrize("rest", [b"", LAST_CHUNK])
+def test_an_error_event_in_the_same_read_as_the_first_content(rest):
     with Playbook("one.test", "two.test") as play:
         play.client_asks()
-        play.server(1).sends(STREAM_HEAD + chunk(CONTENT + error_event()) + LAST_CHUNK)
+        play.server(1).sends(STREAM_HEAD + chunk(CONTENT + error_event()) + rest)
         assert_told(play, b"overloaded_error")
 
 
@@ -153,6 +157,31 @@ def test_no_pings_after_the_end():
         before = len(play.sent_to_client)
         play.advance(100)
         assert len(play.sent_to_client) == before
+
+
+@pytest.mark.parametrize("how", ["whole", "cut", "error", "json", "early"])
+def test_nothing_happens_while_the_response_hook_takes_its_time(how):
+    with Playbook(hold=5, ping_interval=10, first_byte_timeout=30, answer_timeout=60) as play:
+        play.holds.add("response")
+        play.client_asks(stream=how != "json")
+        play.advance(10 if how == "early" else 1)
+        if how in ("whole", "early"):
+            play.server(1).sends(stream(events()))
+        elif how == "cut":
+            play.server(1).sends(STREAM_HEAD + chunk(CONTENT))
+            play.server(1).closes()
+        elif how == "json":
+            play.server(1).sends(answer(200, message()))
+        else:
+            play.server(1).sends(error(500))
+        before = bytes(play.sent_to_client)
+        play.advance(1000)
+        assert play.sent_to_client == before
+        play.complete("response")
+        play.advance(1000)
+        assert play.answer.complete
+        assert play.hooks[-1] == "response"
+        assert play.answer.body.count(PING) == (how == "early")
 
 
 class TestNoEndAfterTheMessage:

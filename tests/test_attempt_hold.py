@@ -30,6 +30,7 @@ def test_the_client_gets_a_200_and_a_ping_after_hold_seconds():
         assert play.answer.status == 200
         assert play.answer.headers["content-type"].startswith("text/event-stream")
         assert play.answer.headers["request-id"] == "req_1"
+        assert play.answer.headers["cache-control"] == "no-cache"
         assert play.answer.body == PING
 
 
@@ -81,6 +82,9 @@ def test_when_every_target_fails_the_client_is_told_in_the_stream():
         assert b"too much to do" in play.answer.body
         assert b"overloaded_error" in play.answer.body
         assert play.hooks[-1] == "response"
+        response = play.flows[0].response
+        assert response
+        assert response.status_code == 200, "the flow shows what the client got"
         play.client_asks()
         play.server(1).sends(stream(events()))
         assert play.answers[1].body == events(), "the connection lives on"

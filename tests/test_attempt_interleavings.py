@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.playbook import Answer, Playbook, ProviderSide
+from tests.playbook import Answer, Playbook
 from tests.provider_bytes import (
     BLOCK_START,
     ENDING,
@@ -28,6 +28,7 @@ from tests.provider_bytes import (
     message,
     stream,
 )
+from tests.provider_side import ProviderSide
 
 WIRES: list[Callable[[str], bytes]] = [
     lambda mark: stream(events(mark)),

@@ -1,5 +1,7 @@
 """The attempt loop when a target fails and the client has no content yet: what is tried, when and where."""
 
+import gzip
+
 import pytest
 
 from addons.state import Outcome, Verdict
@@ -20,20 +22,7 @@ from tests.provider_bytes import (
     head,
     stream,
 )
-
-NEVER = float("inf")
-
-
-def succeed(play: Playbook, number: int) -> None:
-    """The connection's provider streams an answer, and the client gets just that."""
-    play.server(number).sends(stream(events("the answer")))
-    assert play.answers[-1].status == 200
-    assert play.answers[-1].body == events("the answer")
-
-
-def again(play: Playbook, delay: float = 0.0) -> None:
-    """Let the verdict be: the same target once more."""
-    play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(True, "again", delay))
+from tests.stand_ins import again
 
 
 class TestHttpErrors:
@@ -45,7 +34,7 @@ class TestHttpErrors:
             play.advance(0)
             assert len(play.server(1).asked) == 2
             assert play.exchange.attempts[1].reused
-            succeed(play, 1)
+            play.succeeds(1)
             assert len(play.servers) == 1
             assert play.outcomes == ["status", None]
 
@@ -63,21 +52,21 @@ class TestHttpErrors:
 
     def test_a_delay_is_waited_for(self):
         with Playbook() as play:
-            again(play, 2.5)
+            play.on["verdict"] = again(2.5)
             play.client_asks()
             play.server(1).sends(error(500))
             play.advance(2.4)
             assert len(play.server(1).asked) == 1
             play.advance(0.1)
-            succeed(play, 1)
+            play.succeeds(1)
 
     def test_a_timer_that_fires_a_hair_early_is_good_enough(self):
         with Playbook() as play:
-            again(play, 2.5)
+            play.on["verdict"] = again(2.5)
             play.client_asks()
             play.server(1).sends(error(500))
             play.advance(2.5, early=0.0009)
-            succeed(play, 1)
+            play.succeeds(1)
 
     def test_other_host_after_a_500(self):
         with Playbook("one.test", "two.test") as play:
@@ -86,7 +75,7 @@ class TestHttpErrors:
             play.advance(0)
             assert play.server(2).host == "two.test"
             assert not play.server(1).given_up, "its answer was read to the end: it can serve again"
-            succeed(play, 2)
+            play.succeeds(2)
 
     def test_the_verdict_sees_the_whole_error(self):
         seen = []
@@ -121,7 +110,7 @@ class TestHttpErrors:
                     play.server(1).sends(chunk(b"x" * 100_000))
             assert play.server(1).given_up
             play.advance(0)
-            succeed(play, 2)
+            play.succeeds(2)
             assert play.outcomes == ["invalid", None]
 
     def test_an_error_whose_body_never_comes(self):
@@ -140,7 +129,7 @@ class TestHttpErrors:
             play.server(1).sends(head(200, *lines) + chunk(events()) + LAST_CHUNK)
             play.advance(0)
             assert play.server(1).given_up
-            succeed(play, 2)
+            play.succeeds(2)
             assert play.outcomes == ["invalid", None]
 
     def test_bytes_that_are_no_http(self):
@@ -148,7 +137,7 @@ class TestHttpErrors:
             play.client_asks()
             play.server(1).sends(b"SSH-2.0-OpenSSH\r\n\r\n")
             play.advance(0)
-            succeed(play, 2)
+            play.succeeds(2)
             assert play.outcomes == ["dropped", None]
             assert "SSH" not in play.failure(1).error.message
 
@@ -165,90 +154,18 @@ class TestHttpErrors:
             play.server(1).sends(stream(events()))
             play.advance(0)
             assert play.server(1).given_up
-            succeed(play, 2)
+            play.succeeds(2)
 
 
-class TestConnections:
-    def test_refused_then_again_later(self):
-        """mitmproxy remembers `connection.error` and would answer with it for ever."""
-        with Playbook() as play:
-            again(play, 0.5)
-            play.answers_connects = False
-            play.client_asks()
-            play.server(1).refuses()
-            assert play.outcomes == ["connect"]
-            play.advance(0.5)
-            play.server(2).refuses()
-            play.advance(0.5)
-            play.server(3).connects()
-            succeed(play, 3)
-            assert len(play.gateway.connections) == 2, "connections that never were are not kept"
-
-    def test_refused_then_the_next_request(self):
-        with Playbook() as play:
-            play.answers_connects = False
-            play.client_asks()
-            play.server(1).refuses()
-            assert play.answers[0].status == 502
-            play.client_asks()
-            play.server(2).connects()
-            succeed(play, 2)
-
-    def test_dropped_before_headers(self):
-        with Playbook("one.test", "two.test") as play:
-            play.client_asks()
-            play.server(1).closes()
-            play.advance(0)
-            succeed(play, 2)
-            assert play.outcomes == ["dropped", None]
-
-    def test_dropped_inside_the_headers(self):
-        with Playbook() as play:
-            again(play)
-            play.client_asks()
-            play.server(1).sends(STREAM_HEAD[:30])
-            play.server(1).closes()
-            play.advance(0)
-            succeed(play, 2)
-            assert "HTTP/1.1" not in play.failure(1).error.message
-
-    @pytest.mark.parametrize("sent", [b"", chunk(START), chunk(START + PING), chunk(START + PING)[:-4]])
-    def test_dropped_after_headers_before_content(self, sent):
-        with Playbook("one.test", "two.test") as play:
-            play.client_asks()
-            play.server(1).sends(STREAM_HEAD + sent)
-            play.server(1).closes()
-            play.advance(0)
-            succeed(play, 2)
-
-    def test_a_json_answer_that_breaks_off(self):
-        with Playbook("one.test", "two.test") as play:
-            play.client_asks(stream=False)
-            play.server(1).sends(head(200, "content-length: 100") + b'{"type": "mess')
-            play.server(1).closes()
-            play.advance(0)
-            play.server(2).sends(answer(200, b'{"type": "message", "content": []}'))
-            assert play.answer.status == 200
-            assert play.outcomes == ["dropped", None]
-
-    def test_dropped_with_nothing_left_to_try(self):
-        with Playbook() as play:
-            play.client_asks()
-            play.server(1).sends(STREAM_HEAD + chunk(START))
-            play.server(1).closes()
-            assert play.answer.status == 502
-            assert play.ends == ["response"]
-
-    def test_a_reused_connection_that_died_of_age(self):
-        with Playbook() as play:
-            again(play)
-            play.client_asks()
-            succeed(play, 1)
-            play.client_asks()
-            play.server(1).closes()
-            assert play.exchange.attempts[0].reused
-            play.advance(0)
-            succeed(play, 2)
+@pytest.mark.parametrize(("encode_it", "words"), [(gzip.compress, "their words"), (bytes, "")])
+def test_a_compressed_error_is_read_where_it_can_be(encode_it, words):
+    body = encode_it(encode({"error": {"message": "their words"}}))
+    with Playbook() as play:
+        play.client_asks()
+        play.server(1).sends(answer(500, body, "content-encoding: gzip"))
+        assert words in play.failure(1).error.message
+        assert play.answer.status == 500
+        assert "content-encoding" not in play.answer.headers
 
 
 class TestFirstEvents:
@@ -262,7 +179,7 @@ class TestFirstEvents:
             play.advance(0)
             assert play.server(1).given_up
             assert b"Overloaded" not in play.sent_to_client
-            succeed(play, 2)
+            play.succeeds(2)
             assert play.outcomes == ["error event", None]
             assert play.failure(1).error.status == 529
 
@@ -275,7 +192,7 @@ class TestFirstEvents:
             assert b"Overloaded" in play.answer.body
             assert play.ends == ["response"]
             play.client_asks()
-            succeed(play, 2)
+            play.succeeds(2)
 
     @pytest.mark.parametrize("sent", [b"", START, PING, START + PING])
     def test_an_end_without_content(self, sent):
@@ -283,7 +200,7 @@ class TestFirstEvents:
             play.client_asks()
             play.server(1).sends(STREAM_HEAD + (chunk(sent) if sent else b"") + LAST_CHUNK)
             play.advance(0)
-            succeed(play, 2)
+            play.succeeds(2)
             assert not play.server(1).given_up
             assert play.outcomes == ["invalid", None]
 
@@ -295,130 +212,7 @@ class TestFirstEvents:
             assert play.outcomes[0] == "error event"
             assert play.failure(1).error.status == 429
             assert play.failure(1).complete
-            succeed(play, 1)
-
-
-class TestSilence:
-    def test_hang_before_headers(self):
-        """The connection is closed, and what still comes of it concerns nobody."""
-        with Playbook("one.test", "two.test", first_byte_timeout=30, hold=NEVER) as play:
-            play.ends_promptly = False
-            play.client_asks()
-            play.advance(29)
-            assert not play.server(1).given_up
-            play.advance(1)
-            assert play.server(1).given_up
-            play.server(1).sends(STREAM_HEAD + chunk(error_event()))
-            play.server(2).sends(STREAM_HEAD)
-            play.server(1).ends()
-            play.server(2).sends(chunk(events("the answer")) + LAST_CHUNK)
-            assert play.answer.body == events("the answer")
-            assert play.outcomes == ["timeout", None]
-
-    def test_headers_alone_are_no_sign_of_life(self):
-        with Playbook("one.test", "two.test", first_byte_timeout=30, hold=NEVER) as play:
-            play.client_asks()
-            play.advance(29)
-            play.server(1).sends(STREAM_HEAD)
-            play.advance(1)
-            assert play.server(1).given_up
-            play.advance(0)
-            succeed(play, 2)
-
-    def test_an_event_is(self):
-        with Playbook(first_byte_timeout=30, answer_timeout=100, hold=NEVER) as play:
-            play.client_asks()
-            play.advance(29)
-            play.server(1).sends(STREAM_HEAD + chunk(START))
-            for _ in range(10):
-                play.advance(99)
-                play.server(1).sends(chunk(PING))
-            assert play.outcomes == [None]
-            play.advance(101)
-            assert play.outcomes == ["timeout"]
-            assert play.answer.status == 504
-
-    def test_the_same_host_is_asked_on_a_new_connection(self):
-        with Playbook(first_byte_timeout=30, hold=NEVER) as play:
-            again(play)
-            play.ends_promptly = False
-            play.client_asks()
-            play.advance(30)
-            assert len(play.servers) == 2
-            succeed(play, 2)
-            play.server(1).ends()
-
-    def test_a_whole_json_answer_has_its_own_limit(self):
-        with Playbook(first_byte_timeout=30, answer_timeout=100) as play:
-            play.client_asks(stream=False)
-            play.advance(99)
-            play.server(1).sends(head(200, "content-length: 100") + b"{")
-            assert play.outcomes == [None]
-            play.advance(1)
-            assert play.answer.status == 504
-            assert play.server(1).given_up
-
-    def test_no_limit(self):
-        with Playbook(first_byte_timeout=NEVER, answer_timeout=NEVER) as play:
-            play.client_asks(stream=False)
-            play.advance(50_000)
-            assert play.outcomes == [None]
-
-    def test_a_stale_timer_does_no_harm(self):
-        with Playbook(first_byte_timeout=30, hold=NEVER) as play:
-            play.client_asks()
-            play.advance(29)
-            succeed(play, 1)
-            play.client_asks()
-            play.advance(29)
-            assert play.outcomes == [None]
-            play.advance(1)
-            assert play.outcomes == ["timeout"]
-
-
-class TestSilenceWhileConnecting:
-    @pytest.mark.parametrize("hosts", [("one.test", "two.test"), ("one.test", "one.test")])
-    def test_the_limit_holds_and_a_new_connection_is_opened(self, hosts):
-        with Playbook(*hosts, first_byte_timeout=30, hold=NEVER) as play:
-            play.answers_connects = play.ends_promptly = False
-            play.client_asks()
-            play.advance(30)
-            assert play.server(1).given_up
-            assert play.outcomes == ["timeout", None]
-            play.server(2).connects()
-            succeed(play, 2)
-
-    @pytest.mark.parametrize("late", ["ends", "connects", "refuses"])
-    @pytest.mark.parametrize("when", ["before", "while", "after"])
-    def test_what_comes_of_the_old_connection_is_swallowed(self, late, when):
-        with Playbook(first_byte_timeout=30, hold=NEVER) as play:
-            again(play, 1.0)
-            play.answers_connects = play.ends_promptly = False
-            play.client_asks()
-            play.advance(30)
-            if when == "before":
-                getattr(play.server(1), late)()
-            play.advance(1)
-            assert len(play.servers) == 2, "a connection that was given up is never used"
-            if when == "while":
-                getattr(play.server(1), late)()
-            play.server(2).connects()
-            play.server(2).sends(STREAM_HEAD)
-            if when == "after":
-                getattr(play.server(1), late)()
-            play.server(2).sends(chunk(events("the answer")) + LAST_CHUNK)
-            assert play.answer.body == events("the answer")
-            assert not play.server(1).received
-
-    def test_nothing_left_to_try(self):
-        with Playbook(first_byte_timeout=30, hold=NEVER) as play:
-            play.answers_connects = False
-            play.client_asks()
-            play.advance(30)
-            assert play.answer.status == 504
-            play.client_asks()
-            play.server(2).connects()
-            succeed(play, 2)
+            play.succeeds(1)
 
 
 class TestSkip:
@@ -436,7 +230,7 @@ class TestSkip:
             play.advance(0)
             play.advance(0)
             assert play.server(1).host == "one.test"
-            succeed(play, 1)
+            play.succeeds(1)
 
     def test_of_all_targets(self):
         def adapt(trying):
@@ -450,6 +244,32 @@ class TestSkip:
             assert play.answer.status == 429
             assert play.outcomes == ["skipped"] * 3
             assert not play.servers
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_a_verdict_may_leave_the_providers_own_error_as_it_is(framing):
+    body = encode({"type": "error", "error": {"type": "invalid_request_error", "message": "their words"}})
+    with Playbook() as play:
+        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(False, "an answer"))
+        play.client_asks()
+        if framing == "length":
+            play.server(1).sends(answer(400, body))
+        else:
+            play.server(1).sends(head(400, "transfer-encoding: chunked") + chunk(body) + LAST_CHUNK)
+        assert play.answer.status == 400
+        assert play.answer.body == body
+        assert play.exchange.attempts[0].ended == play.clock.now
+
+
+def test_without_a_verdict_an_error_is_the_gateways_own():
+    with Playbook() as play:
+        play.on["verdict"] = lambda trying: None
+        play.client_asks()
+        play.server(1).sends(answer(500, b"<html>their words</html>"))
+        assert play.answer.status == 500
+        assert b'"type":"error"' in play.answer.body
+        assert b"their words" in play.answer.body
+        assert play.answer.headers["request-id"] == "req_1"
 
 
 def test_without_a_verdict_the_failure_is_the_answer():

@@ -10,11 +10,12 @@ import random
 from typing import Any
 
 KILOBYTE = 1000
-WORDS = (
-    "the file handler returns a value when its request is done and we should check that every caller reads it before "
-    "closing the stream because otherwise a retry loses what was buffered so let me look at how this module parses "
-    "configuration errors naïve façade → state token budget session provider cursor index length offset window"
-).split()
+TEXT = """
+the file handler returns a value when its request is done and we should check that every caller reads it before closing
+the stream because otherwise a retry loses what was buffered so let me look at how this module parses configuration
+errors naïve façade → state token budget session provider cursor index length offset window
+"""
+WORDS = TEXT.split()
 TOOLS = ("Bash", "Read", "Edit", "Write", "Glob", "Grep", "Task", "TodoWrite", "WebFetch", "WebSearch", "Skill", "Plan")
 EPHEMERAL = {"type": "ephemeral"}
 

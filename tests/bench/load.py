@@ -3,7 +3,7 @@
     echo '{"port": 4000, …}' | python -m tests.bench.load
 
 Rules of this file: a process of its own, so that nothing else of the benchmark runs while it measures; every request is
-made before the clock starts; what comes in the warm-up counts nowhere but in `requests`.
+made before the clock starts; what comes in the warm-up counts nowhere but in `requests` and `events`.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -32,7 +33,8 @@ class Task:
     """What to do.
 
     sequence: `count` requests on one connection, one after the other. loop: each of `connections` asks again as soon as
-    it has its answer, for `seconds` after `warm_up`. streams: each of `connections` has always one stream of
+    it has its answer, for `seconds` after `warm_up`, or as much longer as it takes until there are two answers for each
+    connection (ten times as long at most). streams: each of `connections` has always one stream of
     `stream_seconds` running, the starts spread evenly; measured for `seconds` after the first `stream_seconds`.
     """
 
@@ -55,6 +57,8 @@ class Measured:
 
     requests: int = 0
     """All that were answered."""
+    events: int = 0
+    """All that came (streams)."""
     rate: float = 0.0
     """Answers per second (loop); events per second (streams)."""
     latency: list[float] = field(default_factory=list)
@@ -131,10 +135,12 @@ class Load:
         self.end = self.begin + task.seconds
         for number, client in enumerate(self.requests):
             loop.call_later(task.stream_seconds * number / task.connections, self.ask, client)
-        try:
-            await asyncio.wait_for(self.over.wait(), (self.end - start) if task.kind != "sequence" else 600)
-        except TimeoutError:
-            pass  # the time is over, as it should be
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), self.end - start if task.seconds else 600)
+        if task.kind == "loop" and not self.enough():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), task.seconds * 9)
+            self.end = time.monotonic()
         for client in self.requests:
             client.close()
         self.finish()
@@ -156,19 +162,29 @@ class Load:
             self.answered(client, now)
         if client.failure:
             self.requests.pop(client, None)
-        if not self.requests or (self.task.count and self.measured.requests + self.errors.total() >= self.task.count):
+        if self.is_over(now):
             self.over.set()
         elif not client.failure:
             self.ask(client)
 
+    def is_over(self, now: float) -> bool:
+        if not self.requests:
+            return True
+        if self.task.count:
+            return self.measured.requests + self.errors.total() >= self.task.count
+        return self.task.kind == "loop" and now > self.end and self.enough()
+
+    def enough(self) -> bool:
+        return len(self.measured.latency) >= 2 * self.task.connections
+
     def answered(self, client: Client, now: float) -> None:
-        if self.task.kind == "sequence" or self.begin <= now < self.end:
+        if now >= self.begin:
             self.measured.latency.append((now - self.sent[client]) * 1000)
 
     def finish(self) -> None:
         self.measured.errors = dict(self.errors)
         if self.task.seconds:
-            self.measured.rate = len(self.measured.latency) / self.task.seconds
+            self.measured.rate = len(self.measured.latency) / (self.end - self.begin)
 
 
 class Streams(Load):
@@ -196,8 +212,10 @@ class Streams(Load):
             self.measured.latency.append((now - self.sent[client]) * 1000)
         self.rest[client] = rest
         self.latest[client] = now
+        stamps = STAMP.findall(events)
+        self.measured.events += len(stamps)
         if now >= self.begin:
-            for stamp in STAMP.findall(events):
+            for stamp in stamps:
                 delay = now - int(stamp) / 1e9
                 self.delays.append(delay * 1000)
                 if delay > LATE:

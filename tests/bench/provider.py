@@ -2,9 +2,9 @@
 
     python -m tests.bench.provider          prints its port, and serves until its standard input ends
 
-Every POST gets one message of 1.5 KB with thinking, text and a tool call; one that asks for a stream gets an event every
-20 ms, `max_tokens` of them, with the time at which each was written (CLOCK_MONOTONIC, in nanoseconds) as its text:
-`@123456789@`. Everything else gets a 200.
+Every POST gets one message of 1.5 KB with thinking, text and a tool call; one that asks for a stream gets an event
+every 20 ms, `max_tokens` of them, with the time at which each was written (CLOCK_MONOTONIC, in nanoseconds) as its
+text: `@123456789@`. Everything else gets a 200.
 """
 
 import asyncio

@@ -91,10 +91,8 @@ def test_a_provider_that_does_not_count_is_asked_once(
 def test_a_larger_request_is_estimated_larger(gateway: Gateway, openrouter: Provider) -> None:
     openrouter.always(empty_error(404))
     tools = [{"name": "t", "description": "what it does " * 50, "input_schema": {"type": "object"}}]
-    small, large, larger = (
-        gateway.post("openrouter", path=PATH, text=text, **more).json()["input_tokens"]
-        for text, more in [("hi", {}), ("hi " * 1000, {}), ("hi " * 1000, {"tools": tools})]
-    )
+    bodies: list[dict[str, Any]] = [{}, {"text": "hi " * 1000}, {"text": "hi " * 1000, "tools": tools}]
+    small, large, larger = (gateway.post("openrouter", path=PATH, **body).json()["input_tokens"] for body in bodies)
     assert small < large < larger
 
 

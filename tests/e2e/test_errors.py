@@ -257,6 +257,15 @@ def test_rate_limit_headers_of_an_account_stay_here(gateway: Gateway, anthropic:
             assert set(headers).isdisjoint(answer.headers)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_no_provider_sets_a_cookie(gateway: Gateway, zai: Provider, stream: bool) -> None:
+    zai.always(deliver(say("hi"), headers={"set-cookie": "a=b", "x-ratelimit-left": "5"}))
+    answer = gateway.post("glm", stream=stream)
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert answer.headers["x-ratelimit-left"] == "5", "the limits of a key are no secret of an account"
+
+
 # What the client library makes of it
 
 

@@ -56,6 +56,7 @@ def assert_nothing_of_ours(request: Request) -> None:
         [("authorization", f"Bearer {MINE}"), ("x-api-key", TOKEN)],
         [("authorization", f"Bearer {MINE}"), (KEY, TOKEN)],
         [("x-mine", f"a, b, {KEY}: {TOKEN}")],
+        [("x-api-key", f"{TOKEN}, {MODE}: rotate")],
         [(KEY, ADMIN)],
         [("authorization", f"Bearer {ADMIN}")],
     ],

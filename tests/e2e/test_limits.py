@@ -85,13 +85,13 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_long(gateway: Gatewa
 
 @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_a_small_body_that_grows_is_refused(gateway: Gateway, coding: str, compress: Any) -> None:
-    """A gigabyte in a megabyte: the gateway must not even make it."""
-    bomb = compress(b" " * (1 << 24)) * 64
-    assert len(bomb) < 2_000_000
+    """Four gigabytes in four megabytes: the gateway must not even make them."""
+    bomb = compress(b" " * (1 << 24)) * 256
+    assert len(bomb) < 5_000_000
     started = time.monotonic()
     answer = gateway.client.post("/v1/messages", content=bomb, headers={"content-encoding": coding})
     assert_is_413(answer.status_code, answer.content)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 def test_other_paths_have_the_same_limit(gateway: Gateway) -> None:
@@ -165,11 +165,9 @@ def test_what_the_gateway_does_not_need_is_for_the_provider_to_judge(gateway: Ga
     assert zai.last.json == {"model": "glm-5", **fields}
 
 
-@pytest.mark.parametrize("head", [b"\xef\xbb\xbf", b" \r\n\t"])
-def test_white_space_before_the_body(gateway: Gateway, zai: Provider, head: bytes) -> None:
-    body = head + json.dumps(messages_body()).encode()
-    answer = gateway.client.post("/v1/messages", content=body)
-    assert answer.status_code == (400 if head[0] == 0xEF else 200)
+def test_white_space_around_the_body(gateway: Gateway, zai: Provider) -> None:
+    body = b" \r\n\t" + json.dumps(messages_body()).encode() + b"\n"
+    assert gateway.client.post("/v1/messages", content=body).status_code == 200
 
 
 def test_a_broken_compressed_body(gateway: Gateway) -> None:

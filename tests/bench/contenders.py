@@ -1,0 +1,142 @@
+"""Who is measured: nobody in between, bare mitmdump, the gateway, and the peers that are installed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.load import TOKEN
+from tests.bench.server import Server
+from tests.fakes.launch import ROOT, command
+from tests.fakes.ports import port_of, reserve
+
+DIRECT, BARE, GATEWAY, POOL = "direct", "bare mitmdump", "gateway", "gateway, pool"
+LITELLM, CCR = "LiteLLM", "claude-code-router"
+
+INSTALL = {
+    LITELLM: "python -m venv /tmp/litellm && /tmp/litellm/bin/pip install 'litellm[proxy]', "
+    "then LITELLM=/tmp/litellm/bin/litellm ./run.sh bench --peers",
+    CCR: "npm install -g @musistudio/claude-code-router (or CCR=/path/to/ccr)",
+}
+"""How to get a peer that is not installed."""
+
+ROUTING = """\
+providers:
+  anthropic: {{base_url: "http://127.0.0.1:{port}", auth: claude-oauth}}
+  zai: {{base_url: "http://127.0.0.1:{port}/api/anthropic", auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
+models:
+  glm: zai/glm-5
+  claude-*: anthropic/claude-*
+fallbacks:
+  claude-*: [glm]
+"""
+
+ENV = {
+    "PROXY_STATIC_TOKEN": TOKEN,
+    "ZAI_API_KEY": "bench-zai-key",
+    "CLAUDE_OAUTH_TOKENS": ",".join(f"sk-ant-oat01-bench-token-{number}" for number in range(5)),
+}
+
+LITELLM_CONFIG = """\
+model_list:
+  - model_name: glm
+    litellm_params: {{model: anthropic/glm-5, api_base: "http://127.0.0.1:{port}", api_key: bench-zai-key}}
+general_settings: {{master_key: {token}}}
+litellm_settings: {{telemetry: false}}
+"""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One column of the table."""
+
+    name: str
+    port: int
+    server: Server | None = None
+    """None: nobody is in between."""
+    model: str = "glm"
+    signed_by: str = "gw1.zai."
+    """What stands before the signatures of the thinking that a client has got through the gateway."""
+    path: str = "/v1/messages?beta=true"
+
+
+@contextmanager
+def provider() -> Iterator[int]:
+    """The provider process; its port."""
+    arguments = [sys.executable, "-m", "tests.bench.provider"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin and process.stdout
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(10)
+
+
+def free_port() -> int:
+    with reserve() as reserved:
+        return port_of(reserved)
+
+
+def direct(upstream: int) -> Contender:
+    return Contender(DIRECT, upstream)
+
+
+def mitmproxy(name: str, upstream: int, directory: Path) -> Contender:
+    """The gateway as run.sh starts it, or mitmdump with `bare.py`."""
+    home = directory / name.replace(" ", "-")
+    home.mkdir()
+    port = free_port()
+    if name == GATEWAY:
+        (home / "routing.yaml").write_text(ROUTING.format(port=upstream))
+        (home / ".env").write_text("".join(f"{key}={value}\n" for key, value in ENV.items()))
+        arguments = command(upstream=f"http://127.0.0.1:{upstream}", port=port, directory=home)
+        arguments += ["--set", "termlog_verbosity=alert"]
+    else:
+        arguments = [
+            str(Path(sys.executable).with_name("mitmdump")),
+            *("-s", str(Path(__file__).with_name("bare.py"))),
+            *("--mode", f"reverse:http://127.0.0.1:{upstream}", "--listen-host", "127.0.0.1", "-p", str(port)),
+            *("--set", "connection_strategy=lazy", "--set", "flow_detail=0", "--set", "termlog_verbosity=error"),
+        ]
+    headers = {"x-litellm-api-key": TOKEN}
+    env = {"PYTHONPATH": str(ROOT)}  # this folder's addons, wherever they are installed from
+    return Contender(name, port, Server(command=arguments, port=port, directory=home, headers=headers, env=env))
+
+
+def pool(gateway: Contender) -> Contender:
+    """The same gateway, asked for a model of Anthropic: served with a pool of five tokens."""
+    return Contender(POOL, gateway.port, gateway.server, model="claude-opus-4-8", signed_by="")
+
+
+def installed(name: str) -> str | None:
+    """The path of a peer's program: $LITELLM, $CCR, or on the PATH."""
+    variable, program = {LITELLM: ("LITELLM", "litellm"), CCR: ("CCR", "ccr")}[name]
+    return os.environ.get(variable) or shutil.which(program)
+
+
+def peer(name: str, program: str, upstream: int, directory: Path) -> Contender:
+    """A peer with a configuration that sends `glm` to the same provider."""
+    home = directory / name
+    home.mkdir()
+    port = free_port()
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    if name == LITELLM:
+        (home / "config.yaml").write_text(LITELLM_CONFIG.format(port=upstream, token=TOKEN))
+        arguments = [program, "--config", str(home / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+        server = Server(command=arguments, port=port, directory=home, health="/health/liveliness", headers=headers)
+        return Contender(name, port, server)
+    url = f"http://127.0.0.1:{upstream}/v1/messages"
+    zai: dict[str, object] = {"name": "zai", "api_base_url": url, "api_key": "bench-zai-key", "models": ["glm-5"]}
+    zai["transformer"] = {"use": ["Anthropic"]}  # the provider speaks Messages: nothing to translate
+    settings = {"PORT": port, "APIKEY": TOKEN, "LOG": False, "Providers": [zai], "Router": {"default": "zai,glm-5"}}
+    (home / ".claude-code-router").mkdir()
+    (home / ".claude-code-router" / "config.json").write_text(json.dumps(settings))
+    server = Server(command=[program, "start"], port=port, directory=home, headers=headers)
+    return Contender(name, port, server)

@@ -1,0 +1,148 @@
+"""The benchmark's own parts, and all of it once with next to nothing to do."""
+
+import json
+import math
+
+import pytest
+
+from tests.bench.__main__ import bench, machine, report
+from tests.bench.contenders import BARE, DIRECT, GATEWAY, POOL
+from tests.bench.conversation import TOOLS, conversation
+from tests.bench.figures import Figure, figures, number, spread, table, verdicts
+from tests.bench.http_client import Answer
+from tests.bench.profile import shares
+from tests.bench.rounds import SIZES, Plan, Results, rotated
+
+TINY = Plan(
+    rounds=1,
+    requests=3,
+    seconds=0.1,
+    warm_up=0.05,
+    sizes=("200 KB",),
+    connections=(16,),
+    streams=(2,),
+    stream_window=0.4,
+    starts=1,
+)
+
+
+@pytest.mark.parametrize("size", SIZES.values())
+def test_a_conversation_has_the_size_that_was_asked_for(size):
+    assert len(conversation(size, model="glm", signed_by="gw1.zai.")) == pytest.approx(size, rel=0.01)
+
+
+def test_a_conversation_is_what_claude_code_sends():
+    body = json.loads(conversation(200_000, model="glm", signed_by="gw1.zai."))
+    assert [tool["name"] for tool in body["tools"]] == list(TOOLS)
+    assert [block.get("cache_control") for block in body["system"]] == [None, *[{"type": "ephemeral"}] * 2]
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"]
+    for asked, answered in zip(body["messages"][1::2], body["messages"][2::2], strict=True):
+        thinking, text, call = asked["content"]
+        assert thinking["signature"].startswith("gw1.zai.")
+        assert text["type"] == "text"
+        assert [result["tool_use_id"] for result in answered["content"]] == [call["id"]]
+
+
+def test_a_conversation_is_always_the_same():
+    assert conversation(20_000, model="glm") == conversation(20_000, model="glm")
+    assert conversation(20_000, model="glm") != conversation(20_000, model="glm", seed=2)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n",
+    ],
+)
+def test_an_answer_is_read_in_any_two_pieces(raw):
+    for cut in range(1, len(raw)):
+        answer = Answer()
+        first, was_complete, rest = answer.feed(raw[:cut]), answer.complete, answer.feed(raw[cut:])
+        assert (first + rest, was_complete, answer.complete) == (b"hello world", False, True)
+        assert answer.status == 200
+
+
+def test_an_answer_that_only_the_connection_ends_is_refused():
+    with pytest.raises(ValueError, match="unknown length"):
+        Answer().feed(b"HTTP/1.1 200 OK\r\n\r\nhello")
+
+
+def test_a_ratio_is_taken_round_by_round():
+    row = Figure("x", "req/s", {GATEWAY: [10, 40, 30, math.nan], BARE: [10, 20, 10, 5]})
+    assert row.ratios() == [1, 2, 3]
+    assert row.middle(GATEWAY) == 30
+    assert row.middle("nobody") is None
+
+
+def test_the_spread_stands_beside_the_median():
+    assert spread([2.0, 1.005, 512]) == "2 (1.00–512)"
+    assert spread([0.123]) == "0.12"
+    assert spread([math.nan]) == "–"
+    assert [number(value) for value in (12345.6, 12.34, 0)] == ["12,346", "12.3", "0"]
+
+
+def results(**rates: tuple[float, float]) -> Results:
+    measured = Results(start={BARE: [1.0], GATEWAY: [1.5]}, memory={BARE: 100.0, GATEWAY: 119.0})
+    for contender, latency in ((DIRECT, 1.0), (BARE, 3.0), (GATEWAY, 3.2)):
+        measured.cells["sequence", "2 KB", contender] = [{"latency": {"p50": latency}, "errors": {}}]
+    for detail, (bare, gateway) in rates.items():
+        measured.cells["loop", detail, BARE] = [{"rate": bare, "errors": {}}]
+        measured.cells["loop", detail, GATEWAY] = [{"rate": gateway, "errors": {"HTTP 500": 2}}]
+    return measured
+
+
+def test_a_target_is_met_or_not():
+    measured = results(**{"200 KB × 1": (100, 200), "200 KB × 16": (100, 150), "1 MB × 1": (10, 20)})
+    said = {line[14:].partition(":")[0]: line for line in verdicts(figures(measured))}
+    assert said["added latency of 2 KB"] == "met           added latency of 2 KB: at most 1.15×, is 1.10×"
+    assert said["requests per second of 200 KB"].startswith("NOT MET")  # one of two is not enough
+    assert "2.00× (200 KB × 1), 1.50× (200 KB × 16)" in said["requests per second of 200 KB"]
+    assert said["requests per second of 1 MB"].startswith("met")
+    assert said["requests per second of 2 KB"].startswith("not measured")
+    assert said["peak memory"].startswith("met")
+    assert said["start-up"].startswith("NOT MET")
+
+
+def test_a_stream_that_starves_is_told():
+    measured = results()
+    for count, verdict in ((0, "met"), (3, "NOT MET")):
+        measured.cells["streams", "200", GATEWAY] = [{"starved": 0, "errors": {}}, {"starved": count, "errors": {}}]
+        assert verdicts(figures(measured))[-1].startswith(verdict)
+
+
+def test_errors_are_told():
+    assert results(**{"1 MB × 1": (1, 1)}).problems() == [f"{GATEWAY}, 1 MB × 1: HTTP 500 (2 times)"]
+
+
+def test_the_lines_of_the_table_are_of_one_length():
+    rows = figures(results(**{"2 KB × 1": (1000, 900)}))
+    lines = table(rows, [DIRECT, BARE, GATEWAY]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert "| 2 KB × 1 (req/s)         |      – |         1,000 |     900 |          0.90× |" in lines
+
+
+def test_every_contender_begins_a_round():
+    assert [rotated("abc", by) for by in (0, 1, 5)] == [list("abc"), list("bca"), list("cab")]
+    assert rotated([], 1) == []
+
+
+def test_a_profile_says_who_spends_the_time():
+    stacks = "run (a.py:1);read (/x/site-packages/b/c.py:7) 3\nrun (a.py:2);write (d.py) 1\n"
+    assert shares(stacks).splitlines()[1:] == [" 75.0%  75.0%  read (b/c.py)", " 25.0%  25.0%  write (d.py)"]
+
+
+def test_the_whole_tool():
+    before = machine()
+    measured, _ = bench(TINY)
+    assert measured.problems() == []
+    rows = {row.label: row for row in figures(measured)}
+    for contender in (BARE, GATEWAY):
+        for label, row in rows.items():
+            if not label.endswith(("starved", "p50", "p99", "max")):
+                assert (row.middle(contender) or 0) > 0, (contender, label)
+    assert measured.cells["loop", "200 KB × 16", POOL][0]["rate"] > 0
+    assert len(measured.cells["streams", "2", DIRECT][0]["delay"]) == 3
+    json.dumps(measured.as_json())
+    assert "targets" in report(list(rows.values()), measured.problems(), before)
