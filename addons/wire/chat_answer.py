@@ -173,7 +173,7 @@ class ChatAnswer:
             self._tokens.put(self.usage)
             self._last_usage = self.content and not choices and self._tokens.completion > 0
         for choice in choices:
-            self._begun = True
+            self._begun, self._last_usage = True, False
             if choice.get("error"):
                 self.error = read_error(200, "application/json", _encoded({"error": choice["error"]}))
                 return

@@ -131,7 +131,7 @@ class Arguments:
         elif char == "," and state is _State.AFTER:
             self._pending += char
             self._state = _State.KEY if self._ends[-1] == "}" else _State.VALUE
-        elif self._ends and char == self._ends[-1] and "," not in self._pending and not self._key_sent:
+        elif self._ends and char == self._ends[-1] and not self._key_sent:
             self._end(out)
         elif char == "{" and (state is _State.START or (state is _State.DONE and not self._members)):
             # A second object behind `{}` is the real one.
@@ -149,6 +149,9 @@ class Arguments:
     def _end(self, out: list[str]) -> None:
         """A closing bracket where one may stand."""
         bracket = self._ends.pop()
+        if "," in self._pending:
+            self._pending = ""
+            self.problem = "have a comma too many"
         self._state = _State.AFTER if self._ends else _State.DONE
         if self._ends or self._members:
             out.append(self._pending + bracket)

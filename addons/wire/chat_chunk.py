@@ -147,7 +147,7 @@ def calls_in(delta: Json) -> list[Json]:
 def usage_in(chunk: Json, choices: list[Json]) -> Iterator[Json]:
     """The usage objects of a chunk: its own, a choice's (Moonshot), Groq's. Those that count come last."""
     extra = chunk.get("x_groq")
-    for holder in (chunk,):
+    for holder in (extra, *choices, chunk):
         usage = holder.get("usage") if isinstance(holder, dict) else None
         if isinstance(usage, dict):
             yield usage

@@ -25,6 +25,9 @@ class ChatOptions:
     schema_drop: frozenset[str] = frozenset()
     """JSON schema keywords that the provider refuses in tool definitions (`format`, `$schema` …), at any depth. A
     property that has such a name is kept."""
+    tool_ids: Literal["keep", "short"] = "keep"
+    """`short`: ids of other providers' tool calls become nine letters and digits. Mistral takes no others, so without
+    it it refuses a conversation that another provider began."""
     images: Literal["send", "note"] = "send"
     """`note`: the model takes no images; a line of text says that there was one."""
     documents: Literal["send", "note"] = "note"

@@ -10,7 +10,7 @@ Rules that hold here:
 - What can't be read as a record (somebody else's signature) is one that says nothing, never an error.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ PARTS: Final = "parts"
 TAGS: Final = ("think", "thought")
 """Inside `content`, between `<think>` and `</think>` (Gemini: `<thought>`)."""
 
+_FORM: Final = "form"
 _CALLS: Final = "calls"
 _TEXTS: Final = {"reasoning.text": "text", "reasoning.summary": "summary"}
 """The key that holds an entry's text. In a record it holds the number of characters that the text has."""
@@ -86,7 +87,7 @@ class Reasoning:
         """The record of a block with this text."""
         if not self.details and not self.calls:
             return self.form
-        record: Json = {}
+        record: Json = {_FORM: self.form}
         if self.details:
             entries = merged(self.details)
             if "".join(map(text_of, entries)) == text:
@@ -133,14 +134,18 @@ class Returned:
 
 def _read(record: str, text: str) -> tuple[str, list[Json], Json]:
     """(form, details, calls) of a record."""
-    if not record.startswith("{"):
-        return (record if record in (*FIELDS, PARTS, *TAGS) else FIELDS[0]), [], {}
-    try:
-        value = msgspec.json.decode(record)
-    except (ValueError, RecursionError):
-        value = {}
-    calls = value.get(_CALLS)
-    return FIELDS[0], _with_texts(value.get(DETAILS), text), calls if isinstance(calls, dict) else {}
+    value: Any = {_FORM: record}
+    if record.startswith("{"):
+        try:
+            value = msgspec.json.decode(record)
+        except (ValueError, RecursionError):
+            value = {}
+    form, calls = value.get(_FORM), value.get(_CALLS)
+    return (
+        form if form in (*FIELDS, PARTS, *TAGS) else FIELDS[0],
+        _with_texts(value.get(DETAILS), text),
+        calls if isinstance(calls, dict) else {},
+    )
 
 
 def _with_texts(entries: Any, text: str) -> list[Json]:
@@ -209,8 +214,3 @@ class TagReader:
 
 def _told(*found: tuple[str, str]) -> list[tuple[str, str]]:
     return [(tag, text) for tag, text in found if text]
-
-
-def thinking_parts(text: str) -> Sequence[Json]:
-    """The content part that gives thinking back to Mistral."""
-    return [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]

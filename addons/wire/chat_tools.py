@@ -25,6 +25,7 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _OTHER_THAN_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID: Final = 40
 """Characters that OpenAI takes of a tool call's id."""
+_SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _SALT: Final = "\x00"
 """Stands, in an encoded id, between the provider's id and what makes it unique."""
 _NO_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
@@ -136,15 +137,16 @@ class CallIds:
         return self._ids[call]
 
 
-def provider_id(client_id: str, provider: str) -> str:
-    """The id that this provider gets for one of the client's: its own as it made it, others as they are, but for those
-    that are another provider's for certain, and those that are too long for OpenAI."""
+def provider_id(client_id: str, provider: str, *, short: bool) -> str:
+    """The id that this provider gets for one of the client's: its own as it made it; others as they are, but for those
+    that are another provider's for certain, and those that are too long for OpenAI. `short`: see `ChatOptions`."""
     made = decode_tool_id(client_id)
     if made and made[0] == provider:
         return made[1].partition(_SALT)[0]
-    return client_id if not made and len(client_id) <= _LONGEST_ID else short_id(client_id)
+    fits = _SHORT_ID.fullmatch(client_id) if short else not made and len(client_id) <= _LONGEST_ID
+    return client_id if fits else short_id(client_id)
 
 
 def short_id(client_id: str) -> str:
-    """An id that every provider takes: nine letters and digits (Mistral takes nothing else)."""
+    """An id that every provider takes."""
     return hashlib.sha256(client_id.encode("utf-8", "replace")).hexdigest()[:9]

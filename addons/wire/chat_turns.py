@@ -180,7 +180,7 @@ class Turns:
         message |= turn.returned.message_fields()
         sent: dict[str, str] = {}
         for client_id in turn.calls:
-            call_id = provider_id(client_id, self._provider)
+            call_id = provider_id(client_id, self._provider, short=self._options.tool_ids == "short")
             sent[client_id] = short_id(client_id) if call_id in sent.values() else call_id
         if sent:
             message["tool_calls"] = [self._call(turn, client_id, call_id) for client_id, call_id in sent.items()]

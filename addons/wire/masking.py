@@ -95,6 +95,15 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def mask_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
+    """The bytes without any of the secrets (of 6 characters or more). What only looks like a credential stays: this is
+    for bodies and headers, which are more than text to be read."""
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET and (known := secret.encode("utf-8", "surrogateescape")) in data:
+            data = data.replace(known, mask(secret).encode("utf-8", "surrogateescape"))
+    return data
+
+
 def masked_match(match: re.Match[str]) -> str:
     whole = match[0]
     secret = match[match.lastgroup or 0]

@@ -82,6 +82,8 @@ def test_anything_becomes_an_object_in_any_split(text: str, data: st.DataObject)
         ('"{\\"a\\":1}"', {"a": 1}, ""),
         ('{"a":"x\ty\nz"}', {"a": "x\ty\nz"}, ""),
         ('{"a":"\\d+"}', {"a": "\\d+"}, ""),
+        ('{"a":[1 , ] , }', {"a": [1]}, "have a comma too many"),
+        ('{,"a":1}', {INVALID_JSON: ',"a":1}'}, "are no JSON (a key, or the end of the object was expected)"),
         ('{"a":1}}', {"a": 1}, "go on behind their end"),
         ('{"a":1}{"b":2}', {"a": 1}, "go on behind their end"),
         ("ls -la", {INVALID_JSON: "ls -la"}, "are no JSON object"),

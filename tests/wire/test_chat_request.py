@@ -320,6 +320,17 @@ def test_ids_go_back_to_the_provider_that_made_them():
     assert [message["tool_call_id"] for message in found[2:]] == ids
 
 
+def test_ids_that_mistral_takes():
+    own = encode_tool_id("prov", "own:1")
+    said = assistant(tool_use(own), tool_use("D681PevKs"), tool_use("toolu_1"), tool_use("x" * 50))
+    results = user(*[tool_result(block["id"]) for block in said["content"]])
+    found = messages("go", said, results, options=ChatOptions(tool_ids="short"))
+    ids = [c["id"] for c in found[1]["tool_calls"]]
+    assert ids[:2] == ["own:1", "D681PevKs"]
+    assert all(len(id_) == 9 and id_.isalnum() for id_ in ids[1:])
+    assert [message["tool_call_id"] for message in found[2:]] == ids
+
+
 def test_the_answer_must_avoid_the_ids_of_the_conversation():
     made = sent(request("go", assistant(tool_use("toolu_1")), user(tool_result("toolu_1"))))
     assert made.tool_ids == {"toolu_1"}
@@ -503,6 +514,7 @@ OPTIONS = st.builds(
     ChatOptions,
     images=st.sampled_from(["send", "note"]),
     documents=st.sampled_from(["send", "note"]),
+    tool_ids=st.sampled_from(["keep", "short"]),
     reasoning_field=st.sampled_from(["", "reasoning_content", "reasoning_details"]),
 )
 

@@ -89,7 +89,9 @@ def test_a_stream_comes_back_as_the_json_would(dialect: Dialect):
 
 
 def test_details_come_back_whole_and_in_order():
-    made = to_provider(streamed(DIALECTS["openrouter"], SAID))
+    content = streamed(DIALECTS["openrouter"], SAID)
+    assert SAID.thinking not in content[0]["signature"], "the text travels once"
+    made = to_provider(content)
     (entry,) = json.loads(made.body)["messages"][1]["reasoning_details"]
     assert entry == {
         "type": "reasoning.text",
@@ -133,12 +135,14 @@ def test_what_gemini_signs_comes_back_on_its_call():
         }
         for n, s in enumerate("AB")
     ]
-    choice = {"index": 0, "message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}
+    message = {"content": None, "reasoning": "hm", "tool_calls": calls}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
     read = message_from_chat(json.dumps({"choices": [choice]}).encode(), new_answer({}), "prov")
     assert isinstance(read, tuple)
     sent = json.loads(to_provider(json.loads(read[0])["content"]).body)["messages"][1]
     assert [call["extra_content"]["google"]["thought_signature"] for call in sent["tool_calls"]] == ["A", "B"]
-    assert not {"reasoning", "reasoning_content", "reasoning_details"} & sent.keys()
+    assert sent["reasoning"] == "hm"
+    assert not {"reasoning_content", "reasoning_details"} & sent.keys()
 
 
 def test_nothing_of_it_reaches_another_provider():
