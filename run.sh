@@ -166,30 +166,37 @@ copy_example() {
   fi
 }
 
+# is_set NAME OPTIONS…: the user sets this option of mitmproxy, which takes none twice.
+is_set() {
+  local name=$1
+  shift
+  case " $*" in *[\ =]"$name="*) ;; *) return 1 ;; esac
+}
+
 # serve PROGRAM OPTIONS…: mitmdump or mitmweb takes over this process.
 serve() {
-  local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000}
+  local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000} setting settings=()
   shift
   ensure_installed .installed "$root"
   [ -n "${GATEWAY_ENV:-}" ] || copy_example .env "put your keys there"
   [ -n "${GATEWAY_ROUTING:-}" ] || copy_example routing.yaml "models and providers are there"
-  case " $* " in
-    *" -p"* | *" --listen-"*) ;; # mitmproxy takes the last one given
-    *) say "serving on http://$host:$port" ;;
-  esac
+  for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
+    "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}"; do
+    is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
+  done
   exec "$venv/bin/$program" -s "$root/addons/gateway.py" \
     --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
-    --set connection_strategy=lazy --set tcp_timeout=3600 \
-    --set flow_detail=0 --set termlog_verbosity=alert \
-    --set "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" --set "gateway_env=${GATEWAY_ENV:-$root/.env}" \
-    "$@"
+    ${settings[@]+"${settings[@]}"} "$@"
 }
 
 web() {
+  local column
   if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && { [ "$(uname)" != Darwin ] || [ -n "${SSH_CONNECTION:-}" ]; }; then
-    set -- --set web_open_browser=false "$@"
+    is_set web_open_browser "$@" || set -- --set web_open_browser=false "$@"
   fi
-  # Further options of mitmweb have their place here.
+  if ! is_set web_columns "$@"; then
+    for column in time comment status path timestamp; do set -- --set "web_columns=$column" "$@"; done
+  fi
   serve mitmweb "$@"
 }
 

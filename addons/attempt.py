@@ -1,9 +1,9 @@
 """The attempt loop: a stream layer that can ask another provider before the client has been sent a byte of content.
 
 Plain addon hooks can't try again with streaming kept, can't speak in silence and can't tell a client about a cut, so
-this file replaces mitmproxy's `HttpLayer` and `HttpStream` (for reverse-proxy clients, through `next_layer`). It owns
-when something is sent, waited for, given up and closed. It decides nothing else: what is sent is decided by the addons
-in the `attempt` hook, what happens after a failure by the `verdict` hook, how an answer is read by `AnswerReader`.
+`GatewayStream` takes the place of mitmproxy's `HttpStream` (layer.py puts it there). It owns when something is sent,
+waited for, given up and closed. It decides nothing else: what is sent is decided by the addons in the `attempt` hook,
+what happens after a failure by the `verdict` hook, how an answer is read by `AnswerReader`.
 
 Rules that hold in this file:
 - the client gets exactly one answer; exactly one of `response` and `error` fires for it;
@@ -18,25 +18,21 @@ Rules that hold in this file:
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mitmproxy import connection, flow, http
 from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.net.http.validate import validate_headers
-from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy import commands, events, layer, tunnel
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnection,
     GetHttpConnectionCompleted,
-    HttpLayer,
-    HTTPMode,
     HttpStream,
-    RegisterHttpConnection,
     SendHttp,
 )
 from mitmproxy.proxy.layers.http._events import (
@@ -50,19 +46,26 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, HttpResponseHeadersHook
-from mitmproxy.proxy.mode_specs import ReverseMode
-from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from addons.responses import (
+    MAX_ERROR_BODY,
+    MAX_REQUEST,
+    decoded,
+    error_response,
+    frame_body,
+    frame_stream,
+    on_the_wire,
+    read_status,
+    reason,
+    too_large,
+)
 from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
-from addons.wire.encoding import decode
-from addons.wire.errors import ProviderError, envelope, error_event, error_type, read_error
+from addons.wire.errors import ProviderError, error_event, error_type
+from addons.wire.masking import mask_bytes, mask_text
 from addons.wire.reader import AnswerReader
 
-MAX_REQUEST = 32 * 1024 * 1024
-"""Bytes of a request body; Anthropic's own limit (its error: request_too_large)."""
-
-MAX_ERROR_BODY = 1024 * 1024
-"""Bytes of a failed answer that are kept; the rest can't matter to anybody."""
+if TYPE_CHECKING:
+    from addons.layer import GatewayLayer
 
 DISCARD_SECONDS = 10.0
 """How long the rest of a refused request's body is read and thrown away before the connection is closed."""
@@ -70,8 +73,8 @@ DISCARD_SECONDS = 10.0
 AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
 
-OF_ONE_CONNECTION = ("connection", "keep-alive", "proxy-connection", "trailer", "upgrade")
-"""What a provider says of its connection is not said of the client's."""
+SIGNS_OF_LIFE = re.compile(rb"(?:\s|:[^\r\n]*[\r\n]|event: ?ping\r?\ndata:[^\r\n]*[\r\n]){1,1000}")
+"""Comments and pings: a provider that sends nothing else says nothing."""
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -93,6 +96,11 @@ class VerdictHook(commands.StartHook):
     """A try has failed (`data.attempt.outcome`) and the client has no content. Set `data.exchange.verdict`."""
 
     data: Trying
+
+
+def says(data: bytes) -> bool:
+    """Whether a provider's bytes are more than a sign of life."""
+    return not SIGNS_OF_LIFE.fullmatch(data)
 
 
 class GatewayStream(HttpStream):
@@ -334,6 +342,7 @@ class GatewayStream(HttpStream):
         attempt = self.current()
         response = self.flow.response = event.response
         attempt.status = response.status_code
+        self.free_head(response)
         try:
             validate_headers(response)
         except ValueError as error:
@@ -364,7 +373,8 @@ class GatewayStream(HttpStream):
                 yield from self.failed("invalid", "the provider answered with an endless error")
         elif isinstance(event, ResponseEndOfMessage):
             assert self.flow.response
-            self.flow.response.data.content = decoded(self.flow.response, bytes(self.response_body_buf))
+            body = decoded(self.flow.response, bytes(self.response_body_buf))
+            self.flow.response.data.content = mask_bytes(body, self.current_exchange().secrets())
             self.response_body_buf.clear()
             error = read_status(self.flow.response)
             yield from self.fail(self.current(), Outcome("status", error, self.provider_headers(), complete=True))
@@ -395,7 +405,7 @@ class GatewayStream(HttpStream):
                 yield from self.finish_events()
             else:
                 yield from self.await_more(answer)
-        elif answer.started and self.exchange.stream:
+        elif answer.started and self.exchange.stream and (isinstance(event, ResponseData) and says(event.data)):
             self.give_up_at = self.in_seconds(self.exchange.config.failover.answer_timeout)
 
     def state_relay_events(self, event: events.Event) -> Commands:
@@ -407,7 +417,7 @@ class GatewayStream(HttpStream):
                 yield from self.say(out)
             if answer.error:
                 yield from self.cut(answer.error.message, answer.error)
-            else:
+            elif says(event.data):
                 yield from self.await_more(answer)
         elif isinstance(event, ResponseEndOfMessage):
             if out := answer.end():
@@ -475,6 +485,8 @@ class GatewayStream(HttpStream):
         assert self.exchange
         settings = self.exchange.config.failover
         self.give_up_at = self.in_seconds(AWAIT_END if answer.finished else settings.answer_timeout)
+        if answer.finished:
+            self.ping_at = math.inf  # nothing follows message_stop
         yield from self.arm()
 
     def say(self, data: bytes) -> Commands:
@@ -504,10 +516,10 @@ class GatewayStream(HttpStream):
         if not complete:
             yield from self.abandon()
         answer = attempt.answer
-        if not error and answer and answer.stop_reason and not answer.finished and (out := answer.end()):
-            yield from self.say(out)  # all was said but message_stop
+        if not error and answer and not answer.finished and (out := answer.end()):
+            yield from self.say(out)  # all was said, only the end of the stream is missing
         if error or not (answer and answer.finished):  # else only HTTP's own end is missing
-            error = error or ProviderError(502, "api_error", f"the provider {why}")
+            error = self.freed(error or ProviderError(502, "api_error", f"the provider {why}"))
             attempt.outcome = Outcome("dropped", error, complete=complete)
             yield from self.say(error_event(error, self.exchange.request_id if self.exchange else None))
         yield from self.finish_events()
@@ -522,6 +534,7 @@ class GatewayStream(HttpStream):
     def fail(self, attempt: Attempt, outcome: Outcome) -> Commands:
         exchange = self.exchange
         assert exchange
+        outcome = replace(outcome, error=self.freed(outcome.error))
         attempt.outcome = outcome
         attempt.ended = self.gateway.clock()
         self.give_up_at = math.inf
@@ -583,6 +596,24 @@ class GatewayStream(HttpStream):
         if server and self.gateway.connections.pop(server, None):
             yield commands.CloseConnection(server)
 
+    # What a provider repeats of a credential goes no further
+
+    def free_head(self, response: http.Response) -> None:
+        """Mask secrets in the reason and the header values."""
+        secrets, data = self.current_exchange().secrets(), response.data
+        data.reason = mask_bytes(data.reason, secrets)
+        whole = b"\n".join(value for _, value in data.headers.fields)
+        if mask_bytes(whole, secrets) != whole:
+            data.headers.fields = tuple((name, mask_bytes(value, secrets)) for name, value in data.headers.fields)
+
+    def freed(self, error: ProviderError) -> ProviderError:
+        """The error without anything that is, or looks like, a credential in its words."""
+        return replace(error, message=mask_text(error.message, self.current_exchange().secrets()))
+
+    def current_exchange(self) -> Exchange:
+        assert self.exchange
+        return self.exchange
+
     def current(self) -> Attempt:
         assert self.exchange and self.exchange.attempts
         return self.exchange.attempts[-1]
@@ -591,185 +622,3 @@ class GatewayStream(HttpStream):
         """The provider's response headers, lower-case."""
         response = self.flow.response
         return {k.lower(): v for k, v in response.headers.items()} if response else {}
-
-
-class GatewayLayer(HttpLayer):
-    """The HTTP layer of one client connection: makes our streams, and keeps their time."""
-
-    clock: Callable[[], float] = staticmethod(time.monotonic)
-
-    def __init__(
-        self,
-        context: Context,
-        mode: HTTPMode = HTTPMode.transparent,
-        stream: type[GatewayStream] = GatewayStream,
-    ) -> None:
-        super().__init__(context, mode)
-        self.stream = stream
-        self.alarms: dict[commands.Command, float] = {}
-        self.used: set[connection.Connection] = set()
-        """Provider connections that have served a request."""
-
-    def _handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, events.Wakeup) and self.alarms.pop(event.command, None) is not None:
-            self.command_sources.pop(event.command, None)
-            for stream in list(self.streams.values()):
-                if stream.child_layer is None:  # else it has become a WebSocket, or just bytes
-                    yield from self.event_to_child(stream, event)
-        elif isinstance(event, events.ConnectionEvent) and self.is_forgotten(event.connection):
-            return
-        else:
-            yield from super()._handle_event(event)
-
-    def alarm(self, due: float) -> commands.RequestWakeup | None:
-        """The command that wakes every stream at `due`; None when an alarm that is at least as early is pending.
-
-        mitmproxy has no way to take a wakeup back, and each is a task: so the streams of a connection share them.
-        """
-        if any(at <= due for at in self.alarms.values()):
-            return None
-        command = commands.RequestWakeup(max(0.0, due - self.clock()))
-        self.alarms[command] = due
-        return command
-
-    def make_stream(self, stream_id: int) -> Commands:
-        self.streams[stream_id] = self.stream(self.context.fork(), stream_id, self)
-        yield from self.event_to_child(self.streams[stream_id], events.Start())
-
-    def forget_closed(self) -> None:
-        """mitmproxy keeps every connection of the past, and answers a request to the address of one that could not
-        be opened with that error, for ever: let it try."""
-        for server in list(self.connections):
-            closed = server.state is connection.ConnectionState.CLOSED
-            if closed and server is not self.context.client and server not in self.waiting_for_establishment:
-                del self.connections[server]
-        self.used.intersection_update(self.connections)
-
-    def is_forgotten(self, server: connection.Connection) -> bool:
-        """Whether this connection was given up: nobody wants to hear of it any more."""
-        return server not in self.connections and server is not self.context.server
-
-    def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
-        """Nobody waits for this connection any more. Returns the connection that is being opened for it."""
-        self.command_sources.pop(command, None)
-        for server, waiting in self.waiting_for_establishment.items():
-            others = [other for other in waiting if other is not command]  # equal they are when their addresses are
-            if len(others) < len(waiting):
-                if others:
-                    self.waiting_for_establishment[server] = others
-                    return None  # another stream of this client (HTTP/2) waits for it too
-                del self.waiting_for_establishment[server]
-                return server
-        return None
-
-    def register_connection(self, command: RegisterHttpConnection) -> Commands:
-        if command.connection in self.waiting_for_establishment:
-            yield from super().register_connection(command)
-
-
-class AttemptLoop:
-    """The addon that puts our layer under every client of a reverse proxy."""
-
-    def __init__(self, stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream) -> None:
-        """`stream` says, for each new client, what its requests are handled by."""
-        self.stream = stream
-
-    def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
-        a connection can be given up, and one stream can send a second request on it."""
-        if isinstance(data.client.proxy_mode, ReverseMode):
-            data.server.alpn_offers = (b"http/1.1",)
-
-    def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        context = nextlayer.context
-        if nextlayer.layer or len(context.layers) != 1:
-            return
-        mode = context.client.proxy_mode
-        if not isinstance(mode, ReverseMode) or mode.scheme not in ("http", "https"):
-            return
-        if mode.scheme == "https":
-            context.server.tls = True
-        stack = tunnel.LayerStack()
-        if starts_like_tls_record(nextlayer.data_client()):
-            stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, stream=self.stream())
-        nextlayer.layer = stack[0]
-
-
-def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
-    """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
-    headers = request.headers.copy()
-    for name, value in credential.items():
-        headers[name] = value
-    data = request.data
-    return http.Request(
-        host=data.host,
-        port=data.port,
-        method=data.method,
-        scheme=data.scheme,
-        authority=b"",
-        path=data.path,
-        # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
-        # it must know of that to close it, as it opens five to an address at most.
-        http_version=data.http_version if request.is_http2 else b"HTTP/1.1",
-        headers=headers,
-        content=None,
-        trailers=None,
-        timestamp_start=data.timestamp_start,
-        timestamp_end=data.timestamp_end,
-    )
-
-
-def frame_body(response: http.Response) -> None:
-    """Make the head fit a body that is here in whole."""
-    for name in ("transfer-encoding", "content-encoding", *OF_ONE_CONNECTION):
-        response.headers.pop(name, None)
-    response.headers["content-length"] = str(len(response.raw_content or b""))
-    response.headers.setdefault("content-type", "application/json")
-    response.http_version = "HTTP/1.1"
-
-
-def frame_stream(response: http.Response, request: http.Request) -> None:
-    """Make the head fit a stream of unknown length, whatever the provider's was."""
-    for name in ("content-length", "content-encoding", "transfer-encoding", *OF_ONE_CONNECTION):
-        response.headers.pop(name, None)
-    response.headers["content-type"] = "text/event-stream; charset=utf-8"
-    response.http_version = "HTTP/1.1"
-    if request.http_version == "HTTP/1.1":
-        response.headers["transfer-encoding"] = "chunked"
-    elif request.http_version == "HTTP/1.0":
-        response.headers["connection"] = "close"
-
-
-def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:
-    """An answer of the gateway's own, in the Anthropic error envelope."""
-    body = envelope(status, message, request_id=request_id)
-    response = http.Response.make(status, body, {"content-type": "application/json"})
-    if request_id:
-        response.headers["request-id"] = request_id
-    return response
-
-
-def too_large(request_id: str | None = None) -> http.Response:
-    """The answer to a body over `MAX_REQUEST`; what is left of it is not worth a connection."""
-    response = error_response(413, f"the request body exceeds the maximum of {MAX_REQUEST} bytes", request_id)
-    response.headers["connection"] = "close"
-    return response
-
-
-def decoded(response: http.Response, body: bytes) -> bytes:
-    """The body without its content-encoding, which leaves the head; as it came when it can't be decoded."""
-    try:
-        return decode(body, response.headers.pop("content-encoding", ""), MAX_ERROR_BODY)
-    except ValueError:
-        return body
-
-
-def read_status(response: http.Response) -> ProviderError:
-    """The provider's own words in an HTTP error, of whatever shape."""
-    return read_error(response.status_code, response.headers.get("content-type", ""), response.raw_content or b"")
-
-
-def reason(message: str) -> str:
-    """mitmproxy's words for a broken connection, without the provider's bytes that it may quote."""
-    return message.split(": b", 1)[0][:200]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
-from addons.attempt import MAX_REQUEST, error_response, too_large
 from addons.config import Config, Settings
+from addons.responses import MAX_REQUEST, error_response, too_large
 from addons.state import ClientCredential, Exchange, TokenMode, remember
 from addons.tickets import TICKET_HEADER, Tickets
 from addons.wire.masking import is_credential_header, mask

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
 
-from addons.attempt import error_response
 from addons.config import Config, Target
+from addons.responses import error_response
 from addons.router import ROUTES
 from addons.state import Exchange, Trying, Verdict, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from mitmproxy import http
 
-from addons.attempt import error_response
 from addons.breakers import Breakers
+from addons.responses import error_response
 from addons.state import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
-from addons.wire.errors import ProviderError, error_type
+from addons.wire.errors import ProviderError, error_type, is_envelope
 from addons.wire.ratelimit import LONGEST_WAIT, client_visible, retry_after
 from addons.wire.refusals import (
     context_overflow,
@@ -152,8 +152,13 @@ class Failover:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange and exchange.attempt and exchange.attempt.answer and flow.response:
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None or flow.response is None:
+            return
+        if attempt.answer:
             label(flow.response, exchange)
+        elif attempt.target is None:
+            flow.response.headers.pop("set-cookie", None)  # the client's go nowhere either
 
     def verdict(self, trying: Trying) -> None:
         exchange, attempt, flow = trying.exchange, trying.attempt, trying.flow
@@ -221,7 +226,9 @@ def told(attempt: Attempt, outcome: Outcome) -> ProviderError:
         return ProviderError(status, error.type, error.message)
     if context_overflow(error):
         return reworded(error)
-    return ProviderError(status, error.type or error_type(status), f"{provider.name}: {error.message}")
+    named = outcome.kind == "invalid" and error.message.startswith(f"{provider.name} ")
+    said = error.message if named else f"{provider.name}: {error.message}"
+    return ProviderError(status, error.type or error_type(status), said)
 
 
 def final_response(
@@ -229,7 +236,8 @@ def final_response(
 ) -> http.Response:
     """The error response for the client. Anthropic's own errors pass unmodified: Claude Code reads their wording."""
     anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
-    if last is not None and outcome.kind == "status" and anthropic and outcome.error.status >= 400:
+    own = last is not None and last.status_code >= 400 and is_envelope(last.raw_content or b"")
+    if last is not None and own and outcome.kind == "status" and anthropic:
         response = last
     else:
         response = error_response(error.status, error.message, exchange.request_id)

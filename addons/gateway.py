@@ -1,11 +1,12 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
-from addons.attempt import AttemptLoop
 from addons.auth import AuthGate
 from addons.discreet import Discreet
+from addons.drain import Drain
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.keeper import Keeper
+from addons.layer import AttemptLoop
 from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
 from addons.reload import HOME, Reload, settings
@@ -30,6 +31,7 @@ addons = [
     Reload(_settings),
     AttemptLoop(stream_class),
     AuthGate(_settings, _tickets),
+    Drain(),
     Endpoints(),
     ModelRouter(),
     OAuthRotator(_settings, _store),

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
 
-from addons.attempt import error_response
 from addons.config import Config, Settings
 from addons.pool import Token, TokenPool, TokenView
+from addons.responses import error_response
 from addons.state import Attempt, Exchange, Outcome, Trying
 from addons.store import Store
 from addons.wire import ratelimit

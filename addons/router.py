@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 from mitmproxy import http
 
-from addons.attempt import MAX_REQUEST, error_response, too_large
 from addons.config import Provider, Target
+from addons.responses import MAX_REQUEST, error_response, too_large
 from addons.state import Exchange, Kind, Trying, exchange_of
 from addons.wire.body import RequestBody
 from addons.wire.encoding import decode
@@ -23,8 +23,11 @@ ROUTES: dict[tuple[str, str], Kind] = {
 }
 """The only paths that a route, and so a key or a token of ours, is ever used for."""
 
-PASSED_ON = frozenset({"content-type", "accept", "user-agent", "anthropic-version"})
-"""What a provider that is not Anthropic gets to see of the client's headers (and its `betas`)."""
+PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
+"""What every provider gets to see of the client's headers."""
+
+PASSED_ON_TO_MESSAGES = PASSED_ON | {"anthropic-version"}
+"""The same of a provider that speaks Messages (and its `betas`)."""
 
 DROPPED = frozenset({"accept-encoding", "content-encoding"})
 """Streams are filtered as they pass, so providers are asked for plain bytes."""
@@ -155,9 +158,11 @@ def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tu
     """The client's header lines that this provider may see."""
     if provider.is_anthropic:
         return [(name, value) for name, value in headers if name.lower() not in DROPPED]
+    if provider.format != "anthropic":
+        return [(name, value) for name, value in headers if name.lower() in PASSED_ON]
     kept = []
     for name, value in headers:
-        if name.lower() in PASSED_ON:
+        if name.lower() in PASSED_ON_TO_MESSAGES:
             kept.append((name, value))
         elif name.lower() == "anthropic-beta" and (flags := known_flags(value, provider)):
             kept.append((name, flags))

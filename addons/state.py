@@ -19,6 +19,7 @@ from addons.config import Config, Provider, Target
 from addons.wire.answer import Usage
 from addons.wire.body import Draft, RequestBody
 from addons.wire.errors import ProviderError
+from addons.wire.masking import SCHEME
 
 if TYPE_CHECKING:
     from addons.pool import Token
@@ -109,6 +110,8 @@ class Attempt:
     """None while it runs and after success."""
     translation: ChatRequest | None = None
     """What a Chat Completions provider was sent, and how to read its answer."""
+    oddities: list[str] = field(default_factory=list)
+    """What was odd about the answer and had to be changed, as its reader finds it."""
     sent: Kept | None = None
     """What went to the provider; only of a watched exchange."""
     received: Kept | None = None
@@ -203,6 +206,11 @@ class Exchange:
     def header(self, name: str) -> str:
         """A header of the client's by its lower-case name, or the empty string."""
         return next((value for key, value in self.headers if key.lower() == name), "")
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
+        own = self.own.headers().values()
+        return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own))
 
     def begin(self) -> Attempt:
         """Start the next attempt, at the target under the cursor."""

@@ -28,6 +28,8 @@ class Translator:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
         if attempt.draft is None or target is None or target.provider.format != "openai-chat":
             return
+        if exchange.kind != "messages":
+            return
         provider = target.provider
         clamp = Context(provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens)
         if line := max_tokens(attempt.draft, clamp):
@@ -62,28 +64,39 @@ class Translator:
         except ValueError as error:
             attempt.outcome = Outcome("invalid", ProviderError(502, "api_error", str(error)))
 
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.tell_oddities(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.tell_oddities(flow)
+
+    def tell_oddities(self, flow: http.HTTPFlow) -> None:
+        """The answer is at its end: what had to be changed in it goes into the trail."""
+        exchange = exchange_of(flow)
+        if exchange and exchange.attempt:
+            for line in exchange.attempt.oddities:
+                exchange.note("translator", line)
+
 
 def reader(exchange: Exchange, chat: ChatRequest, response: http.Response) -> AnswerReader:
     """The reader for a 2xx. Raises ValueError for a content-encoding nobody can read."""
     attempt = exchange.attempts[-1]
     target, body = attempt.target, exchange.body
     assert target and body
-    estimate = estimate_request(body.fields)
-
-    def answer() -> ChatAnswer:
-        return ChatAnswer(
-            provider=target.provider.name,
-            model=target.model,
-            seed=f"{exchange.request_id}_{attempt.number}",
-            input_estimate=estimate,
-            tool_names=chat.tool_names,
-            tool_ids=chat.tool_ids,
-            strip_thinking=target.provider.thinking == "strip",
-        )
-
+    provider = target.provider
+    answer = ChatAnswer(
+        provider=provider.name,
+        model=target.model,
+        seed=f"{exchange.request_id}_{attempt.number}",
+        input_estimate=estimate_request(body.fields),
+        tool_names=chat.tool_names,
+        tool_ids=chat.tool_ids,
+        strip_thinking=provider.thinking == "strip",
+    )
+    attempt.oddities = answer.notes
     return AnswerReader(
         stream=exchange.stream,
-        events=answer(),
-        complete=lambda whole: message_from_chat(whole, answer(), target.provider.name),
+        events=answer,
+        complete=lambda whole: message_from_chat(whole, answer, provider.name),  # then no event was ever fed to it
         content_encoding=response.headers.get("content-encoding", ""),
     )

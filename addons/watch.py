@@ -14,6 +14,12 @@ from addons.attempt import Commands, GatewayStream
 from addons.replay import own_address
 from addons.state import Exchange, Kept, exchange_of
 from addons.views.summary import to_metadata
+from addons.wire.body import Draft
+from addons.wire.context import Context
+from addons.wire.fields import hidden_credentials
+from addons.wire.masking import mask_bytes, mask_text
+
+NOWHERE = Context(provider="", is_anthropic=False)
 
 
 def stream_class() -> type[GatewayStream]:
@@ -85,7 +91,7 @@ class WatchedStream(GatewayStream):
 
     def finish_events(self) -> Commands:
         if self.exchange and self.exchange.told and self.flow.response:
-            self.flow.response.data.content = bytes(self.exchange.told.body)
+            self.flow.response.data.content = mask_bytes(bytes(self.exchange.told.body), self.exchange.secrets())
         yield from super().finish_events()
 
     def send_response(self, already_streamed: bool = False) -> Commands:
@@ -97,6 +103,11 @@ class WatchedStream(GatewayStream):
 
 class Watch:
     """At its end a kept flow is the client's request again: what went out to providers is in the views."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and exchange.asked:
+            take_secrets(exchange, exchange.asked)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self.ended(flow)
@@ -112,18 +123,34 @@ class Watch:
             flow.metadata["gateway"] = to_metadata(exchange, flow)
 
 
+def take_secrets(exchange: Exchange, asked: Kept) -> None:
+    """Free the kept body of credentials that the client has hidden beside the conversation, and of secrets of ours in
+    whatever it says. What is sent is made from the body as it came."""
+    if exchange.body is None:  # not for a model, or not JSON at all
+        text = bytes(asked.body).decode("utf-8", "surrogateescape")
+        kept = mask_text(text, exchange.secrets()).encode("utf-8", "surrogateescape")
+        raw = bytes(asked.body)
+    else:
+        draft = Draft(exchange.body)
+        hidden_credentials(draft, NOWHERE)
+        kept, raw = mask_bytes(draft.encode(), exchange.secrets()), exchange.body.raw
+    if kept != raw:
+        asked.body = bytearray(kept)
+        asked.headers = tuple(header for header in asked.headers if header[0].lower() != "content-encoding")
+
+
 def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Request:
     """The client's own request, to the gateway's address: what is exported, saved and replayed."""
     host, port = own_address()
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    again = http.Request.make(
-        exchange.method,
-        f"http://{authority}{exchange.path}",
-        bytes(asked.body),
-        http.Headers([(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]),
-    )
+    again = request.copy()
+    again.method, again.scheme, again.host, again.port, again.authority = exchange.method, "http", host, port, ""
+    again.path = mask_text(exchange.path, exchange.secrets())
+    again.headers = http.Headers([(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers])
     again.headers["host"] = authority
-    again.timestamp_start, again.timestamp_end = request.timestamp_start, request.timestamp_end
+    again.data.content = bytes(asked.body)
+    if "content-length" in again.headers:
+        again.headers["content-length"] = str(len(asked.body))
     return again
 
 

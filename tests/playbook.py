@@ -31,7 +31,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from addons.attempt import AttemptLoop, GatewayLayer
+from addons.layer import AttemptLoop, GatewayLayer
 from addons.state import Exchange, Outcome, OutcomeKind, exchange_of
 from tests.provider_bytes import encode, stream
 from tests.provider_bytes import events as events_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from mitmproxy import http
 
-from addons.attempt import error_response
 from addons.config import Config, FailoverSettings, Provider, Target
+from addons.responses import error_response
 from addons.state import Exchange, Trying, Verdict, exchange_of, remember
 from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.body import RequestBody

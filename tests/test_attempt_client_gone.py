@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy.flow import Error
 
-from addons.attempt import error_response
+from addons.responses import error_response
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     LAST_CHUNK,
@@ -28,6 +28,7 @@ def assert_over(play: Playbook, *, ends: str = "error") -> None:
     play.advance(10_000)
     assert [len(server.received) for server in play.servers] == asked
     assert play.ends == [ends]
+    assert play.flows[0].error or ends == "response"
     assert not play.gateway.streams
 
 

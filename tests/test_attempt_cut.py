@@ -127,6 +127,17 @@ def test_silence():
         assert_told(play, b"too long")
 
 
+def test_a_provider_that_only_pings_is_silent():
+    with Playbook(answer_timeout=100, ping_interval=30) as play:
+        begin(play)
+        for _ in range(9):
+            play.advance(11)
+            play.server(1).sends(chunk(PING))
+        play.advance(1)
+        assert play.server(1).given_up
+        assert_told(play, b"too long")
+
+
 def test_a_ping_only_in_silence_and_only_between_events():
     with Playbook(ping_interval=10) as play:
         begin(play)

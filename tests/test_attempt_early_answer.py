@@ -3,7 +3,8 @@
 import pytest
 
 from addons import attempt
-from addons.attempt import DISCARD_SECONDS, MAX_REQUEST, error_response
+from addons.attempt import DISCARD_SECONDS
+from addons.responses import MAX_REQUEST, error_response, too_large
 from tests.playbook import Playbook
 from tests.provider_bytes import LAST_CHUNK, chunk, events, stream
 
@@ -160,7 +161,7 @@ def test_the_announced_size_is_refused_at_once():
     def requestheaders(flow):
         play.stand_ins.requestheaders(flow)
         if int(flow.request.headers["content-length"]) > MAX_REQUEST:
-            flow.response = attempt.too_large("req_1")
+            flow.response = too_large("req_1")
 
     with Playbook() as play:
         play.on["requestheaders"] = requestheaders

@@ -2,7 +2,8 @@
 
 import pytest
 
-from addons.attempt import error_response
+from addons.responses import error_response
+from addons.state import Verdict
 from addons.wire.errors import ProviderError
 from tests.playbook import Playbook
 from tests.provider_bytes import (
@@ -88,6 +89,20 @@ def test_when_every_target_fails_the_client_is_told_in_the_stream():
         play.client_asks()
         play.server(1).sends(stream(events()))
         assert play.answers[1].body == events(), "the connection lives on"
+
+
+def test_the_verdict_may_have_better_words():
+    def verdict(trying):
+        better = ProviderError(400, "invalid_request_error", "prompt is too long: 3 tokens > 2 maximum")
+        trying.exchange.verdict = Verdict(False, "an answer", error=better)
+
+    with Playbook(hold=5) as play:
+        play.on["verdict"] = verdict
+        play.client_asks()
+        play.advance(5)
+        play.server(1).sends(error(500, words="context size exceeded"))
+        assert b"prompt is too long" in play.answer.body
+        assert b"context size" not in play.answer.body
 
 
 @pytest.mark.parametrize("failure", [error_event(), START + error_event()])

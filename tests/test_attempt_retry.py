@@ -60,6 +60,18 @@ class TestHttpErrors:
             play.advance(0.1)
             play.succeeds(1)
 
+    def test_the_time_limit_of_what_has_failed_is_over_with_it(self):
+        with Playbook(first_byte_timeout=30) as play:
+            play.on["verdict"] = again(10)
+            play.client_asks()
+            play.advance(29)
+            play.server(1).sends(error(500))
+            play.advance(9)
+            assert play.outcomes == ["status"]
+            play.advance(29)
+            assert play.outcomes == ["status", None]
+            assert play.hooks.count("verdict") == 1
+
     def test_a_timer_that_fires_a_hair_early_is_good_enough(self):
         with Playbook() as play:
             play.on["verdict"] = again(2.5)
@@ -246,7 +258,7 @@ class TestSkip:
             assert not play.servers
 
 
-@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("framing", ["length", "chunks", "gzip"])
 def test_a_verdict_may_leave_the_providers_own_error_as_it_is(framing):
     body = encode({"type": "error", "error": {"type": "invalid_request_error", "message": "their words"}})
     with Playbook() as play:
@@ -254,11 +266,22 @@ def test_a_verdict_may_leave_the_providers_own_error_as_it_is(framing):
         play.client_asks()
         if framing == "length":
             play.server(1).sends(answer(400, body))
+        elif framing == "gzip":
+            play.server(1).sends(answer(400, gzip.compress(body), "content-encoding: gzip"))
         else:
             play.server(1).sends(head(400, "transfer-encoding: chunked") + chunk(body) + LAST_CHUNK)
         assert play.answer.status == 400
         assert play.answer.body == body
         assert play.exchange.attempts[0].ended == play.clock.now
+
+
+def test_a_verdict_may_leave_everything_to_the_loop():
+    with Playbook() as play:
+        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(False, "no more"))
+        play.client_asks()
+        play.server(1).closes()
+        assert play.answer.status == 502
+        assert b"connection broke" in play.answer.body
 
 
 def test_without_a_verdict_an_error_is_the_gateways_own():

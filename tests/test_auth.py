@@ -14,9 +14,9 @@ from mitmproxy import http
 from mitmproxy.test import taddons, tflow
 
 from addons import auth
-from addons.attempt import MAX_REQUEST
 from addons.auth import AuthGate, Presented, read_gateway_headers, unpacked
 from addons.config import Config, Settings
+from addons.responses import MAX_REQUEST
 from addons.state import ClientCredential, Exchange, exchange_of
 
 TOKEN = "gateway-token-0123456789"

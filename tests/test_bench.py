@@ -2,16 +2,18 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from tests.bench.__main__ import bench, machine, report
-from tests.bench.contenders import BARE, DIRECT, GATEWAY, POOL
+from tests.bench.contenders import BARE, DIRECT, GATEWAY, POOL, Contender
 from tests.bench.conversation import TOOLS, conversation
 from tests.bench.figures import Figure, figures, number, spread, table, verdicts
 from tests.bench.http_client import Answer
 from tests.bench.profile import shares
-from tests.bench.rounds import SIZES, Plan, Results, rotated
+from tests.bench.rounds import SIZES, Plan, Results, load, measure, rotated, task
+from tests.bench.server import Server
 
 TINY = Plan(
     rounds=1,
@@ -116,6 +118,18 @@ def test_errors_are_told():
     assert results(**{"1 MB × 1": (1, 1)}).problems() == [f"{GATEWAY}, 1 MB × 1: HTTP 500 (2 times)"]
 
 
+def test_a_contender_that_does_not_start_is_left_out(tmp_path):
+    broken = Contender("broken", 1, Server(command=["/bin/sh", "-c", "echo no port"], port=1, directory=tmp_path))
+    measured = measure(replace(TINY, rounds=0), [broken], broken, lambda what: None)
+    assert "no port" in measured.problems()[0]
+    assert figures(measured)
+
+
+def test_nobody_there_is_an_error_of_the_task():
+    nobody = Contender("nobody", 1)
+    assert load(task(nobody, "loop", "2 KB", seconds=1.0)).errors == {"no connection": 1}
+
+
 def test_the_lines_of_the_table_are_of_one_length():
     rows = figures(results(**{"2 KB × 1": (1000, 900)}))
     lines = table(rows, [DIRECT, BARE, GATEWAY]).splitlines()
@@ -129,7 +143,8 @@ def test_every_contender_begins_a_round():
 
 
 def test_a_profile_says_who_spends_the_time():
-    stacks = "run (a.py:1);read (/x/site-packages/b/c.py:7) 3\nrun (a.py:2);write (d.py) 1\n"
+    loop = "BaseEventLoop._run_once (asyncio/base_events.py:1)"
+    stacks = f"{loop};read (/x/site-packages/b/c.py:7) 3\n{loop};write (d.py) 1\nStore.run (e.py:1);wait (f.py) 9\n"
     assert shares(stacks).splitlines()[1:] == [" 75.0%  75.0%  read (b/c.py)", " 25.0%  25.0%  write (d.py)"]
 
 
@@ -140,7 +155,7 @@ def test_the_whole_tool():
     rows = {row.label: row for row in figures(measured)}
     for contender in (BARE, GATEWAY):
         for label, row in rows.items():
-            if not label.endswith(("starved", "p50", "p99", "max")):
+            if not label.startswith("added") and not label.endswith(("starved", "p50", "p99", "max")):
                 assert (row.middle(contender) or 0) > 0, (contender, label)
     assert measured.cells["loop", "200 KB × 16", POOL][0]["rate"] > 0
     assert len(measured.cells["streams", "2", DIRECT][0]["delay"]) == 3

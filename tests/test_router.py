@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.attempt import MAX_REQUEST
 from addons.config import Config, Route, Target
+from addons.responses import MAX_REQUEST
 from addons.router import ModelRouter, body_bytes, session_of
 from addons.state import ClientCredential, Exchange, Trying, remember
 from addons.wire.body import RequestBody

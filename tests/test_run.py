@@ -107,7 +107,6 @@ def installed(project: Project) -> Project:
 
 
 INSTALLING = "run.sh: installing into .venv (this takes a minute, once)"
-SERVING = "run.sh: serving on http://127.0.0.1:4000"
 
 
 def test_the_first_start_installs_and_makes_the_two_files(project: Project) -> None:
@@ -117,7 +116,6 @@ def test_the_first_start_installs_and_makes_the_two_files(project: Project) -> N
         INSTALLING,
         "run.sh: made .env from .env.example: put your keys there",
         "run.sh: made routing.yaml from routing.yaml.example: models and providers are there",
-        SERVING,
     ]
     assert project.actions() == ["venv", "pip", "compileall"]
     for name in (".env", "routing.yaml"):
@@ -128,7 +126,7 @@ def test_the_first_start_installs_and_makes_the_two_files(project: Project) -> N
 
 def test_the_second_start_starts_no_python_of_its_own(installed: Project) -> None:
     status, _, err = installed.run()
-    assert (status, err) == (0, [SERVING])
+    assert (status, err) == (0, [])
     assert installed.calls() == []
 
 
@@ -166,7 +164,7 @@ def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) ->
     _, out, err = installed.run(
         GATEWAY_HOST="0.0.0.0", GATEWAY_PORT="4999", GATEWAY_ROUTING="my/routing.yaml", GATEWAY_ENV="/my/.env"
     )
-    assert err == ["run.sh: serving on http://0.0.0.0:4999"]
+    assert err == []
     options = " ".join(out)
     assert "--listen-host 0.0.0.0 -p 4999 " in options
     assert options.endswith("--set gateway_routing=my/routing.yaml --set gateway_env=/my/.env")
@@ -174,9 +172,27 @@ def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) ->
     assert not (installed.root / "routing.yaml").exists()
 
 
-@pytest.mark.parametrize("options", [("-p", "1234"), ("--listen-port", "1234"), ("-p1234",), ("--listen-host", "::")])
-def test_it_does_not_say_where_it_listens_when_an_option_says_so(installed: Project, options: tuple[str]) -> None:
-    assert installed.run(*options)[2] == []
+def test_what_the_user_sets_is_not_set_twice(installed: Project) -> None:
+    _, out, _ = installed.run("--set", "flow_detail=2", "--set=tcp_timeout=9")
+    settings = [option for option in out if "=" in option]
+    assert settings == [
+        "connection_strategy=lazy",
+        "termlog_verbosity=alert",
+        f"gateway_routing={installed.root}/routing.yaml",
+        f"gateway_env={installed.root}/.env",
+        "flow_detail=2",
+        "--set=tcp_timeout=9",
+    ]
+
+
+def test_web_shows_the_comment_column(installed: Project) -> None:
+    def columns(*options: str) -> list[str]:
+        status, out, _ = installed.run("web", *options)
+        assert (status, out[0]) == (0, "mitmweb")
+        return [option.removeprefix("web_columns=") for option in out if option.startswith("web_columns=")]
+
+    assert columns("--set", "web_port=1") == ["timestamp", "path", "status", "comment", "time"]
+    assert columns("--set", "web_columns=comment") == ["comment"]
 
 
 def test_web_opens_a_browser_only_where_there_is_a_screen(installed: Project) -> None:
@@ -213,7 +229,7 @@ def test_tests_install_what_they_need_besides_once(installed: Project) -> None:
     assert any(call.endswith(f"-e {installed.root}[test]") for call in installed.calls())
     assert installed.run("test")[2] == []
     assert installed.actions() == ["pytest"]
-    assert installed.run()[2] == [SERVING]
+    assert installed.run()[2] == []
     assert installed.calls() == []
 
 
@@ -316,7 +332,7 @@ def test_an_installation_that_was_killed_is_made_anew(project: Project) -> None:
     assert (status, err[0]) == (0, INSTALLING)
     assert project.actions() == ["venv", "pip", "compileall"]
     assert not (project.root / ".venv.installing").exists()
-    assert project.run()[2] == [SERVING]
+    assert project.run()[2] == []
 
 
 @pytest.mark.parametrize("fails", ["exit 1", "kill -INT $PPID; exit 1", "kill -TERM $PPID; exit 1"])
@@ -340,9 +356,9 @@ def test_an_extra_that_failed_to_install_is_made_anew(installed: Project) -> Non
 def test_other_requirements_are_installed_into_the_same_venv(installed: Project, name: str) -> None:
     with (installed.root / name).open("a") as file:
         file.write("# changed\n")
-    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.run()[2] == [INSTALLING]
     assert installed.actions() == ["pip", "compileall"]
-    assert installed.run()[2] == [SERVING]
+    assert installed.run()[2] == []
 
 
 def test_requirements_that_changed_are_also_installed_for_the_tests(installed: Project) -> None:
@@ -355,7 +371,7 @@ def test_requirements_that_changed_are_also_installed_for_the_tests(installed: P
 
 def test_a_folder_that_was_moved_gets_another_venv(installed: Project) -> None:
     installed.root = installed.root.rename(installed.root.with_name("moved"))
-    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.run()[2] == [INSTALLING]
     assert installed.actions() == ["venv", "pip", "compileall"]
 
 
@@ -371,7 +387,7 @@ def broken(python: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["deleted", "dangling", "garbage"])
 def test_an_interpreter_that_is_gone_or_broken_is_replaced(installed: Project, how: str) -> None:
     broken(installed.root / ".venv/bin/python", how)
-    assert installed.run()[2] == [INSTALLING, SERVING]
+    assert installed.run()[2] == [INSTALLING]
     assert installed.actions() == ["venv", "pip", "compileall"]
 
 

@@ -15,7 +15,7 @@ from msgspec import Raw
 from addons.state import Exchange, Kept
 from addons.wire import pieces
 from addons.wire.encoding import Decoder
-from addons.wire.masking import SCHEME, mask_text
+from addons.wire.masking import mask_text
 from addons.wire.sse import EventTooLarge, Splitter
 
 LARGEST: Final = 64 * 1024 * 1024
@@ -98,8 +98,4 @@ def fields_of(body: bytes) -> dict[str, Raw] | str:
 def presentable(text: str, exchange: Exchange | None = None) -> str:
     """The text as it may be shown: without control characters, and without anything that is, or looks like, a
     credential."""
-    secrets: tuple[str, ...] = ()
-    if exchange:
-        own = exchange.own.headers().values()
-        secrets = (*exchange.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own))
-    return mask_text(text, secrets).encode("utf-8", "replace").decode().translate(_PICTURES)
+    return mask_text(text, exchange.secrets() if exchange else ()).encode("utf-8", "replace").decode().translate(_PICTURES)

@@ -141,6 +141,16 @@ def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
     return ProviderError(status, told.type if enveloped else error_type(status), complete(words, status, told))
 
 
+def is_envelope(body: bytes) -> bool:
+    """Whether this is an error as Anthropic writes it. (What stands before its servers answers in HTML.)"""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    error = value.get("error") if isinstance(value, dict) and value.get("type") == "error" else None
+    return isinstance(error, dict) and isinstance(error.get("type"), str) and isinstance(error.get("message"), str)
+
+
 class Told(NamedTuple):
     """What a decoded error says; empty strings for what it does not say."""
 

@@ -35,7 +35,8 @@ class Task:
     sequence: `count` requests on one connection, one after the other. loop: each of `connections` asks again as soon as
     it has its answer, for `seconds` after `warm_up`, or as much longer as it takes until there are two answers for each
     connection (ten times as long at most). streams: each of `connections` has always one stream of
-    `stream_seconds` running, the starts spread evenly; measured for `seconds` after the first `stream_seconds`.
+    `stream_seconds` running, the starts spread evenly; measured are the events that the provider wrote in the `seconds`
+    after the first `stream_seconds`, and their arrival is waited for.
     """
 
     kind: Kind
@@ -60,13 +61,13 @@ class Measured:
     events: int = 0
     """All that came (streams)."""
     rate: float = 0.0
-    """Answers per second (loop); events per second (streams)."""
+    """Answers per second (loop); events per second, of those that arrived (streams)."""
     latency: list[float] = field(default_factory=list)
     """From sending a request to the end of its answer (sequence, loop), or to its first event (streams)."""
     delay: dict[str, float] = field(default_factory=dict)
     """From the provider's writing of an event to its arrival (streams): p50, p99, max."""
     starved: int = 0
-    """Streams of which an event came more than LATE s late, or none came for that long."""
+    """Streams of which an event came more than LATE s late, or none at all for that long."""
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,6 +114,9 @@ def request(task: Task, number: int) -> bytes:
 class Load:
     """One task under way."""
 
+    grace = 0.0
+    """Seconds for which it goes on after the end."""
+
     def __init__(self, task: Task) -> None:
         self.task = task
         self.measured = Measured()
@@ -128,15 +132,21 @@ class Load:
         prepared = [request(task, number) for number in range(task.connections)]
         for content in prepared:
             client = Client(ended=self.ended, came=self.came)
-            await client.connect(task.port)
-            self.requests[client] = content
+            try:
+                await client.connect(task.port)
+            except OSError:
+                self.errors["no connection"] += 1
+            else:
+                self.requests[client] = content
+        if not self.requests:
+            self.over.set()
         start = time.monotonic()
         self.begin = start + (task.stream_seconds or task.warm_up)
         self.end = self.begin + task.seconds
         for number, client in enumerate(self.requests):
             loop.call_later(task.stream_seconds * number / task.connections, self.ask, client)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), self.end - start if task.seconds else 600)
+            await asyncio.wait_for(self.over.wait(), self.end - start + self.grace if task.seconds else 600)
         if task.kind == "loop" and not self.enough():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), task.seconds * 9)
@@ -183,12 +193,14 @@ class Load:
 
     def finish(self) -> None:
         self.measured.errors = dict(self.errors)
-        if self.task.seconds:
+        if self.task.seconds and self.measured.latency:
             self.measured.rate = len(self.measured.latency) / (self.end - self.begin)
 
 
 class Streams(Load):
     """The same with streams: what counts is when each event comes."""
+
+    grace = LATE
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -214,11 +226,11 @@ class Streams(Load):
         self.latest[client] = now
         stamps = STAMP.findall(events)
         self.measured.events += len(stamps)
-        if now >= self.begin:
-            for stamp in stamps:
-                delay = now - int(stamp) / 1e9
-                self.delays.append(delay * 1000)
-                if delay > LATE:
+        for stamp in stamps:
+            written = int(stamp) / 1e9
+            if self.begin <= written < self.end:
+                self.delays.append((now - written) * 1000)
+                if now - written > LATE:
                     self.late.add(client)
 
     def answered(self, client: Client, now: float) -> None:
@@ -226,7 +238,7 @@ class Streams(Load):
 
     def finish(self) -> None:
         super().finish()
-        silent = {client for client in self.requests if self.end - self.latest.get(client, 0.0) > LATE}
+        silent = {client for client in self.requests if self.latest.get(client, 0.0) < self.end}
         self.measured.starved = len(self.late | silent)
         self.measured.rate = len(self.delays) / self.task.seconds
         if len(self.delays) > 1:

@@ -1,5 +1,6 @@
 """The plot for README: four questions, one colour a contender. Needs matplotlib (the extra `bench`)."""
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.contenders import BARE, CCR, DIRECT, GATEWAY, LITELLM
-from tests.bench.figures import Figure, names_in
+from tests.bench.figures import Figure, names_in, number
 
 COLOURS = {DIRECT: "#b8b8b8", BARE: "#e0a458", GATEWAY: "#2a7f62", LITELLM: "#7d6b91", CCR: "#4f7cac"}
 
@@ -42,10 +43,11 @@ def plot(rows: Sequence[Figure], path: Path) -> list[Path]:
     by_label = {row.label: row for row in rows}
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 6.5))
     for axis, (title, groups, logarithmic) in zip(axes.flat, PANELS, strict=True):
-        draw(axis, {name: by_label.get(label) for name, label in groups.items()}, contenders)
+        least = draw(axis, {name: by_label.get(label) for name, label in groups.items()}, contenders)
         axis.set_title(title, fontsize=11, loc="left")
-        if logarithmic:
+        if logarithmic and least:
             axis.set_xscale("log")
+            axis.set_xlim(left=10 ** math.floor(math.log10(least / 1.5)))
     colours = [pyplot.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in contenders]
     figure.legend(colours, contenders, loc="lower center", ncols=len(contenders), frameon=False)
     figure.tight_layout(rect=(0, 0.06, 1, 1))
@@ -57,9 +59,10 @@ def plot(rows: Sequence[Figure], path: Path) -> list[Path]:
     return files
 
 
-def draw(axis: Any, groups: dict[str, Figure | None], contenders: Sequence[str]) -> None:
-    """Horizontal bars, a group for each row of the table, with their values beside them."""
+def draw(axis: Any, groups: dict[str, Figure | None], contenders: Sequence[str]) -> float | None:
+    """Horizontal bars, a group for each row of the table, with their values beside them. Returns the least value."""
     height = 0.8 / len(contenders)
+    least = None
     for group, row in enumerate(groups.values()):
         for place, name in enumerate(contenders):
             value = row.middle(name) if row else None
@@ -67,9 +70,11 @@ def draw(axis: Any, groups: dict[str, Figure | None], contenders: Sequence[str])
                 continue
             at = group + (place - (len(contenders) - 1) / 2) * height
             axis.barh(at, value, height * 0.9, color=COLOURS[name])
-            axis.annotate(f" {value:,.3g}" if value < 100 else f" {value:,.0f}", (value, at), va="center", fontsize=8)
+            axis.annotate(f" {number(value)}", (value, at), va="center", fontsize=8)
+            least = min(value, least or value)
     axis.set_yticks(range(len(groups)), groups.keys())
     axis.invert_yaxis()
     axis.margins(x=0.15)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+    return least

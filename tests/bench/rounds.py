@@ -64,6 +64,9 @@ class Results:
     """MiB at the highest, after everything."""
     cells: dict[tuple[str, str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
+    failed: dict[str, str] = field(default_factory=dict)
+    """Who did not start, with its last words."""
+
     def problems(self) -> list[str]:
         """What went wrong, a line each."""
         counts: dict[str, int] = defaultdict(int)
@@ -71,14 +74,15 @@ class Results:
             for sample in samples:
                 for error, count in sample["errors"].items():
                     counts[f"{contender}, {detail}: {error}"] += count
-        return [f"{where} ({count} times)" for where, count in counts.items()]
+        failed = [f"{name}: {words}" for name, words in self.failed.items()]
+        return [*failed, *(f"{where} ({count} times)" for where, count in counts.items())]
 
     def as_json(self) -> dict[str, Any]:
         cells = [
             {"task": task, "detail": detail, "contender": name, "rounds": samples}
             for (task, detail, name), samples in self.cells.items()
         ]
-        return {"start": self.start, "memory": self.memory, "cells": cells}
+        return {"start": self.start, "memory": self.memory, "cells": cells, "failed": self.failed}
 
 
 def load(task: Task) -> Measured:
@@ -139,30 +143,41 @@ def rotated[T](items: Sequence[T], by: int) -> list[T]:
     return [*items[by:], *items[:by]]
 
 
+def start(plan: Plan, contenders: Sequence[Contender], results: Results) -> None:
+    """Starts every server as often as the plan says; the last time for good. Who does not start is left out."""
+    servers = [(contender.name, contender.server) for contender in contenders if contender.server]
+    for number in range(plan.starts):
+        for name, server in rotated(servers, number):
+            if name in results.failed:
+                continue
+            try:
+                results.start[name].append(server.start())
+            except RuntimeError as error:
+                results.failed[name] = str(error)
+            if number < plan.starts - 1:
+                server.stop()
+
+
 def measure(plan: Plan, contenders: Sequence[Contender], pool: Contender, say: Callable[[str], None]) -> Results:
     """Does it all: starts the servers, does the rounds, ends the servers. `say` is told what is being done.
 
     pool: a contender that only does `POOL_TASK`.
     """
     results = Results()
-    servers = [(contender.name, contender.server) for contender in contenders if contender.server]
     try:
-        for number in range(plan.starts):
-            say(f"start {number + 1} of {plan.starts}")
-            for name, server in rotated(servers, number):
-                results.start[name].append(server.start())
-                if number < plan.starts - 1:
-                    server.stop()
+        say(f"{plan.starts} starts")
+        start(plan, contenders, results)
+        running = [contender for contender in contenders if contender.name not in results.failed]
         for number in range(plan.rounds):
             for turn, (kind, detail, options) in enumerate(tasks(plan)):
                 say(f"round {number + 1} of {plan.rounds}: {kind} {detail}")
                 extra = [pool] if (kind, detail) == ("loop", POOL_TASK) else []
-                for contender in rotated([*contenders, *extra], number + turn):
-                    results.cells[kind, detail, contender.name].append(
-                        sample(contender, task(contender, kind, **options))
-                    )
-        results.memory = {name: server.peak_memory() for name, server in servers}
+                for contender in rotated([*running, *extra], number + turn):
+                    done = sample(contender, task(contender, kind, **options))
+                    results.cells[kind, detail, contender.name].append(done)
+        results.memory = {contender.name: contender.server.peak_memory() for contender in running if contender.server}
     finally:
-        for _, server in servers:
-            server.stop()
+        for contender in contenders:
+            if contender.server:
+                contender.server.stop()
     return results

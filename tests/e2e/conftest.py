@@ -101,7 +101,7 @@ def routing(providers: Providers) -> dict[str, Any]:
             "claude-*": ["glm"],
         },
         "failover": {
-            "first_byte_timeout": 0.5,
+            "first_byte_timeout": 2,
             "answer_timeout": 3,
             "cooldown": 1,
             "hold": 0.3,

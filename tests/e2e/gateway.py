@@ -47,6 +47,8 @@ class Gateway:
     script: the addon script. options: more options of mitmdump.
     """
 
+    program = "mitmdump"
+
     def __init__(
         self,
         routing: Routing,
@@ -74,7 +76,13 @@ class Gateway:
 
     def start(self) -> Self:
         """Returns when the gateway answers GET /health; AssertionError with the log when it does not."""
-        args = command(script=self.script, upstream=self.upstream, port=self.port, directory=self.directory)
+        args = command(
+            program=self.program,
+            script=self.script,
+            upstream=self.upstream,
+            port=self.port,
+            directory=self.directory,
+        )
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),

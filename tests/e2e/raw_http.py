@@ -72,6 +72,19 @@ class RawClient:
         headers = {name.decode(): value.decode() for name, value in head.headers}
         return Answer(head.status_code, headers, body, tuple(informational))
 
+    def hang_up(self) -> None:
+        """Says that nothing more will be written."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def rest(self) -> bytes:
+        """All that comes until the gateway closes the connection."""
+        data, self._unread = self._unread, b""
+        with suppress(ConnectionResetError):
+            while piece := self._socket.recv(65536):
+                data += piece
+        return data
+
     def is_closed(self) -> bool:
         """Waits for the gateway to close the connection; False when it says something instead."""
         with suppress(ConnectionResetError):

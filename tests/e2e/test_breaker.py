@@ -15,7 +15,7 @@ from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Gate, error, hang, insert, say
 
-TIMEOUT = 1.5
+TIMEOUT = 2.5
 COOLDOWN = 0.8
 
 

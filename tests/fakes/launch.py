@@ -17,6 +17,9 @@ GATEWAY_VARIABLES = (
 )
 """What the environment says about real providers: it would win against an .env file."""
 
+WEB_COLUMNS = ("timestamp", "path", "status", "comment", "time")
+"""What mitmweb's flow list shows with `./run.sh web`."""
+
 
 def command(
     *, program: str = "mitmdump", script: Path = GATEWAY, upstream: str, port: int, directory: Path
@@ -33,11 +36,14 @@ def command(
         "gateway_env": directory / ".env",
         "gateway_db": directory / "gateway.sqlite",
     }
+    settings = [f"{name}={value}" for name, value in options.items()]
+    if program == "mitmweb":
+        settings += [f"web_columns={column}" for column in WEB_COLUMNS]
     return [
         str(Path(sys.executable).with_name(program)),
         *("-s", str(script)),
         *("--mode", f"reverse:{upstream}"),
         *("--listen-host", "127.0.0.1"),
         *("-p", str(port)),
-        *(part for name, value in options.items() for part in ("--set", f"{name}={value}")),
+        *(part for setting in settings for part in ("--set", setting)),
     ]

@@ -1,0 +1,166 @@
+"""The HTTP/1 connection of a client: mitmproxy's, with limits for clients that mean harm, and errors in our envelope.
+
+mitmproxy reads whatever comes for as long as it comes (its own FIXME: "protect against header size DoS"), answers what
+it can't parse with a page of HTML, logs the offending bytes (which may be a credential), and gives up with a traceback
+when a body has trailers. Rules that hold in this file:
+- at most `MAX_HEAD` bytes are kept that are not a request yet, and a client that takes its time is cut off;
+- nothing that a client sent is repeated to the log;
+- no timer of its own: `due` says when something is too late, and the layer above wakes `_handle_event` then.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
+
+from addons.wire.errors import envelope
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head, of a chunk's head, of trailers, and of what comes before it is asked for."""
+
+MAX_LINES = 256
+"""Lines of a request's head; Claude Code sends about 25. (mitmproxy's headers take quadratic time.)"""
+
+HEAD_WITHIN = 30.0
+"""Seconds from the first byte of a request to the end of its head."""
+
+BODY_SILENCE = 60.0
+"""Seconds within which more of a body must come."""
+
+BODY_WITHIN = 600.0
+"""Seconds for a whole body: 32 MB at 55 KB/s."""
+
+Commands = layer.CommandGenerator[None]
+
+
+class IgnoresTrailers(Http1Connection):
+    """A body that ends with trailers is a body; nobody has a use for them."""
+
+    def read_body(self, event: events.Event) -> Commands:
+        try:
+            yield from super().read_body(event)
+        except NotImplementedError:
+            assert self.stream_id is not None
+            yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
+            ours = isinstance(self, Http1Server)
+            yield from self.mark_done(request=ours, response=not ours)
+
+
+class ProviderSide(IgnoresTrailers, Http1Client):
+    """The HTTP/1 connection to a provider."""
+
+
+class ClientSide(IgnoresTrailers, Http1Server):
+    """The HTTP/1 connection of one client."""
+
+    def __init__(
+        self,
+        context: Context,
+        clock: Callable[[], float],
+        alarm: Callable[[float], commands.RequestWakeup | None],
+    ) -> None:
+        super().__init__(context)
+        self.clock, self.alarm = clock, alarm
+        self.due = math.inf
+        """When what is being waited for is too late (monotonic seconds)."""
+        self.body_due = math.inf
+        """The same for the end of a body."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        if isinstance(event, events.Wakeup):
+            if self.clock() + 0.001 >= self.due:
+                yield from self.refuse(408, "the request did not come in time")
+        elif isinstance(event, events.DataReceived):
+            yield from super()._handle_event(event)
+            if len(self.buf) > MAX_HEAD and self.state != self.done:
+                yield from self.refuse(431, f"more than {MAX_HEAD} bytes that are no request")
+            self.expect_more()
+        else:
+            yield from super()._handle_event(event)
+            if not isinstance(event, HttpEvent | events.ConnectionClosed):
+                return
+            if isinstance(event, HttpEvent) and not isinstance(event, ResponseEndOfMessage):
+                return
+            self.expect_more()
+        if self.due < math.inf and (wakeup := self.alarm(self.due)):
+            yield wakeup
+
+    def expect_more(self) -> None:
+        """Set the time limit for what the client has begun and not ended."""
+        now = self.clock()
+        if self.state == self.read_body:
+            self.body_due = min(self.body_due, now + BODY_WITHIN)
+            self.due = min(self.body_due, now + BODY_SILENCE)
+        elif self.state == self.read_headers and self.buf:
+            if self.body_due < math.inf or self.due == math.inf:  # the first bytes of a request
+                self.due = now + HEAD_WITHIN
+            self.body_due = math.inf
+        else:
+            self.due = self.body_due = math.inf
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        if isinstance(event, events.ConnectionClosed):
+            yield commands.CloseConnection(self.conn)
+            return
+        if head_too_large(bytes(self.buf) if len(self.buf) > MAX_LINES * 3 else b""):
+            yield from self.refuse(431, f"the request's head is over {MAX_HEAD} bytes or {MAX_LINES} lines")
+            return
+        for command in super().read_headers(event):
+            if isinstance(command, commands.SendData):
+                yield commands.SendData(self.conn, error_bytes(400, "this is not a valid HTTP request"))
+            elif isinstance(command, commands.Log):
+                yield commands.Log("a client sent something that is no HTTP request", logging.INFO)
+            else:
+                yield command
+
+    def send(self, event: HttpEvent) -> Commands:
+        if isinstance(event, ResponseProtocolError) and not self.answered:
+            status = event.code.http_status_code()
+            if status is not None and self.conn.connected:
+                yield commands.SendData(self.conn, error_bytes(status, event.message.split(": b", 1)[0][:200]))
+                yield commands.CloseConnection(self.conn)
+                return
+        yield from super().send(event)
+
+    @property
+    def answered(self) -> bool:
+        """The head of an answer is out (100 Continue is none)."""
+        return self.response is not None and self.response.status_code >= 200
+
+    def refuse(self, status: int, message: str) -> Commands:
+        """Nothing more of this client is read."""
+        has_stream = self.request is not None
+        if not self.answered:
+            yield commands.SendData(self.conn, error_bytes(status, message))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done
+        self.due = self.body_due = math.inf
+        if has_stream:
+            yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
+
+
+def head_too_large(buffered: bytes) -> bool:
+    """Whether what is there of a head is more than any client of ours sends."""
+    ends = [at for end in (b"\n\r\n", b"\n\n") if (at := buffered.find(end)) >= 0]
+    head = buffered[: min(ends)] if ends else buffered
+    return len(head) > MAX_HEAD or head.count(b"\n") > MAX_LINES
+
+
+def error_bytes(status: int, message: str) -> bytes:
+    """A whole response in the envelope, after which the connection is closed."""
+    headers = {"content-type": "application/json", "connection": "close"}
+    return http1.assemble_response(http.Response.make(status, envelope(status, message), headers))

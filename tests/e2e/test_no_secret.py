@@ -1,0 +1,374 @@
+"""No secret is visible: not in a header, a view, an export, a HAR, a saved flow, the log at any verbosity, an error, the
+database, a command's output or an answer to a client.
+
+Everything that can go right or wrong is done with a canary in every place where a secret can come from, in mitmdump and
+in mitmweb, with all the logging there is; then everything that was produced is searched.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.canaries import Canary, leaks
+from tests.e2e.conftest import Providers
+from tests.e2e.gateway import Gateway, messages_body
+from tests.e2e.mitmweb import VIEWS, WebGateway
+from tests.e2e.raw_http import RawClient
+from tests.fakes.scripts import (
+    Answer,
+    Gate,
+    Raw,
+    Reply,
+    Request,
+    agent,
+    drop,
+    error,
+    error_event,
+    error_first,
+    insert,
+    oauth_429,
+    openai_error,
+    plain_error,
+    reset,
+    say,
+    silent_close,
+    text,
+    thinking,
+    with_headers,
+)
+
+STATIC = Canary("the gateway's token", "static-")
+ADMIN = Canary("the admin key", "sk-")
+ZAI = Canary("the key of zai")
+KIMI = Canary("the key of kimi", "sk-kimi-")
+OPENROUTER = Canary("the key of openrouter", "sk-or-v1-")
+CHAT = Canary("the key of a chat provider", "gsk_")
+POOL = [Canary(f"pool token {number}", "sk-ant-oat01-") for number in (1, 2, 3)]
+HEADER = Canary("a provider's header, from a variable")
+LITERAL = Canary("a provider's header, from the file")
+LATER = Canary("a key that came with a reload")
+OWN = Canary("the client's own token", "sk-ant-oat01-")
+OWN_KEY = Canary("the client's own key", "sk-ant-api03-")
+WRONG = Canary("a token for another gateway")
+COOKIE = Canary("a cookie")
+PROXY = Canary("a proxy's password")
+HIDDEN = Canary("a credential in the body", "sk-proj-")
+SET_COOKIE = Canary("a provider's cookie")
+
+CANARIES = [
+    *(STATIC, ADMIN, ZAI, KIMI, OPENROUTER, CHAT, *POOL, HEADER, LITERAL, LATER),
+    *(OWN, OWN_KEY, WRONG, COOKIE, PROXY, HIDDEN, SET_COOKIE),
+]
+
+KEY = {"x-litellm-api-key": str(STATIC)}
+PASS = {**KEY, "x-claude-token-mode": "passthrough", "authorization": f"Bearer {OWN}", "x-api-key": str(OWN_KEY)}
+TOOLS = [{"name": "Bash", "input_schema": {"type": "object"}}]
+
+
+@pytest.fixture(scope="module")
+def env() -> dict[str, str]:
+    return {
+        "ZAI_API_KEY": str(ZAI),
+        "KIMI_API_KEY": str(KIMI),
+        "OPENROUTER_API_KEY": str(OPENROUTER),
+        "CHAT_API_KEY": str(CHAT),
+        "PARTNER": str(HEADER),
+        "CLAUDE_OAUTH_TOKENS": ",".join(map(str, POOL)),
+        "PROXY_STATIC_TOKEN": str(STATIC),
+        "LITELLM_MASTER_KEY": str(ADMIN),
+    }
+
+
+@pytest.fixture(scope="module")
+def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
+    named: dict[str, Any] = routing["providers"]
+    named["kimi"]["headers"] = {"X-Partner": "for ${PARTNER}", "X-Partner-Token": str(LITERAL)}
+    chat = {"base_url": f"{providers.kimi.url}/v1", "format": "openai-chat", "auth": "bearer"}
+    named["chat"] = {**chat, "api_key": "${CHAT_API_KEY}"}
+    return {
+        **routing,
+        "models": {**routing["models"], "chat": "chat/some-model"},
+        "failover": {**routing["failover"], "retries": 0, "cooldown": 0.01},
+    }
+
+
+class Clients:
+    """Those who ask the gateway, and all that they were told."""
+
+    def __init__(self, gateway: Gateway, providers: Providers) -> None:
+        self.gateway, self.providers = gateway, providers
+        self.told: list[tuple[str, bytes]] = []
+
+    def ask(self, model: str = "glm", headers: dict[str, str] | None = None, path: str = "/v1/messages", **body: Any):
+        content = messages_body(model, tools=TOOLS, **body)
+        answer = self.gateway.client.post(path, json=content, headers=KEY if headers is None else headers)
+        return self.tell(f"the answer {len(self.told)}, of {model}", answer)
+
+    def tell(self, name: str, answer: httpx.Response) -> httpx.Response:
+        self.told.append((name, f"{answer.status_code} {answer.headers.raw!r}\n".encode() + answer.content))
+        return answer
+
+    @contextmanager
+    def raw(self) -> Iterator[RawClient]:
+        with RawClient(self.gateway) as client:
+            yield client
+            client.hang_up()
+            self.told.append((f"what raw client {len(self.told)} was told", client.rest()))
+
+    # What goes right
+
+    def that_are_served(self) -> None:
+        anthropic, zai, kimi, openrouter = self.providers
+        for stream in (False, True):
+            zai.script(agent(before=(thinking("hm"), text("Well. "))))
+            assert self.ask(stream=stream).status_code == 200
+            assert self.ask("kimi", stream=stream).status_code == 200
+            assert kimi.last.headers["x-partner"] == f"for {HEADER}"
+            assert self.ask("chat", stream=stream).status_code == 200
+            assert kimi.last.token == str(CHAT)
+            assert self.ask("openrouter", headers={"x-api-key": str(STATIC)}).status_code == 200
+            assert self.ask(headers={"authorization": f"Bearer {ADMIN}"}, stream=stream).status_code == 200
+            anthropic.script(oauth_429({"5h": 4e9}), say("hi"))
+            assert self.ask("claude-sonnet-5-5", stream=stream).status_code == 200
+        hidden = {"extra_headers": {"Authorization": f"Bearer {HIDDEN}"}, "api_key": str(HIDDEN)}
+        more = {"metadata": {"user_id": "me", "headers": {"x-api-key": str(HIDDEN)}}}
+        for stream in (False, True):
+            assert self.ask(stream=stream, **hidden, **more).status_code == 200
+            assert self.ask("claude-sonnet-5-5", stream=stream, **hidden, **more).status_code == 200
+        assert str(HIDDEN).encode() not in anthropic.last.body
+        assert self.ask("claude-sonnet-5-5", path="/v1/messages/count_tokens").status_code == 200
+        for path in ("/health", "/v1/models", "/v1/models/glm"):
+            self.tell(path, self.gateway.client.get(path, headers=KEY))
+
+    def that_bring_their_own(self) -> None:
+        anthropic = self.providers.anthropic
+        assert self.ask("claude-sonnet-5-5", PASS).status_code == 200
+        assert anthropic.last.headers["x-api-key"] == str(OWN_KEY)
+        assert self.ask("claude-sonnet-5-5", PASS, stream=True).status_code == 200
+        cookies = {**KEY, "cookie": f"session={COOKIE}; other=1", "proxy-authorization": f"Basic {PROXY}"}
+        assert self.ask(headers=cookies).status_code == 200
+        anthropic.script(with_headers(say("relayed"), {"set-cookie": f"__cf={SET_COOKIE}; Path=/"}))
+        relayed = self.gateway.client.post("/v1/files?beta=true", json={}, headers={**PASS, **cookies})
+        assert anthropic.last.target == "/v1/files?beta=true"
+        assert relayed.status_code == 200
+        self.gateway.client.cookies.clear()
+        anthropic.script(with_headers(say("hi"), {"set-cookie": f"__cf={SET_COOKIE}; Path=/"}))
+        assert self.ask("claude-sonnet-5-5").status_code == 200
+        assert self.gateway.client.get("/v1/files", headers=KEY).status_code == 404
+
+    # What goes wrong
+
+    def that_are_refused(self) -> None:
+        for headers in (
+            {"x-litellm-api-key": str(WRONG)},
+            {"authorization": f"Bearer {WRONG}"},
+            {"x-api-key": str(WRONG), "cookie": f"session={COOKIE}"},
+            {"x-litellm-api-key": f"{WRONG}, x-claude-token-mode: passthrough"},
+            {"x-claude-token-mode": str(WRONG)},
+        ):
+            assert self.ask(headers=headers).status_code == 401
+        assert self.ask("no-such-model").status_code == 404
+        assert self.ask("no-such-model", PASS).status_code == 404
+        answer = self.gateway.client.post("/v1/messages", content=b'{"api_key": "%b"' % HIDDEN.value.encode(), headers=KEY)
+        assert self.tell("no JSON", answer).status_code == 400
+
+    def whose_providers_fail(self) -> None:
+        anthropic, zai, kimi, _ = self.providers
+        for stream in (False, True):
+            anthropic.script(error(529))
+            zai.script(say("instead"))
+            assert self.ask("claude-sonnet-5-5", stream=stream).status_code == 200
+            for script in (silent_close(), reset(), drop(say("cut"), events=4), error_first(), drop(say("x"), byte=40)):
+                kimi.script(script)
+                self.ask("kimi", stream=stream)
+            zai.script(insert(say("odd"), Raw(f"garbage {ZAI}\r\n\r\n".encode()), after=3))
+            self.ask(stream=stream)
+        self.providers.openrouter.refuse()
+        assert self.ask("openrouter").status_code == 502
+        self.providers.openrouter.accept()
+        gate = Gate()
+        zai.script(insert(say("never to its end"), gate, after=4))
+        with self.gateway.stream("glm", headers=KEY) as stream:
+            stream.until("content_block_start")
+        zai.wait_for(lambda: zai.closed_by_peer)
+
+    def whose_providers_repeat_the_credential(self) -> None:
+        anthropic, zai, kimi, openrouter = self.providers
+        for stream in (False, True):
+            for status in (400, 401, 429, 500):
+                zai.script(echoing(lambda words, status=status: error(status, words)))
+                kimi.script(echoing(lambda words, status=status: openai_error(status, words)))
+                openrouter.script(echoing(lambda words, status=status: plain_error(status, words)))
+                for model in ("glm", "kimi", "openrouter"):
+                    self.ask(model, stream=stream)
+            kimi.script(echoing(lambda words: openai_error(400, words)))
+            self.ask("chat", stream=stream)
+            zai.script(echoing(lambda words: error_first(words)))
+            self.ask(stream=stream)
+            zai.script(echoing(lambda words: insert(say("half"), error_event(words), after=4)))
+            self.ask(stream=stream)
+            zai.script(echoing(lambda words: with_headers(say("hi"), {"x-you-sent": words})))
+            self.ask(stream=stream)
+            zai.script(echoing(lambda words: with_headers(error(400), {"x-you-sent": words, "retry-after": words})))
+            self.ask(stream=stream)
+            zai.script(echoing(lambda words: Answer(pieces=(Raw(f"HTTP/1.1 500 {words}\r\n\r\n".encode()),))))
+            self.ask(stream=stream)
+            zai.script(echoing(lambda words: with_headers(say("hi"), {words: "x"})))
+            self.ask(stream=stream)
+            for status in (400, 403, 404, 529):
+                anthropic.script(echoing(lambda words, status=status: error(status, words)))
+                self.ask("claude-sonnet-5-5", stream=stream)
+                anthropic.script(echoing(lambda words, status=status: error(status, words)))
+                self.ask("claude-sonnet-5-5", PASS, stream=stream)
+        anthropic.script(echoing(lambda words: error(401, f"invalid bearer token: {words}")))
+        self.ask("claude-sonnet-5-5")
+
+    def that_talk_nonsense(self) -> None:
+        """Bytes that no HTTP library sends, with credentials in them."""
+        head = f"POST /v1/messages HTTP/1.1\r\nhost: g\r\nx-litellm-api-key: {STATIC}\r\nauthorization: Bearer {OWN}\r\n"
+        for garbage in (
+            head,
+            head[:-20],
+            f"{head}cookie: a={COOKIE}",
+            f"{head}content-length: nonsense\r\n\r\n",
+            f"{head}content-length: 5\r\ncontent-length: 6\r\n\r\n",
+            f"{head}transfer-encoding: nonsense\r\n\r\n",
+            f"{head}bad header {WRONG}\r\n\r\n",
+            f"{head}content-length: 100\r\n\r\n" + '{"api_key": "%s"' % HIDDEN,
+            f"{head}content-length: 2\r\n\r\n" + '{}{"api_key": "%s"}' % HIDDEN,
+            head.replace("HTTP/1.1", "HTTP/7.7") + "\r\n",
+            head.replace("POST /v1/messages", f"POST http://user:{PROXY}@g/v1/messages") + "\r\n",
+            f"CONNECT g:443 HTTP/1.1\r\nhost: g\r\nproxy-authorization: Basic {PROXY}\r\n\r\n",
+            f"GET /ws HTTP/1.1\r\nhost: g\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+            f"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-api-key: {OWN_KEY}\r\n\r\n",
+            f"authorization: Bearer {OWN}\r\n\r\n",
+            f"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nauthorization: {OWN}",
+            f"{OWN} {OWN_KEY} {STATIC}\r\n\r\n",
+        ):
+            with self.raw() as client:
+                client.write(garbage)
+        with self.raw() as client:  # a secret in two halves, each in a read of its own
+            middle = head.index(STATIC.value) + len(STATIC.value) // 2
+            client.write(head[:middle])
+            self.gateway.client.get("/health")
+            client.write(head[middle:])
+            self.gateway.client.get("/health")
+
+    def that_come_over_tls(self) -> None:
+        url = f"https://127.0.0.1:{self.gateway.port}/v1/messages"
+        with httpx.Client(http2=True, verify=False, trust_env=False) as client:
+            self.providers.zai.script(say("over TLS"), echoing(lambda words: error(400, words)))
+            for _ in range(2):
+                answer = client.post(url, json=messages_body(), headers={**KEY, "cookie": f"a={COOKIE}"})
+                self.tell("over TLS", answer)
+
+    def who_see_another_configuration(self, env: dict[str, str]) -> None:
+        reloads = self.gateway.log().count("configuration reloaded")
+        self.gateway.rewrite_env({**env, "ZAI_API_KEY": str(LATER)})
+        self.gateway.wait_until(lambda: self.gateway.log().count("configuration reloaded") > reloads)
+        self.providers.zai.script(echoing(lambda words: error(400, words)))
+        self.ask()
+        assert self.providers.zai.last.token == str(LATER)
+        self.gateway.rewrite_env(env)
+
+    def all(self, env: dict[str, str]) -> None:
+        for part in (
+            self.that_are_served,
+            self.that_bring_their_own,
+            self.that_are_refused,
+            self.whose_providers_fail,
+            self.whose_providers_repeat_the_credential,
+            self.that_talk_nonsense,
+            self.that_come_over_tls,
+        ):
+            part()
+            assert [provider.unused for provider in self.providers] == [0, 0, 0, 0], f"{part}: {self.providers}"
+        self.who_see_another_configuration(env)
+
+
+def echoing(reply: Callable[[str], Reply]) -> Reply:
+    """The reply that is made from all credentials of the request."""
+
+    def made(request: Request) -> Reply:
+        values = [request.headers.get(name, "") for name in ("authorization", "x-api-key", "x-partner", "x-partner-token")]
+        return reply(f"not valid: {' '.join(filter(None, values))} (key={request.token})")
+
+    return made
+
+
+def files(directory: Path) -> list[tuple[str, bytes]]:
+    """All that was written, but for the two files that a user writes."""
+    kept = [path for path in directory.rglob("*") if path.is_file() and path.name not in ("routing.yaml", ".env")]
+    return [(path.name, path.read_bytes()) for path in kept]
+
+
+def test_canaries_are_found() -> None:
+    assert leaks(CANARIES, [("a", f"...{ZAI.value[:11]}".encode())])
+    assert leaks(CANARIES, [("a", json.dumps({"key": OWN.value}).encode().hex().encode())])
+    assert not leaks(CANARIES, [("a", f"Bearer sk-ant-oat01…{OWN.value[-4:]}".encode())])
+
+
+def test_mitmdump(start_gateway: Callable[..., Gateway], providers: Providers, env: dict[str, str]) -> None:
+    saved = ("-w", "flows", "--set", "hardump=flows.har")
+    gateway = start_gateway(
+        options=(*saved, "--flow-detail", "4", "--set", "termlog_verbosity=debug", "--set", "proxy_debug=true")
+    )
+    clients = Clients(gateway, providers)
+    clients.all(env)
+    while_running = files(gateway.directory)
+    gateway.stop()
+    read = subprocess.run(
+        [Path(sys.executable).with_name("mitmdump"), "-nr", gateway.directory / "flows", "--flow-detail", "4"],
+        capture_output=True,
+        check=True,
+    )
+    written = files(gateway.directory)
+    assert {"flows", "flows.har", "log", "gateway.sqlite"} <= {name for name, _ in written}
+    assert b"DataReceived(client, <" in dict(written)["log"]
+    found = leaks(CANARIES, [*while_running, *written, ("the flows as read again", read.stdout), *clients.told])
+    assert not found, "\n".join(found)
+
+
+def looked_at(gateway: WebGateway) -> Iterator[tuple[str, bytes]]:
+    """Everything that mitmweb shows."""
+    for path in ("/", "/flows", "/flows/dump", "/events", "/options", "/state", "/commands"):
+        yield path, gateway.web.get(path).content
+    kinds = {(flow["request"]["path"], re.sub(r"[\d.]+", "", flow["comment"])): flow for flow in gateway.flows()}
+    for flow in kinds.values():
+        name = f"{flow['request']['method']} {flow['request']['path']} {flow['comment']}"
+        panes = {"request": ("raw", *VIEWS), "response": ("raw", "auto")}
+        for pane in [pane for pane in panes if flow.get(pane, {}).get("contentLength") is not None]:
+            for view in panes[pane]:
+                yield f"{name}, {pane} as {view}", gateway.text(flow, pane, view).encode()
+        for form in ("curl", "httpie", "raw"):
+            with suppress(AssertionError):  # not every flow has all of it
+                yield f"{name} as {form}", str(gateway.command("export", form, f"@{flow['id']}")).encode()
+    for command in ("gateway.pool", "gateway.routes"):
+        yield command, gateway.command(command).encode()
+    yield "gateway.trail", gateway.command("gateway.trail", "@all").encode()
+
+
+def test_mitmweb(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
+    options = ("--set", "proxy_debug=true", "--set", "termlog_verbosity=debug", "-w", "flows")
+    with WebGateway(routing, env, upstream=providers.anthropic.url, options=options) as gateway:
+        clients = Clients(gateway, providers)
+        clients.all(env)
+        for flow in gateway.ended(1)[:10]:
+            gateway.replay(flow)
+        original = next(flow for flow in gateway.ended(1) if flow["comment"].startswith("claude"))
+        gateway.command("gateway.replay", f"@{original['id']}", "glm")
+        gateway.command("gateway.unbench")
+        gateway.wait_until(lambda: not gateway.command("replay.client.count"))
+        shown = list(looked_at(gateway))
+        while_running = files(gateway.directory)
+        gateway.stop()
+        found = leaks(CANARIES, [*shown, *while_running, *files(gateway.directory), *clients.told])
+        assert not found, "\n".join(found)
