@@ -4,8 +4,11 @@
 #   ./run.sh [mitmdump options]     serve on 127.0.0.1:4000
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
+#   ./run.sh settings [alias]       print the settings block for Claude Code
 #   ./run.sh test [pytest options]  run the tests
 #   ./run.sh check                  run ruff and mypy
+#   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
+#   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
 #   ./run.sh help                   show this
 #
 # GATEWAY_HOST, GATEWAY_PORT      where to listen
@@ -16,6 +19,7 @@
 # its own. The working directory is never left before a program takes over: paths in its options belong to the user.
 set -euo pipefail
 unset CDPATH
+export PYTHONUNBUFFERED=1     # a log that is written to a file or a journal can be read as it comes
 unset PYTHONDONTWRITEBYTECODE # a start without bytecode takes seconds longer
 
 script=${BASH_SOURCE[0]}
@@ -166,6 +170,11 @@ copy_example() {
   fi
 }
 
+examples() {
+  [ -n "${GATEWAY_ENV:-}" ] || copy_example .env "put your keys there"
+  [ -n "${GATEWAY_ROUTING:-}" ] || copy_example routing.yaml "models and providers are there"
+}
+
 # is_set NAME OPTIONS…: the user sets this option of mitmproxy, which takes none twice.
 is_set() {
   local name=$1
@@ -178,8 +187,7 @@ serve() {
   local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000} setting settings=()
   shift
   ensure_installed .installed "$root"
-  [ -n "${GATEWAY_ENV:-}" ] || copy_example .env "put your keys there"
-  [ -n "${GATEWAY_ROUTING:-}" ] || copy_example routing.yaml "models and providers are there"
+  examples
   for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
     "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}"; do
     is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
@@ -200,9 +208,12 @@ web() {
   serve mitmweb "$@"
 }
 
-demo() {
-  ensure_installed .installed "$root"
-  exec "$venv/bin/python" -P -m tests.fakes.demo "$@"
+# run_module STAMP WHAT MODULE OPTIONS…: see ensure_installed for the first two.
+run_module() {
+  local module=$3
+  ensure_installed "$1" "$2"
+  shift 3
+  exec "$venv/bin/python" -P -m "$module" "$@"
 }
 
 # pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
@@ -233,8 +244,11 @@ case ${1:-} in
   help | -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$script" ;;
   '' | -*) serve mitmdump "$@" ;;
   web) shift; web "$@" ;;
-  demo) shift; demo "$@" ;;
+  demo) shift; run_module .installed "$root" tests.fakes.demo "$@" ;;
+  settings) shift; examples; run_module .installed "$root" addons.client_settings "$@" ;;
   test) shift; run_tests "$@" ;;
+  bench) shift; run_module .installed-bench "${root}[test,bench]" tests.bench "$@" ;;
+  ordeal) shift; run_module .installed-test "${root}[test]" tests.ordeal "$@" ;;
   check) check ;;
   *) die "there is no command '$1': see ./run.sh help" ;;
 esac
