@@ -126,8 +126,8 @@ class AuthGate:
             )
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if flow.is_replay:
-            return  # it comes in again as a client's request, with a ticket
+        if flow.is_replay or not flow.live:
+            return  # it comes in again as a client's request, with a ticket; or it was read from a file
         request, config = flow.request, self.settings.current
         lines = unpacked(request.headers.items(multi=True))
         presented = read_gateway_headers(lines)
@@ -149,11 +149,13 @@ class AuthGate:
         )
         remember(flow, exchange)
         if ticket := self.tickets.redeem(request.headers.get(TICKET_HEADER, "")):
-            caller, ticket.exchange = ticket.caller, exchange
+            caller, ticket.exchange, ticket.flow = ticket.caller, exchange, flow
             exchange.own, exchange.token_mode = ticket.own, ticket.token_mode or exchange.token_mode
-        request.headers.clear()
-        for name, value in lines:
-            request.headers.add(name, mask(value) if is_credential_header(name) else value)
+        # Made anew, as bytes: mitmproxy's `clear` and `add` walk all lines for each line.
+        request.headers = http.Headers(
+            [as_bytes(name, mask(value) if is_credential_header(name) else value) for name, value in lines]
+        )
+        request.headers.pop(TICKET_HEADER, None)
         if MODE_HEADER in request.headers:
             request.headers[MODE_HEADER] = exchange.token_mode  # whatever it was: it may have been a token
 
@@ -172,6 +174,11 @@ class AuthGate:
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
+
+
+def as_bytes(name: str, value: str) -> tuple[bytes, bytes]:
+    """A header line as mitmproxy keeps it."""
+    return name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
 
 
 def token_mode(config: Config, asked: str) -> TokenMode:

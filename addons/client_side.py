@@ -116,10 +116,13 @@ class ClientSide(IgnoresTrailers, Http1Server):
         if isinstance(event, events.ConnectionClosed):
             yield commands.CloseConnection(self.conn)
             return
-        if head_too_large(bytes(self.buf) if len(self.buf) > MAX_LINES * 3 else b""):
-            yield from self.refuse(431, f"the request's head is over {MAX_HEAD} bytes or {MAX_LINES} lines")
+        if len(self.buf) > MAX_HEAD and no_end_within(bytes(self.buf), MAX_HEAD):
+            yield from self.refuse(431, f"the head of this request is over {MAX_HEAD} bytes")
             return
         for command in super().read_headers(event):
+            if self.request and len(self.request.headers.fields) > MAX_LINES and self.state == self.read_headers:
+                yield from self.refuse(431, f"the head of this request has over {MAX_LINES} lines")
+                return
             if isinstance(command, commands.SendData):
                 yield commands.SendData(self.conn, error_bytes(400, "this is not a valid HTTP request"))
             elif isinstance(command, commands.Log):
@@ -153,14 +156,12 @@ class ClientSide(IgnoresTrailers, Http1Server):
             yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
 
 
-def head_too_large(buffered: bytes) -> bool:
-    """Whether what is there of a head is more than any client of ours sends."""
-    ends = [at for end in (b"\n\r\n", b"\n\n") if (at := buffered.find(end)) >= 0]
-    head = buffered[: min(ends)] if ends else buffered
-    return len(head) > MAX_HEAD or head.count(b"\n") > MAX_LINES
+def no_end_within(buffered: bytes, limit: int) -> bool:
+    """Whether the head that these bytes begin with is longer than the limit. (As h11, it may end without CR.)"""
+    return buffered.find(b"\n\r\n", 0, limit) < 0 and buffered.find(b"\n\n", 0, limit) < 0
 
 
 def error_bytes(status: int, message: str) -> bytes:
     """A whole response in the envelope, after which the connection is closed."""
     headers = {"content-type": "application/json", "connection": "close"}
-    return http1.assemble_response(http.Response.make(status, envelope(status, message), headers))
+    return bytes(http1.assemble_response(http.Response.make(status, envelope(status, message), headers)))

@@ -5,9 +5,9 @@ with `proxy_debug` every byte. So every record is freed of secrets as it is made
 terminal, mitmweb's event log, a file).
 
 Rules that hold in this file:
-- Bytes of the wire are not logged, only how many there were. Masking would not do: a read ends anywhere, and two halves
-  of a secret in two lines are no secret that anybody knows.
-- No line is lost, and none gets through as it was: one that can't be freed of secrets is replaced by where it came from.
+- Bytes of the wire are not logged, only how many there were. Masking would not do: a read ends anywhere, and two
+  halves of a secret in two lines are no secret that anybody knows.
+- No line is lost, and none gets through as it was: where one can't be freed of secrets, it says where it came from.
 """
 
 from __future__ import annotations

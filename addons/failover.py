@@ -71,9 +71,9 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
     if left > 0 and here + 1 < len(exchange.targets) and not exchange.last_resort:
         following = exchange.targets[here + 1]
         return Move(here + 1, f"next target {following.provider.name}/{following.model}")
-    skipped = next((a for a in exchange.attempts if a.outcome and a.outcome.kind == "skipped"), None)
-    if left > 0 and skipped and skipped.target and not exchange.last_resort:
-        cursor = exchange.targets.index(skipped.target)
+    skipped = next((a.target for a in exchange.attempts if lacked_a_token(a)), None)
+    if left > 0 and skipped and not exchange.last_resort:
+        cursor = exchange.targets.index(skipped)
         return Move(cursor, "nothing else is left: the token that comes back soonest", last_resort=True)
     return Move(None, "nothing is left to try" if left > 0 else f"{settings.max_attempts} attempts are enough")
 
@@ -125,6 +125,12 @@ def excused(exchange: Exchange, attempt: Attempt) -> bool:
     """Whether a failure was not the provider's: the same request may still get its second chance there."""
     refused = attempt.outcome is not None and thinking_refused(attempt.outcome.error)
     return refused or died_of_age(attempt) or attempt.token in exchange.refused_tokens
+
+
+def lacked_a_token(attempt: Attempt) -> bool:
+    """Whether a target was not asked because every token of its pool rests."""
+    skipped = attempt.outcome is not None and attempt.outcome.kind == "skipped"
+    return skipped and attempt.target is not None and attempt.target.provider.auth == "claude-oauth"
 
 
 def died_of_age(attempt: Attempt) -> bool:

@@ -14,6 +14,7 @@ from addons.replay import Replay
 from addons.router import ModelRouter
 from addons.store import Store
 from addons.thinking import ThinkingStripper
+from addons.threads import Threads
 from addons.tickets import Tickets
 from addons.trail import Trail
 from addons.translator import Translator
@@ -34,6 +35,7 @@ addons = [
     Drain(),
     Endpoints(),
     ModelRouter(),
+    Threads(),
     OAuthRotator(_settings, _store),
     ThinkingStripper(),
     Translator(),

@@ -6,8 +6,6 @@ are more than `gateway_keep_flows`, or when their bodies take more than `gateway
 
 from __future__ import annotations
 
-from collections import deque
-
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.addons.view import View
@@ -19,8 +17,8 @@ class Keeper:
     """Counts finished flows, and takes the oldest out of the view."""
 
     def __init__(self) -> None:
-        self.finished: deque[tuple[str, int]] = deque()
-        """Flow ids and the bytes kept for each, in the order in which they ended."""
+        self.finished: dict[str, int] = {}
+        """The bytes that are kept for each flow, by its id, in the order in which they ended."""
         self.bytes = 0
 
     def load(self, loader: Loader) -> None:
@@ -37,29 +35,34 @@ class Keeper:
 
     def ended(self, flow: http.HTTPFlow) -> None:
         view = ctx.master.addons.get("view")
-        if not isinstance(view, View):
-            return
-        size = kept_bytes(flow, exchange_of(flow))
-        self.finished.append((flow.id, size))
+        exchange = exchange_of(flow)
+        if not isinstance(view, View) or not (flow.live or exchange or flow.is_replay):
+            return  # what was read from a file stays: somebody wants to see it
+        self.bytes -= self.finished.pop(flow.id, 0)  # it was replayed
+        self.finished[flow.id] = size = kept_bytes(flow, exchange)
         self.bytes += size
-        flows, megabytes = ctx.options.gateway_keep_flows, ctx.options.gateway_keep_megabytes
-        while self.finished and (
-            (flows and len(self.finished) > flows) or (megabytes and self.bytes > megabytes * 1_000_000)
-        ):
-            oldest, size = self.finished.popleft()
-            self.bytes -= size
-            if gone := view.get_by_id(oldest):
+        while len(self.finished) > 1 and self.too_many():
+            oldest = next(iter(self.finished))
+            gone = view.get_by_id(oldest)
+            if gone and gone.live:
+                break  # its client is still being answered, and the view kills what it removes
+            self.bytes -= self.finished.pop(oldest)
+            if gone:
                 view.remove([gone])
+
+    def too_many(self) -> bool:
+        flows, megabytes = ctx.options.gateway_keep_flows, ctx.options.gateway_keep_megabytes
+        return bool((flows and len(self.finished) > flows) or (megabytes and self.bytes > megabytes * 1_000_000))
 
 
 def kept_bytes(flow: http.HTTPFlow, exchange: Exchange | None) -> int:
-    """Bytes of bodies that live as long as this flow does."""
-    size = len(flow.request.raw_content or b"")
-    if flow.response:
-        size += len(flow.response.raw_content or b"")
-    if exchange is None:
-        return size
-    kept = [exchange.asked, exchange.told]
-    for attempt in exchange.attempts:
-        kept += [attempt.sent, attempt.received]
-    return size + sum(len(message.body) for message in kept if message)
+    """Bytes of bodies that live as long as this flow does: one that is kept twice takes its room once."""
+    messages = [flow.request, flow.response] if flow.response else [flow.request]
+    bodies: list[bytes | bytearray] = [message.raw_content or b"" for message in messages]
+    if exchange:
+        kept = [exchange.asked, exchange.told]
+        for attempt in exchange.attempts:
+            kept += [attempt.sent, attempt.received]
+        bodies += [message.body for message in kept if message]
+        bodies += [exchange.body.raw] if exchange.body else []
+    return sum({id(body): len(body) for body in bodies}.values())

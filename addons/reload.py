@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from pathlib import Path
@@ -56,6 +57,8 @@ class Reload:
         self.is_running = True
         for warning in self.settings.current.warnings:
             logger.log(ALERT, "%s", warning)
+        gc.collect()
+        gc.freeze()  # what start-up has made lives as long as the process: no collection need look at it again
         self.watching = asyncio.get_running_loop().create_task(self.watch())
 
     def done(self) -> None:

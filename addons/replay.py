@@ -18,7 +18,8 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.state import exchange_of, forget, remember
 from addons.tickets import TICKET_HEADER, Ticket, Tickets
-from addons.trail import summary
+from addons.trail import mark, summary
+from addons.views.summary import METADATA, to_metadata
 from addons.wire.body import Draft
 
 MASKED_HEADER = re.compile(r"'([\w-]+: )[^']*…[^']*'")
@@ -57,15 +58,19 @@ class Replay:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if flow.is_replay != "request" or not (exchange or "gateway" in flow.metadata):
+        if (flow.live and flow.is_replay != "request") or not (exchange or METADATA in flow.metadata):
             return
-        ticket = self.under_way[flow.id] = self.tickets.issue(exchange)
-        self.clients.add(flow.client_conn.peername)
-        flow.metadata.pop("gateway", None)
-        forget(flow)  # until it has its answer, it is a client's flow
-        flow.request.headers[TICKET_HEADER] = ticket.number
         flow.request.scheme = "http"
         flow.request.host, flow.request.port = own_address()
+        if not flow.live:
+            return  # read from a file: mitmproxy has put the default upstream there
+        ticket = self.under_way[flow.id] = self.tickets.issue(exchange)
+        self.clients.add(flow.client_conn.peername)
+        # Until it has its answer, it is a client's flow, of which nothing is known.
+        ticket.trail = flow.metadata.pop(METADATA, None)
+        forget(flow)
+        flow.comment = flow.marked = ""
+        flow.request.headers[TICKET_HEADER] = ticket.number
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """mitmproxy keeps a proxy from connecting to itself; here that is what is meant, and it can't go round."""
@@ -85,7 +90,15 @@ class Replay:
             flow.request.headers.pop(TICKET_HEADER, None)
             if ticket.exchange:
                 remember(flow, ticket.exchange)
-                flow.comment = f"replay · {summary(ticket.exchange, flow)}"
+                flow.comment = f"replay · {summary(ticket.exchange, flow).removeprefix('replay · ')}"
+                flow.marked = mark(ticket.exchange, flow)
+                flow.metadata[METADATA] = to_metadata(ticket.exchange, flow)
+            else:  # it never came in: what was known of it still is
+                if ticket.first:
+                    remember(flow, ticket.first)
+                flow.metadata |= {METADATA: ticket.trail} if ticket.trail else {}
+            if ticket.flow and not ticket.flow.live and (view := ctx.master.addons.get("view")) is not None:
+                view.remove([ticket.flow])  # it is listed once: as the replay
 
 
 def copy_for(original: flow.Flow, model: str) -> http.HTTPFlow | None:
@@ -106,10 +119,10 @@ def copy_for(original: flow.Flow, model: str) -> http.HTTPFlow | None:
 
 
 def own_address() -> tuple[str, int]:
-    """Where this gateway listens, as seen from this machine."""
+    """Where this gateway listens, as seen from this machine; where it would, when it only shows flows from a file."""
     addresses = sorted(ctx.master.addons.get("proxyserver").listen_addrs(), key=lambda address: ":" in address[0])
-    host, port, *_ = addresses[0]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
+    host, port, *_ = addresses[0] if addresses else (ctx.options.listen_host, ctx.options.listen_port or 4000)
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
 
 def for_readers(curl: Callable[[flow.Flow], str]) -> Callable[[flow.Flow], str]:

@@ -70,8 +70,8 @@ class Kept:
     first_line: str
     """`POST https://api.z.ai/api/anthropic/v1/messages` or `200 OK`."""
     headers: tuple[tuple[str, str], ...]
-    body: bytearray
-    """As far as it has come."""
+    body: bytes | bytearray
+    """As far as it has come: a bytearray while more may come."""
 
 
 @dataclass(slots=True)

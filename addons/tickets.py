@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from mitmproxy import http
+
 from addons.state import ClientCredential, Exchange, TokenMode
 
 TICKET_HEADER = "x-gateway-replay"
@@ -14,11 +16,15 @@ class Ticket:
 
     def __init__(self, first: Exchange | None) -> None:
         self.number = secrets.token_hex(16)
+        self.first = first
         self.caller = first.caller if first else "replay"
         self.own = first.own if first else ClientCredential()
         self.token_mode: TokenMode | None = first.token_mode if first else None
         self.exchange: Exchange | None = None
-        """The exchange of the request that came in with this ticket."""
+        self.flow: http.HTTPFlow | None = None
+        """The request that came in with this ticket."""
+        self.trail: object = None
+        """What was saved of the first request, with a flow from a file."""
 
 
 class Tickets:

@@ -64,6 +64,14 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
     return " · ".join(parts)
 
 
+def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
+    """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
+    attempt = exchange.attempt
+    if flow.error or (flow.response and flow.response.status_code >= 400) or (attempt and attempt.outcome):
+        return ":x:"
+    return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""
+
+
 def one_line(name: str) -> str:
     """A name that a client made up, fit for a log: no line breaks or terminal codes, and an end."""
     shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -28,8 +28,8 @@ class Translator:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
         if attempt.draft is None or target is None or target.provider.format != "openai-chat":
             return
-        if exchange.kind != "messages":
-            return
+        if trying.flow.response:
+            return  # answered without a provider
         provider = target.provider
         clamp = Context(provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens)
         if line := max_tokens(attempt.draft, clamp):

@@ -13,7 +13,8 @@ from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseDat
 from addons.attempt import Commands, GatewayStream
 from addons.replay import own_address
 from addons.state import Exchange, Kept, exchange_of
-from addons.views.summary import to_metadata
+from addons.trail import mark
+from addons.views.summary import METADATA, to_metadata
 from addons.wire.body import Draft
 from addons.wire.context import Context
 from addons.wire.fields import hidden_credentials
@@ -33,13 +34,13 @@ def stream_class() -> type[GatewayStream]:
 def kept_request(request: http.Request, body: bytes) -> Kept:
     """A request as it is in the flow: with masked credentials."""
     line = f"{request.method} {request.scheme}://{request.host}:{request.port}{request.path}"
-    return Kept(line, tuple(request.headers.items(multi=True)), bytearray(body))
+    return Kept(line, tuple(request.headers.items(multi=True)), body)
 
 
-def kept_response(response: http.Response, body: bytes = b"") -> Kept:
-    """A response, as far as it has come."""
+def kept_response(response: http.Response, body: bytes | None = None) -> Kept:
+    """A response; without a body, one of which the body is still to come."""
     line = f"{response.status_code} {response.reason}".strip()
-    return Kept(line, tuple(response.headers.items(multi=True)), bytearray(body))
+    return Kept(line, tuple(response.headers.items(multi=True)), bytearray() if body is None else body)
 
 
 class WatchedStream(GatewayStream):
@@ -53,17 +54,18 @@ class WatchedStream(GatewayStream):
         yield from super()._handle_event(event)
 
     def answer_at_once(self) -> Commands:
-        self.keep_asked(b"")
+        self.keep_asked()
         yield from super().answer_at_once()
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestEndOfMessage):
-            self.keep_asked(bytes(self.request_body_buf))
+            self.keep_asked()
         yield from super().state_consume_request_body(event)
 
-    def keep_asked(self, body: bytes) -> None:
+    def keep_asked(self) -> None:
+        """The head; the body is added when it has been read (`Watch.request`)."""
         if self.exchange:
-            asked = self.exchange.asked = kept_request(self.flow.request, body)
+            asked = self.exchange.asked = kept_request(self.flow.request, b"")
             asked.first_line = f"{self.exchange.method} {self.exchange.path}"
             # mitmproxy has put the default upstream there
             asked.headers = tuple(header for header in asked.headers if header[0].lower() != "host")
@@ -90,8 +92,9 @@ class WatchedStream(GatewayStream):
         yield from super().say(data)
 
     def finish_events(self) -> Commands:
-        if self.exchange and self.exchange.told and self.flow.response:
-            self.flow.response.data.content = mask_bytes(bytes(self.exchange.told.body), self.exchange.secrets())
+        exchange, response = self.exchange, self.flow.response
+        if exchange and exchange.told and response:
+            exchange.told.body = response.data.content = mask_bytes(bytes(exchange.told.body), exchange.secrets())
         yield from super().finish_events()
 
     def send_response(self, already_streamed: bool = False) -> Commands:
@@ -107,6 +110,7 @@ class Watch:
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and exchange.asked:
+            exchange.asked.body = flow.request.raw_content or b""
             take_secrets(exchange, exchange.asked)
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -118,24 +122,32 @@ class Watch:
     def ended(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and exchange.asked:
+            share(exchange, exchange.asked)
             flow.request = as_asked(flow.request, exchange, exchange.asked)
             flow.marked = mark(exchange, flow)
-            flow.metadata["gateway"] = to_metadata(exchange, flow)
+            flow.metadata[METADATA] = to_metadata(exchange, flow)
+
+
+def share(exchange: Exchange, asked: Kept) -> None:
+    """What went through unchanged is kept once."""
+    for attempt in exchange.attempts:
+        for copy, original in ((attempt.sent, asked), (attempt.received, exchange.told)):
+            if copy and original and copy.body == original.body:
+                copy.body = original.body
 
 
 def take_secrets(exchange: Exchange, asked: Kept) -> None:
     """Free the kept body of credentials that the client has hidden beside the conversation, and of secrets of ours in
     whatever it says. What is sent is made from the body as it came."""
     if exchange.body is None:  # not for a model, or not JSON at all
-        text = bytes(asked.body).decode("utf-8", "surrogateescape")
-        kept = mask_text(text, exchange.secrets()).encode("utf-8", "surrogateescape")
         raw = bytes(asked.body)
+        kept = mask_text(raw.decode("utf-8", "surrogateescape"), exchange.secrets()).encode("utf-8", "surrogateescape")
     else:
         draft = Draft(exchange.body)
         hidden_credentials(draft, NOWHERE)
         kept, raw = mask_bytes(draft.encode(), exchange.secrets()), exchange.body.raw
     if kept != raw:
-        asked.body = bytearray(kept)
+        asked.body = kept
         asked.headers = tuple(header for header in asked.headers if header[0].lower() != "content-encoding")
 
 
@@ -146,17 +158,11 @@ def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Req
     again = request.copy()
     again.method, again.scheme, again.host, again.port, again.authority = exchange.method, "http", host, port, ""
     again.path = mask_text(exchange.path, exchange.secrets())
-    again.headers = http.Headers([(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers])
+    again.headers = http.Headers(
+        [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]
+    )
     again.headers["host"] = authority
     again.data.content = bytes(asked.body)
     if "content-length" in again.headers:
         again.headers["content-length"] = str(len(asked.body))
     return again
-
-
-def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
-    """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
-    attempt = exchange.attempt
-    if flow.error or (flow.response and flow.response.status_code >= 400) or (attempt and attempt.outcome):
-        return ":x:"
-    return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""

@@ -40,6 +40,9 @@ class Fail:
     reused: bool = False
 
 
+AS_IT_CAME = b'{"error": {"message": "as it came", "type": "invalid_request_error"}, "type": "error"}'
+
+
 def of(outcome: Outcome, token: Token | None, **notes: Any) -> Fail:
     """With this token of the pool; the notes are fields of the attempt."""
     return Fail(outcome, token, notes)
@@ -252,7 +255,7 @@ class TestTheAddon:
         for name, value in notes.items():
             setattr(tried.attempt, name, value)
         failed(tried.attempt, outcome)
-        tried.flow.response = http.Response.make(outcome.error.status, b"as it came", dict(outcome.headers))
+        tried.flow.response = http.Response.make(outcome.error.status, AS_IT_CAME, dict(outcome.headers))
         (addon or Failover(lambda: NOW)).verdict(tried)
         return tried.flow
 
@@ -294,7 +297,7 @@ class TestTheAddon:
 
     def test_passes_anthropic_s_errors_unmodified(self) -> None:
         response = self.told(status(400, "whatever"), "anthropic")
-        assert response.content == b"as it came"
+        assert response.content == AS_IT_CAME
 
     def test_rewords_an_overflow(self) -> None:
         response = self.told(status(400, "maximum context length is 131072 tokens, however you requested 140000"))

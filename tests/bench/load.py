@@ -33,10 +33,10 @@ class Task:
     """What to do.
 
     sequence: `count` requests on one connection, one after the other. loop: each of `connections` asks again as soon as
-    it has its answer, for `seconds` after `warm_up`, or as much longer as it takes until there are two answers for each
-    connection (ten times as long at most). streams: each of `connections` has always one stream of
-    `stream_seconds` running, the starts spread evenly; measured are the events that the provider wrote in the `seconds`
-    after the first `stream_seconds`, and their arrival is waited for.
+    it has its answer, for `seconds` after `warm_up`, or as much longer as it takes to have four answers for each
+    connection, because large ones come in step (ten times as long at most). streams: each of `connections` has always
+    one stream of `stream_seconds` running, the starts spread evenly; measured are the events that the provider wrote in
+    the `seconds` after the first `stream_seconds`, and their arrival is waited for.
     """
 
     kind: Kind
@@ -185,7 +185,7 @@ class Load:
         return self.task.kind == "loop" and now > self.end and self.enough()
 
     def enough(self) -> bool:
-        return len(self.measured.latency) >= 2 * self.task.connections
+        return len(self.measured.latency) >= 4 * self.task.connections
 
     def answered(self, client: Client, now: float) -> None:
         if now >= self.begin:

@@ -1,11 +1,12 @@
 """A real gateway in mitmweb, and mitmweb's HTTP API as its page uses it.
 
-Rule of this file: it asks what a person could ask with the mouse, and makes nothing up: flows, views, exports, commands.
+Rule of this file: it asks what a person could ask with the mouse: flows, views, exports, commands.
 """
 
 import re
 import socket
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import httpx
@@ -15,6 +16,11 @@ from tests.fakes.ports import port_of, reserve
 
 VIEWS = ("Trail", "Changes", "Conversation", "Answer")
 XSRF = "0" * 32
+
+
+def marked(request: httpx.Request) -> None:
+    """Makes a request one that can be told from others."""
+    request.headers["x-marker"] = uuid.uuid4().hex
 
 
 class WebGateway(Gateway):
@@ -38,6 +44,7 @@ class WebGateway(Gateway):
         assert self.web.get(self.page_url).status_code == 200  # from here on a cookie says who we are
         self.web.cookies.set("_mitmproxy_xsrf", XSRF)
         self.web.headers["x-xsrftoken"] = XSRF
+        self.client.event_hooks = {"request": [marked]}
         return self
 
     def _discard(self) -> None:
@@ -49,15 +56,18 @@ class WebGateway(Gateway):
         listed: list[dict[str, Any]] = self.web.get("/flows").raise_for_status().json()
         return listed
 
-    def ended(self, count: int) -> list[dict[str, Any]]:
-        """The flows of model requests (not GET /health), when this many have ended."""
+    def flow(self, request: httpx.Request) -> dict[str, Any]:
+        """The flow of a request that was made with `self.client`, when it has ended."""
+        return self.that_ends(lambda flow: ["x-marker", request.headers["x-marker"]] in flow["request"]["headers"])
+
+    def that_ends(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The first flow in the list for which the condition holds, when it has ended."""
 
         def found() -> list[dict[str, Any]]:
-            routed = [flow for flow in self.flows() if flow["request"]["method"] == "POST"]
-            return [flow for flow in routed if flow["comment"]]
+            return [flow for flow in self.flows() if flow["comment"] and condition(flow)]
 
-        self.wait_until(lambda: len(found()) >= count)
-        return found()
+        self.wait_until(found)
+        return found()[0]
 
     def view(self, flow: dict[str, Any], pane: str, view: str = "auto") -> dict[str, Any]:
         """What a pane (`request` or `response`) shows of a flow: text, view_name …"""

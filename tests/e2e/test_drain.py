@@ -80,9 +80,7 @@ def test_a_second_signal_ends_it_at_once(fresh_gateway: Gateway, zai: Provider) 
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(0, 0.0, 1.5), (1, 0.9, 2.5)])
-def test_the_limit(
-    start_gateway: StartGateway, zai: Provider, seconds: int, least: float, most: float
-) -> None:
+def test_the_limit(start_gateway: StartGateway, zai: Provider, seconds: int, least: float, most: float) -> None:
     gateway = start_gateway({"failover": {}}, options=("--set", f"gateway_drain={seconds}"))
     zai.script(hang())
     with RawClient(gateway) as client:

@@ -7,7 +7,7 @@ adaptive or enabled thinking, system messages between the others, a billing head
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -52,12 +52,12 @@ def routing(routing: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def every_three_in_a_row() -> list[str]:
+def every_three_in_a_row(names: Sequence[str] = NAMES) -> list[str]:
     """The names in an order in which each three of them follow each other somewhere (a de Bruijn sequence)."""
-    wanted = set(product(NAMES, repeat=3))
-    order = [NAMES[0]] * 2
+    wanted = set(product(names, repeat=3))
+    order = [names[0]] * 2
     while wanted:
-        triple = next((*order[-2:], name) for name in reversed(NAMES) if (*order[-2:], name) in wanted)
+        triple = next((*order[-2:], name) for name in reversed(names) if (*order[-2:], name) in wanted)
         wanted.remove(triple)
         order.append(triple[-1])
     return order

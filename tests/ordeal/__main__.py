@@ -19,14 +19,20 @@ def main() -> int:
     print(f"seed {seed}, {options.sessions} sessions, {options.seconds:.0f} s")
     started = time.monotonic()
     result = run(seconds=options.seconds, seed=seed, sessions=options.sessions)
-    took = time.monotonic() - started
-    print(f"{len(result.asked)} requests and {len(result.served)} attempts in {took:.0f} s; around them:",
-          ", ".join(f"{name} ×{count}" for name, count in result.disturbances.items()))
-    print("the agents were told:", dict(Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)))
+    whole = time.monotonic() - started
+    print(
+        f"{len(result.asked)} requests and {len(result.served)} attempts in {whole:.0f} s; around them:",
+        ", ".join(f"{name} ×{count}" for name, count in result.disturbances.items()),
+    )
+    print(
+        "the agents were told:",
+        dict(Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)),
+    )
     print("the slowest answer:", f"{max((one.ended - one.started for one in result.asked), default=0):.1f} s")
     for one in sorted(result.asked, key=lambda one: one.started - one.ended)[:5]:
         behaviours = [f"{s.provider}: {s.behaviour}" for s in result.served if s.marker == one.marker]
-        print(f"  {one.ended - one.started:.1f} s {one.marker} {one.model} stream={one.stream} {one.status} {one.failure} {behaviours}")
+        took, kind = one.ended - one.started, "stream" if one.stream else "json"
+        print(f"  {took:.1f} s {one.marker} {one.model} {kind}, {one.failure or one.status}: {behaviours}")
     print("answered in whole with failover:", result.rate(WITH_FAILOVER))
     print("answered in whole without:", result.rate(ALONE))
     for name, (then, now) in result.leaks.items():

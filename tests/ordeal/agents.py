@@ -181,9 +181,8 @@ class Agent:
             "messages": messages,
             "stream": self.draw.random() < 0.8 and attempt < 2,
         }
-        if self.draw.random() < 0.7:
-            fields["tools"] = TOOLS
-        elif any(block["type"] in ("tool_use", "tool_result") for one in messages for block in one["content"]):
+        calls = any(block["type"] in ("tool_use", "tool_result") for one in messages for block in one["content"])
+        if self.draw.random() < 0.7 or calls:
             fields["tools"] = TOOLS
         if thinks:
             fields["thinking"] = {"type": "enabled", "budget_tokens": 1024}

@@ -55,6 +55,8 @@ class Evidence:
     closed: Sequence[Closed] = ()
     down: Sequence[tuple[float, float]] = ()
     """When the gateway was being stopped and started, in monotonic seconds."""
+    drain: float = 0.0
+    """For so many seconds after it was told to stop, what ran already may go on."""
     secrets: Mapping[str, str] = field(default_factory=dict)
     """What nobody may see, and the name of its owner."""
     strips: frozenset[str] = frozenset()
@@ -75,8 +77,9 @@ def judge(evidence: Evidence) -> list[str]:
     wrongs: list[str] = []
     for asked in evidence.asked:
         disturbed = any(asked.started < end and asked.ended > start for start, end in evidence.down)
+        early = any(asked.started + 0.5 < start < asked.ended < start + evidence.drain for start, _ in evidence.down)
         found = [
-            *answer_problems(asked, disturbed=disturbed),
+            *answer_problems(asked, disturbed=disturbed and not early),
             *content_problems(asked, served[asked.marker], evidence.strips),
             *secret_problems(asked, evidence.secrets),
         ]
@@ -204,9 +207,13 @@ class Rate:
     cut: int
     """Those that got some content, and then an error: nobody can repair that but the client."""
 
+    @property
+    def share(self) -> float:
+        """Of those that were not cut."""
+        return self.served / max(1, self.asked - self.cut)
+
     def __str__(self) -> str:
-        share = 100 * self.served / max(1, self.asked - self.cut)
-        return f"{self.served} of {self.asked}; {self.cut} cut after content; of the others {share:.1f} %"
+        return f"{self.served} of {self.asked}; {self.cut} cut after content; of the others {100 * self.share:.1f} %"
 
 
 def success(asked: Iterable[Asked], models: Iterable[str], down: Sequence[tuple[float, float]]) -> Rate:

@@ -51,7 +51,7 @@ class Probe:
                     "time": time.monotonic(),
                     "tasks": len(asyncio.all_tasks()),
                     "exchanges": len(state._exchanges),
-                    "files": len(list(Path("/proc/self/fd").iterdir())),
+                    "files": files(),
                     "memory": memory(),
                 }
             )
@@ -83,6 +83,11 @@ def use(attempt: Attempt) -> tuple[str, float, float, float]:
     until = float(headers.get("anthropic-ratelimit-unified-5h-reset", 0))
     assert attempt.token
     return attempt.token.fingerprint, attempt.started, attempt.ended or math.inf, until
+
+
+def files() -> int:
+    """Open file descriptors, sockets included."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def memory() -> int:

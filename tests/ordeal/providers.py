@@ -82,7 +82,7 @@ class Unreliable:
         marker = marker_of(request)
         self._seen[marker] += 1
         draw = random.Random(f"{self.seed}/{self.name}/{marker}/{self._seen[marker]}")
-        behaviour, misbehave = "good", good
+        behaviour, misbehave = GOOD
         if draw.random() < self.faults:
             behaviour, misbehave = draw.choice(CHAT_FAULTS if self.chat else FAULTS)
         blocks = self.blocks(request, marker, draw)
@@ -104,8 +104,9 @@ class Unreliable:
         nonce = f"{self.name}#{self._seen[marker]}@{marker}"
 
         def words(place: int, count: int) -> str:
-            return " ".join(f"{nonce}/{place}.{number}" + draw.choice(("", "\n", " é", "\u2028", "😀"))
-                            for number in range(count))
+            return " ".join(
+                f"{nonce}/{place}.{number}" + draw.choice(("", "\n", " é", "\u2028", "😀")) for number in range(count)
+            )
 
         size = draw.choice((1, 2, 5, 20, 60))
         blocks: list[Mapping[str, Any]] = []
@@ -151,6 +152,9 @@ def good(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
     return reply
 
 
+GOOD: tuple[str, Misbehaviour] = ("good", good)
+
+
 def somewhere(draw: random.Random, answer: Answer) -> int:
     """A place between the pieces of an answer."""
     return draw.randint(0, max(0, len(answer.pieces) - 1))
@@ -184,9 +188,7 @@ SAME_FOR_ALL: list[tuple[str, Misbehaviour]] = [
     ("hangs in the middle", lambda reply, draw, answer: hang(reply, events=somewhere(draw, answer))),
     (
         "cut at an event",
-        lambda reply, draw, answer: drop(
-            reply, events=somewhere(draw, answer), then=draw.choice(("fin", "rst"))
-        ),
+        lambda reply, draw, answer: drop(reply, events=somewhere(draw, answer), then=draw.choice(("fin", "rst"))),
     ),
     ("cut at a byte", some_byte),
     ("ends too early", lambda reply, draw, answer: end(reply, events=somewhere(draw, answer))),
@@ -207,9 +209,7 @@ SAME_FOR_ALL: list[tuple[str, Misbehaviour]] = [
     ("wrong content type", lambda reply, draw, answer: wrong_content_type(reply, "application/octet-stream")),
     (
         "wrong length",
-        lambda reply, draw, answer: deliver(
-            reply, framing="content-length", length_error=draw.choice((-7, -1, 1, 50))
-        ),
+        lambda reply, draw, answer: deliver(reply, framing="content-length", length_error=draw.choice((-7, -1, 1, 50))),
     ),
     ("two lengths", lambda reply, draw, answer: deliver(reply, framing="both")),
     ("not gzip", lambda reply, draw, answer: deliver(reply, headers={"content-encoding": "gzip"})),

@@ -27,6 +27,9 @@ ENV = {
     "OPENROUTER_API_KEY": "openrouter-key-of-the-ordeal-3",
     "CLAUDE_OAUTH_TOKENS": ",".join(TOKENS),
 }
+DRAIN = 8
+"""Seconds that a gateway which is told to stop gives to what runs."""
+
 MEMORY = 80_000_000
 """Bytes by which the process may have grown between its first quarter and its end."""
 
@@ -104,7 +107,10 @@ def run(*, seconds: float, seed: int, sessions: int, disturbed: bool = True) -> 
         log = Path(directory) / "probe"
         probe = Path(__file__).with_name("probe.py")
         gateway = Gateway(
-            config, ENV, upstream=providers[0].provider.url, options=("-s", str(probe), "--set", f"ordeal_log={log}", "--set", "gateway_drain=8")
+            config,
+            ENV,
+            upstream=providers[0].provider.url,
+            options=("-s", str(probe), "--set", f"ordeal_log={log}", "--set", f"gateway_drain={DRAIN}"),
         )
         gateway.check_log = False  # `log_problems` says more than the harness
         try:
@@ -126,7 +132,9 @@ def run(*, seconds: float, seed: int, sessions: int, disturbed: bool = True) -> 
         result.disturbances, result.down = Counter(disturber.done), disturber.down
         result.served = [served for one in providers for served in one.served]
         for one in providers:
-            result.wrongs += [f"{one.name} refused {request.messages[-1:]}: {why}" for request, why in one.provider.refused]
+            result.wrongs += [
+                f"{one.name} refused {request.messages[-1:]}: {why}" for request, why in one.provider.refused
+            ]
             result.wrongs += [f"{one.name} failed: {failure!r}" for failure in one.provider.failures]
             result.wrongs += _seen_secrets(one)
         lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -140,6 +148,7 @@ def run(*, seconds: float, seed: int, sessions: int, disturbed: bool = True) -> 
         served=result.served,
         closed=closed,
         down=disturber.down,
+        drain=DRAIN - 0.5,
         secrets={value: name for name, values in ENV.items() for value in values.split(",")},
         strips=frozenset({"openrouter"}),
         epoch=time.time() - time.monotonic(),
@@ -175,15 +184,23 @@ def leaks(counts: list[dict[str, float]]) -> tuple[dict[str, tuple[float, float]
     first, quarter = of_this_process[0], of_this_process[len(of_this_process) // 4]
     held = {name: (first[name], last[name]) for name in ("tasks", "exchanges", "files")}
     held["memory"] = (quarter["memory"], last["memory"])
-    wrongs = [f"{name}: {now} at the end, {then} at the start" for name, (then, now) in held.items()
-              if now > then + (MEMORY if name == "memory" else 3)]
+    wrongs = [
+        f"{name}: {now} at the end, {then} at the start"
+        for name, (then, now) in held.items()
+        if now > then + (MEMORY if name == "memory" else 3)
+    ]
     return held, wrongs
 
 
 def _seen_secrets(one: Unreliable) -> list[str]:
     """The credentials of others that this provider was shown."""
-    own = {"anthropic": TOKENS, "zai": (ENV["ZAI_API_KEY"],), "kimi": (ENV["KIMI_API_KEY"],),
-           "openrouter": (ENV["OPENROUTER_API_KEY"],), "ollama": ("",)}[one.name]
+    own = {
+        "anthropic": TOKENS,
+        "zai": (ENV["ZAI_API_KEY"],),
+        "kimi": (ENV["KIMI_API_KEY"],),
+        "openrouter": (ENV["OPENROUTER_API_KEY"],),
+        "ollama": ("",),
+    }[one.name]
     strange = {served.token for served in one.served} - set(own)
     return [f"{one.name} was shown {token!r}" for token in strange]
 
@@ -199,7 +216,9 @@ def log_problems(log: str) -> list[str]:
                 end += 1
             found["\n".join(lines[max(number + 1, end - 8) : end])] = "\n".join(lines[number:end])
     wrongs = [f"the log: {text}" for text in found.values()]
-    return wrongs + [f"the log shows {secret}" for values in ENV.values() for secret in values.split(",") if secret in log]
+    return wrongs + [
+        f"the log shows {secret}" for values in ENV.values() for secret in values.split(",") if secret in log
+    ]
 
 
 def _shortened(text: str) -> str:

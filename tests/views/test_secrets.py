@@ -57,7 +57,7 @@ def exchange_with(secret):
     made = watched.ends()
     assert made.told
     assert made.attempts[0].outcome
-    made.told.body[:] = made.told.body.replace(b"your key", b"YOUR KEY") + error_event(made.attempts[0].outcome.error)
+    made.told.body = made.told.body.replace(b"your key", b"YOUR KEY") + error_event(made.attempts[0].outcome.error)
     return made
 
 

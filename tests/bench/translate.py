@@ -1,0 +1,77 @@
+"""How long translating takes, by itself: `python -m tests.bench.translate`.
+
+A stream of each recorded dialect, chunk by chunk as a server sends them (microseconds, the median chunk), and requests
+as Claude Code sends them (milliseconds, the median of many). It measures; it never fails.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from addons.wire.body import Draft, RequestBody
+from addons.wire.chat_answer import ChatAnswer
+from addons.wire.chat_options import ChatOptions
+from addons.wire.chat_request import to_chat
+from tests.bench.conversation import KILOBYTE, TEXT, conversation
+from tests.wire.dialects import DIALECTS, Called, Dialect, Said
+
+SAID = Said(TEXT * 4, TEXT * 2, (Called("Bash", {"command": TEXT}), Called("Read", {"file_path": "/a" * 100})))
+SIZES = {"2 KB": 2 * KILOBYTE, "200 KB": 200 * KILOBYTE, "1 MB": 1000 * KILOBYTE}
+
+
+def new_answer() -> ChatAnswer:
+    return ChatAnswer(provider="zai", model="m", seed="s1", input_estimate=1000, tool_names={})
+
+
+def chunk_times(dialect: Dialect, *, streams: int = 20) -> list[float]:
+    """Seconds for each chunk of so many streams."""
+    events = dialect.events(dialect.can_say(SAID))
+    times = []
+    for _ in range(streams):
+        answer = new_answer()
+        for event in events:
+            started = time.perf_counter()
+            answer.feed(event)
+            times.append(time.perf_counter() - started)
+        answer.end()
+    return times
+
+
+def request_times(size: int, *, rounds: int = 50) -> list[float]:
+    """Seconds for each translation of one request, from bytes to bytes; its thinking goes back to its provider."""
+    data = conversation(size, model="glm", signed_by="gw1.zai.", stream=True)
+
+    def translate() -> Any:
+        draft = Draft(RequestBody.parse(data))
+        return to_chat(draft, provider="zai", model="m", stream=True, options=ChatOptions())
+
+    translate()
+    return [timed(translate) for _ in range(rounds)]
+
+
+def timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def report() -> str:
+    """Both tables."""
+    lines = ["chunks of a stream       median      p99 (µs)"]
+    every: list[float] = []
+    for name, dialect in DIALECTS.items():
+        times = chunk_times(dialect)
+        every += times
+        lines.append(row(name, times))
+    lines += [row("all", every), "", "requests                 median      p99 (ms)"]
+    lines += [row(name, request_times(size), unit=1e3) for name, size in SIZES.items()]
+    return "\n".join(lines)
+
+
+def row(name: str, times: list[float], *, unit: float = 1e6) -> str:
+    return f"{name:<20} {statistics.median(times) * unit:>10.2f} {statistics.quantiles(times, n=100)[-1] * unit:>8.2f}"
+
+
+if __name__ == "__main__":
+    print(report())

@@ -1,0 +1,288 @@
+"""mitmweb, asked as its page asks it: the list, the views, the commands, replays and exports."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import TOKENS, Providers
+from tests.e2e.gateway import PROBLEMS, Gateway, messages_body
+from tests.e2e.mitmweb import VIEWS, WebGateway
+from tests.fakes.launch import GATEWAY
+from tests.fakes.provider import Provider
+from tests.fakes.scripts import Gate, drop, error, insert, message, oauth_429, say, text, thinking
+
+TOKEN = "gateway-token-0123456789"
+KEY = {"x-litellm-api-key": TOKEN}
+OWN = "sk-ant-oat01-the-clients-own-0123456789"
+
+
+@pytest.fixture(scope="module")
+def env(env: dict[str, str]) -> dict[str, str]:
+    return {**env, "PROXY_STATIC_TOKEN": TOKEN}
+
+
+@pytest.fixture(scope="module")
+def web(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[WebGateway]:
+    with WebGateway(routing, env, upstream=providers.anthropic.url) as gateway:
+        yield gateway
+
+
+@pytest.fixture(autouse=True)
+def _as_before(web: WebGateway) -> Iterator[None]:
+    yield
+    web.command("gateway.unbench")
+
+
+def ask(web: WebGateway, model: str, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
+    """The flow of one request."""
+    return web.flow(web.post(model, headers=headers or KEY, **body).request)
+
+
+def failed_over(web: WebGateway, providers: Providers, **body: Any) -> dict[str, Any]:
+    """The flow of a request that glm has answered for Claude."""
+    providers.anthropic.script(oauth_429({"5h": 4e9}), oauth_429({"5h": 4e9}))
+    providers.zai.script(message(thinking("Let me see."), text("Hello from GLM.")))
+    return ask(web, "claude-sonnet-5-5", **body)
+
+
+# The list
+
+
+def test_the_comment_tells_the_story(web: WebGateway, providers: Providers) -> None:
+    flow = failed_over(web, providers, stream=True)
+    assert re.fullmatch(
+        r"claude-sonnet-5-5 → anthropic 429 → anthropic 429 → zai/glm-5 · 4 steps · \d+ in / \d+ out · "
+        r"\d+\.\d s to first event · \d+\.\d s",
+        flow["comment"],
+    )
+    assert flow["marked"] == "🔀"
+    assert flow["request"]["path"] == "/v1/messages"
+    assert flow["response"]["status_code"] == 200
+
+
+def test_what_went_well_is_not_marked_and_errors_are(web: WebGateway, zai: Provider) -> None:
+    assert ask(web, "glm")["marked"] == ""
+    zai.script(error(400, "no"))
+    assert ask(web, "glm")["marked"] == "❌"
+    assert ask(web, "no-such-model")["marked"] == "❌"
+    zai.script(drop(say("cut"), events=4))
+    flow = ask(web, "glm", stream=True)
+    assert (flow["marked"], flow["response"]["status_code"]) == ("❌", 200)
+    assert "ended with an error event" in flow["comment"]
+
+
+def test_the_page_has_our_style_and_script(web: WebGateway) -> None:
+    page = web.web.get("/").text
+    assert page.count("/gateway/page.css") == page.count("/gateway/page.js") == 1
+    assert ".col-comment" in web.web.get("/gateway/page.css").raise_for_status().text
+    assert "th.col-timestamp" in web.web.get("/gateway/page.js").raise_for_status().text
+    stranger = httpx.get(web.page_url.partition("?")[0], trust_env=False)
+    assert (stranger.status_code, "/gateway/" in stranger.text) == (403, False)
+    for path in ("__init__.py", "page.py", "../discreet.py"):
+        assert web.web.get(f"/gateway/{path}").status_code == 404
+
+
+# The views
+
+
+def test_each_pane_opens_with_the_view_that_fits(web: WebGateway, providers: Providers) -> None:
+    flow = failed_over(web, providers, stream=True)
+    assert web.view(flow, "request")["view_name"] == "Conversation"
+    assert web.view(flow, "response")["view_name"] == "Answer"
+    refused = ask(web, "no-such-model")
+    assert web.view(refused, "response")["view_name"] == "Trail"
+
+
+@pytest.mark.parametrize("pane", ["request", "response"])
+def test_every_view_is_there_in_both_panes(web: WebGateway, providers: Providers, pane: str) -> None:
+    flow = failed_over(web, providers, text="What is this?", stream=True)
+    shown = {view: web.text(flow, pane, view) for view in VIEWS}
+    assert "attempt 3 · zai/glm-5, the fallback glm · 200" in shown["Trail"]
+    assert "authorization: Bearer sk-ant-oat01…aaaa" in shown["Trail"]
+    assert '-   "model": "claude-sonnet-5-5"' in shown["Changes"]
+    assert '+   "model": "glm-5"' in shown["Changes"]
+    assert "What is this?" in shown["Conversation"]
+    assert "Let me see." in shown["Answer"]
+    assert "Hello from GLM." in shown["Answer"]
+
+
+def test_a_running_stream_can_be_read(web: WebGateway, zai: Provider) -> None:
+    gate = Gate()
+    zai.script(insert(say("One half, the other half."), gate, after=4))
+    with web.stream("glm", headers=KEY) as stream:
+        stream.until("content_block_delta")
+        (flow,) = [flow for flow in web.flows() if not flow["comment"]]
+        assert "still running" in web.text(flow, "request", "Trail")
+        running = web.text(flow, "response", "Answer")
+        assert "still running" in running
+        gate.open()
+        stream.read()
+    assert "One half, the other half." in web.text(web.flow(stream.response.request), "response", "Answer")
+
+
+# Commands
+
+
+def test_the_pool(web: WebGateway, providers: Providers) -> None:
+    failed_over(web, providers)
+    first, second = web.command("gateway.pool").split("\n")
+    assert re.fullmatch(r"1  sk-ant-oat01…aaaa  benched until \d\d:\d\d:\d\d \(5h limit\) · \d+ sessions", first)
+    assert second.startswith("2  sk-ant-oat01…bbbb  benched until ")
+    assert web.command("gateway.unbench", "1") == "1 token may be used again"
+    assert "benched" not in web.command("gateway.pool").split("\n")[0]
+    assert ask(web, "claude-sonnet-5-5")["comment"].startswith("claude-sonnet-5-5 → anthropic/claude-sonnet-5-5 ")
+    assert providers.anthropic.last.token == TOKENS[0]
+
+
+def test_the_routes(web: WebGateway) -> None:
+    routes = web.command("gateway.routes").split("\n")
+    assert "glm → zai/glm-5" in routes
+    assert "claude-* → anthropic/claude-*, then zai/glm-5" in routes
+
+
+def test_the_trail_of_flows(web: WebGateway, providers: Providers) -> None:
+    flow = failed_over(web, providers)
+    trail = web.command("gateway.trail", f"@{flow['id']}")
+    assert trail == web.text(flow, "request", "Trail")
+    assert len(web.command("gateway.trail", "@all")) > len(trail)
+
+
+# Replays
+
+
+def test_replay_goes_through_the_chain_again(web: WebGateway, providers: Providers) -> None:
+    flow = failed_over(web, providers, text="again", stream=True)
+    web.command("gateway.unbench")
+    listed = len(web.flows())
+    providers.anthropic.script(say("This time it was Claude."))
+    web.replay(flow)
+    again = web.that_ends(lambda seen: seen["id"] == flow["id"] and seen["comment"].startswith("replay"))
+    assert again["comment"].startswith("replay · claude-sonnet-5-5 → anthropic/claude-sonnet-5-5 ")
+    assert again["marked"] == ""
+    asked = providers.anthropic.last
+    assert asked.json == messages_body("claude-sonnet-5-5", text="again", stream=True)
+    assert asked.token in TOKENS
+    assert "This time it was Claude." in web.text(again, "response", "Answer")
+    assert "attempt 2" not in web.text(again, "request", "Trail")
+    assert len(web.flows()) == listed
+
+
+def test_a_replay_can_be_replayed(web: WebGateway, zai: Provider) -> None:
+    flow = ask(web, "glm")
+    for number in (1, 2):
+        zai.script(say(f"Answer {number}."))
+        web.replay(flow)
+        zai.wait_for(lambda: not zai.unused)
+        again = web.that_ends(lambda seen: seen["id"] == flow["id"])
+        assert again["comment"].startswith("replay · glm → zai/glm-5 ")
+        assert f"Answer {number}." in web.text(again, "response", "Answer")
+    assert len(zai.requests) == 3
+
+
+def test_a_replay_comes_in_as_its_first_caller(web: WebGateway, anthropic: Provider) -> None:
+    own = {**KEY, "authorization": f"Bearer {OWN}", "x-claude-token-mode": "passthrough"}
+    flow = ask(web, "claude-sonnet-5-5", own)
+    assert anthropic.last.token == OWN
+    web.replay(flow)
+    anthropic.wait_for(lambda: len(anthropic.requests) == 2)
+    assert anthropic.last.token == OWN
+    web.that_ends(lambda seen: seen["id"] == flow["id"] and seen["comment"].startswith("replay"))
+
+
+def test_replay_to_another_model(web: WebGateway, providers: Providers) -> None:
+    flow = ask(web, "claude-sonnet-5-5", text="Compare.", stream=True)
+    listed = {seen["id"] for seen in web.flows()}
+    providers.zai.script(say("Hello from GLM."))
+    assert web.command("gateway.replay", f"@{flow['id']}", "glm") == "sent 1 request to glm"
+    other = web.that_ends(lambda seen: seen["id"] not in listed)
+    assert other["comment"].startswith("replay · glm → zai/glm-5 ")
+    assert providers.zai.last.json == messages_body("glm-5", text="Compare.", stream=True)
+    assert "Hello from GLM." in web.text(other, "response", "Answer")
+    assert "Hello from anthropic" in web.text(flow, "response", "Answer")
+    assert len(web.flows()) == len(listed) + 1
+    answer = web.web.post("/commands/gateway.replay", json={"arguments": [f"@{flow['id']}", "no-such-model"]})
+    assert answer.json() == {"error": "no route for 'no-such-model'"}
+
+
+# Exports
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("said", ["hi", 'It\'s "quoted" \\ and $HOME `too`\nin two lines: naïve → 🙂'])
+def test_the_curl_export_works(web: WebGateway, zai: Provider, tmp_path: Path, said: str) -> None:
+    cookies = {"cookie": "session=cookie-0123456789"}
+    flow = ask(web, "glm", {**KEY, **cookies, "authorization": f"Bearer {OWN}"}, text=said)
+    command = web.command("export", "curl", f"@{flow['id']}")
+    assert "…" not in command
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --silent --noproxy '*'"],
+        env={"PATH": "/usr/bin:/bin", "GATEWAY_TOKEN": TOKEN, "HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["content"][0]["text"] == "Hello from zai"
+    assert len(zai.requests) == 2
+    assert zai.requests[0].body == zai.requests[1].body
+
+
+# Files
+
+
+@pytest.fixture
+def saved(start_gateway: Callable[..., Gateway], providers: Providers, tmp_path: Path) -> Path:
+    """A file with a request that failed over, one that did not, and one that was refused."""
+    file = tmp_path / "flows"
+    gateway = start_gateway(options=("-w", str(file)))
+    providers.anthropic.script(oauth_429({"5h": 4e9}), oauth_429({"5h": 4e9}))
+    gateway.post("claude-sonnet-5-5", stream=True, headers=KEY)
+    gateway.post("glm", headers=KEY)
+    gateway.post("no-such-model", headers=KEY)
+    gateway.stop()
+    return file
+
+
+def test_saved_flows_are_shown_again(
+    saved: Path, providers: Providers, routing: dict[str, Any], env: dict[str, str]
+) -> None:
+    with WebGateway(routing, env, upstream=providers.anthropic.url, options=("-r", str(saved))) as web:
+        asked = sum(len(provider.requests) for provider in providers)
+        first = web.that_ends(lambda flow: flow["comment"].startswith("claude"))
+        assert first["marked"] == "🔀"
+        assert "attempt 3 · zai/glm-5, the fallback glm · 200" in web.text(first, "request", "Trail")
+        assert web.view(first, "request")["view_name"] == "Conversation"
+        assert "Hello from zai" in web.text(first, "response", "Answer")
+        refused = web.that_ends(lambda flow: flow["comment"].startswith("no-such-model"))
+        assert refused["response"]["status_code"] == 404
+        assert sum(len(provider.requests) for provider in providers) == asked
+        assert f"127.0.0.1:{web.port}/v1/messages" in web.command("export", "curl", f"@{first['id']}")
+        providers.anthropic.script(say("Claude again."))
+        web.replay(first)
+        again = web.that_ends(lambda flow: flow["comment"].startswith("replay · claude"))
+        assert again["id"] == first["id"]
+        assert "Claude again." in web.text(again, "response", "Answer")
+        assert providers.anthropic.last.token in TOKENS
+
+
+def test_saved_flows_are_shown_in_the_terminal(saved: Path, start_gateway: Callable[..., Gateway]) -> None:
+    files = start_gateway()
+    program = Path(sys.executable).with_name("mitmdump")
+    settings = ("-s", GATEWAY, "--set", f"gateway_routing={files.directory}/routing.yaml", "--set", "gateway_env=.env")
+    shown = subprocess.run(
+        [program, "-nr", saved, "--flow-detail", "3", *settings],
+        cwd=files.directory,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "claude-sonnet-5-5 · 1 message" in shown
+    assert "Hello from zai" in shown
+    assert "no route for 'no-such-model'" in shown
+    assert not PROBLEMS.search(shown)

@@ -1,0 +1,41 @@
+"""Tickets of replays: random, good once, and as good as the caller they stand for."""
+
+from __future__ import annotations
+
+from addons.state import ClientCredential
+from addons.tickets import Tickets
+from tests.exchanges import exchange
+
+
+def test_a_ticket_is_good_once() -> None:
+    tickets = Tickets()
+    ticket = tickets.issue(None)
+    assert tickets.redeem(ticket.number) is ticket
+    assert tickets.redeem(ticket.number) is None
+
+
+def test_what_was_never_issued_is_worth_nothing() -> None:
+    tickets = Tickets()
+    tickets.issue(None)
+    assert tickets.redeem("") is None
+    assert tickets.redeem("0" * 32) is None
+
+
+def test_numbers_are_long_and_differ() -> None:
+    tickets = Tickets()
+    numbers = {tickets.issue(None).number for _ in range(100)}
+    assert len(numbers) == 100
+    assert {len(number) for number in numbers} == {32}
+
+
+def test_it_stands_for_the_first_caller() -> None:
+    first = exchange()
+    first.caller, first.token_mode = "alice", "passthrough"
+    first.own = ClientCredential(authorization="Bearer own-0123456789")
+    ticket = Tickets().issue(first)
+    assert (ticket.caller, ticket.own, ticket.token_mode) == ("alice", first.own, "passthrough")
+
+
+def test_a_flow_from_a_file_had_no_caller_that_we_know() -> None:
+    ticket = Tickets().issue(None)
+    assert (ticket.caller, ticket.own, ticket.token_mode) == ("replay", ClientCredential(), None)
