@@ -233,6 +233,14 @@ class GatewayStream(HttpStream):
             if self.server_state == self.state_done:
                 yield from self.flow_done()
 
+    def flow_done(self) -> Commands:
+        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow still
+        in it, whole conversations would wait for the garbage collector."""
+        yield from super().flow_done()
+        if self.child_layer is None:
+            self.exchange = None
+            del self.flow
+
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """mitmproxy's own limits send a body on before the plan is known; `MAX_REQUEST` takes their place."""
         yield from ()

@@ -45,7 +45,7 @@ addons = [
     Views(),
     Watch(),
     Keeper(),
-    Replay(_tickets),
+    Replay(_settings, _tickets),
     WebPage(),
     Welcome(),
 ]

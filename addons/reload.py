@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 from pathlib import Path
@@ -57,8 +56,6 @@ class Reload:
         self.is_running = True
         for warning in self.settings.current.warnings:
             logger.log(ALERT, "%s", warning)
-        gc.collect()
-        gc.freeze()  # what start-up has made lives as long as the process: no collection need look at it again
         self.watching = asyncio.get_running_loop().create_task(self.watch())
 
     def done(self) -> None:

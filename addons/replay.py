@@ -16,21 +16,27 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.addons import export
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.state import exchange_of, forget, remember
+from addons.config import Settings
+from addons.state import Exchange, exchange_of, forget, remember
 from addons.tickets import TICKET_HEADER, Ticket, Tickets
 from addons.trail import mark, summary
 from addons.views.summary import METADATA, to_metadata
 from addons.wire.body import Draft
+from addons.wire.context import Context
+from addons.wire.fields import hidden_credentials
+from addons.wire.masking import mask_bytes
 
 MASKED_HEADER = re.compile(r"'([\w-]+: )[^']*…[^']*'")
 """A header with a masked value, as the curl export quotes it."""
+
+NOWHERE = Context(provider="", is_anthropic=False)
 
 
 class Replay:
     """The last addon of the chain: a replayed flow is nobody else's business."""
 
-    def __init__(self, tickets: Tickets) -> None:
-        self.tickets = tickets
+    def __init__(self, settings: Settings, tickets: Tickets) -> None:
+        self.settings, self.tickets = settings, tickets
         self.under_way: dict[str, Ticket] = {}
         """By the id of the replayed flow."""
         self.clients: set[tuple[str, int] | None] = set()
@@ -47,6 +53,8 @@ class Replay:
 
     def to_model(self, flows: Sequence[flow.Flow], model: str) -> str:
         """Send the client's original request again, to another model; the new flow is listed beside the old one."""
+        if not self.settings.current.targets(model):
+            raise exceptions.CommandError(f"no route for {model!r}")
         copies = [again for original in flows if (again := copy_for(original, model))]
         if not copies:
             raise exceptions.CommandError("only routed requests of this gateway process can be sent to another model")
@@ -106,16 +114,21 @@ def copy_for(original: flow.Flow, model: str) -> http.HTTPFlow | None:
     exchange = exchange_of(original) if isinstance(original, http.HTTPFlow) else None
     if exchange is None or exchange.body is None or not isinstance(original, http.HTTPFlow):
         return None
-    if not exchange.config.targets(model):
-        raise exceptions.CommandError(f"no route for {model!r}")
     draft = Draft(exchange.body)
     draft.set("model", model)
     again: http.HTTPFlow = original.copy()
-    again.request.content = draft.encode()
+    again.request.content = presentable(draft, exchange)
     again.response = again.error = None
     again.comment = again.marked = ""
     remember(again, exchange)
     return again
+
+
+def presentable(draft: Draft, exchange: Exchange) -> bytes:
+    """A body as it may be kept: without credentials that a client has hidden beside the conversation, and without
+    secrets of ours in whatever it says."""
+    hidden_credentials(draft, NOWHERE)
+    return mask_bytes(draft.encode(), exchange.secrets())
 
 
 def own_address() -> tuple[str, int]:

@@ -11,16 +11,12 @@ from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted
 from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseData, ResponseHeaders
 
 from addons.attempt import Commands, GatewayStream
-from addons.replay import own_address
+from addons.replay import own_address, presentable
 from addons.state import Exchange, Kept, exchange_of
 from addons.trail import mark
 from addons.views.summary import METADATA, to_metadata
 from addons.wire.body import Draft
-from addons.wire.context import Context
-from addons.wire.fields import hidden_credentials
 from addons.wire.masking import mask_bytes, mask_text
-
-NOWHERE = Context(provider="", is_anthropic=False)
 
 
 def stream_class() -> type[GatewayStream]:
@@ -129,8 +125,9 @@ class Watch:
 
 
 def share(exchange: Exchange, asked: Kept) -> None:
-    """What went through unchanged is kept once."""
+    """What went through unchanged is kept once, and the workpieces not at all."""
     for attempt in exchange.attempts:
+        attempt.draft = attempt.translation = None
         for copy, original in ((attempt.sent, asked), (attempt.received, exchange.told)):
             if copy and original and copy.body == original.body:
                 copy.body = original.body
@@ -143,9 +140,7 @@ def take_secrets(exchange: Exchange, asked: Kept) -> None:
         raw = bytes(asked.body)
         kept = mask_text(raw.decode("utf-8", "surrogateescape"), exchange.secrets()).encode("utf-8", "surrogateescape")
     else:
-        draft = Draft(exchange.body)
-        hidden_credentials(draft, NOWHERE)
-        kept, raw = mask_bytes(draft.encode(), exchange.secrets()), exchange.body.raw
+        kept, raw = presentable(Draft(exchange.body), exchange), exchange.body.raw
     if kept != raw:
         asked.body = kept
         asked.headers = tuple(header for header in asked.headers if header[0].lower() != "content-encoding")

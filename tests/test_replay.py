@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +14,13 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import taddons, tflow
 
-from addons.config import Config
+from addons.config import Config, Settings
 from addons.replay import Replay, copy_for, for_readers, own_address
 from addons.routes import Route
 from addons.state import Exchange, exchange_of, remember
 from addons.tickets import TICKET_HEADER, Ticket, Tickets
 from addons.views.summary import METADATA
+from addons.wire.body import RequestBody
 from tests.exchanges import answered, exchange, provider, target
 
 
@@ -33,13 +34,21 @@ class Proxyserver:
         return self.addresses
 
 
+def replay_of(tickets: Tickets) -> Replay:
+    """The addon of a gateway with the models `asked` and `other`."""
+    routes = tuple(Route(alias=alias, provider=provider("zai"), model="glm-5") for alias in ("asked", "other"))
+    settings = Settings(Path("routing.yaml"), Path(".env"), {})
+    settings.current = Config(providers={}, models=routes)
+    return Replay(settings, tickets)
+
+
 class Setting:
     """The addon, its tickets, a view, and a gateway that listens on port 4000."""
 
     def __init__(self, context: taddons.context, view: View) -> None:
         self.context, self.view = context, view
         self.tickets = Tickets()
-        self.replay = Replay(self.tickets)
+        self.replay = replay_of(self.tickets)
 
     def starts(self, flow: http.HTTPFlow) -> Ticket | None:
         """mitmproxy replays the flow, if only in part: what it comes in with, if with anything."""
@@ -69,9 +78,8 @@ def ours(made: Exchange | None = None) -> http.HTTPFlow:
 
 
 def routed() -> Exchange:
-    """A request for the model `asked`; there is a model `other`."""
-    routes = tuple(Route(alias=alias, provider=provider("zai"), model="glm-5") for alias in ("asked", "other"))
-    made = exchange(target("zai"), config=Config(providers={}, models=routes))
+    """A request for the model `asked`."""
+    made = exchange(target("zai"))
     made.caller = "alice"
     return made
 
@@ -224,10 +232,7 @@ def test_a_copy_asks_for_the_other_model(setting: Setting) -> None:
 
 def test_a_copy_has_no_hidden_credentials() -> None:
     made = routed()
-    assert made.body
-    made.body = type(made.body).parse(
-        json.dumps({"model": "asked", "messages": [], "api_key": "k-0123456789"}).encode()
-    )
+    made.body = RequestBody.parse(b'{"model": "asked", "messages": [], "api_key": "k-0123456789"}')
     copy = copy_for(ours(made), "other")
     assert copy
     assert copy.request.json() == {"model": "other", "messages": []}
@@ -239,17 +244,17 @@ def test_only_routed_requests_of_this_process_have_a_copy() -> None:
     assert copy_for(ours(made), "other") is None
     assert copy_for(tflow.tflow(), "other") is None
     assert copy_for(tflow.ttcpflow(), "other") is None
-    with pytest.raises(exceptions.CommandError, match="no route for 'nobody'"):
-        copy_for(ours(), "nobody")
 
 
-def test_the_command_lists_the_copies_and_replays_them(setting: Setting) -> None:
+def test_the_command_lists_the_copies_and_replays_them(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[http.HTTPFlow] = []
-    setting.context.master.commands.call = lambda name, flows: played.extend(flows)
+    monkeypatch.setattr(setting.context.master.commands, "call", lambda _, flows: played.extend(flows))
     assert setting.replay.to_model([ours(), tflow.tflow(), ours()], "other") == "sent 2 requests to other"
     assert list(setting.view) == played
     with pytest.raises(exceptions.CommandError, match="only routed requests"):
         setting.replay.to_model([tflow.tflow()], "other")
+    with pytest.raises(exceptions.CommandError, match="no route for 'nobody'"):
+        setting.replay.to_model([ours()], "nobody")
 
 
 # Where the gateway is
@@ -288,7 +293,7 @@ def test_masked_headers_become_the_readers_own_token(exported: str, shown: str) 
 
 
 def test_the_export_is_put_back_as_it_was() -> None:
-    replay = Replay(Tickets())
+    replay = replay_of(Tickets())
     replay.running()
     assert export.formats["curl"] is not export.curl_command
     replay.done()

@@ -98,4 +98,5 @@ def fields_of(body: bytes) -> dict[str, Raw] | str:
 def presentable(text: str, exchange: Exchange | None = None) -> str:
     """The text as it may be shown: without control characters, and without anything that is, or looks like, a
     credential."""
-    return mask_text(text, exchange.secrets() if exchange else ()).encode("utf-8", "replace").decode().translate(_PICTURES)
+    freed = mask_text(text, exchange.secrets() if exchange else ())
+    return freed.encode("utf-8", "replace").decode().translate(_PICTURES)

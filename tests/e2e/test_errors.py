@@ -220,7 +220,6 @@ def test_too_many_tokens_in_a_minute_are_no_overflow(gateway: Gateway, zai: Prov
         error(413, "Request exceeds the maximum size"),
         error(422, "unprocessable"),
         plain_error(400, '{ "type" :"error","error":{"type":"invalid_request_error","message":"spaces" ,"x":1}}'),
-        plain_error(400, "not even JSON"),
         deliver(error(400, "compressed"), gzip=True),
         error(500, "Internal server error"),
         error(529, "Overloaded", headers={"retry-after": "3"}),

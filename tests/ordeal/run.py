@@ -184,10 +184,11 @@ def leaks(counts: list[dict[str, float]]) -> tuple[dict[str, tuple[float, float]
     first, quarter = of_this_process[0], of_this_process[len(of_this_process) // 4]
     held = {name: (first[name], last[name]) for name in ("tasks", "exchanges", "files")}
     held["memory"] = (quarter["memory"], last["memory"])
+    allowed = {"memory": MEMORY}
     wrongs = [
         f"{name}: {now} at the end, {then} at the start"
         for name, (then, now) in held.items()
-        if now > then + (MEMORY if name == "memory" else 3)
+        if now > then + allowed.get(name, 3)
     ]
     return held, wrongs
 
