@@ -234,8 +234,8 @@ class GatewayStream(HttpStream):
                 yield from self.flow_done()
 
     def flow_done(self) -> Commands:
-        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow still
-        in it, whole conversations would wait for the garbage collector."""
+        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow
+        still in it, whole conversations would wait for the garbage collector."""
         yield from super().flow_done()
         if self.child_layer is None:
             self.exchange = None
@@ -351,6 +351,10 @@ class GatewayStream(HttpStream):
         response = self.flow.response = event.response
         attempt.status = response.status_code
         self.free_head(response)
+        if response.status_code < 200:
+            # Taken for the last one by mitmproxy: the real one would be read as the next request's.
+            yield from self.failed("invalid", f"an interim response ({response.status_code})")
+            return
         try:
             validate_headers(response)
         except ValueError as error:
@@ -400,6 +404,9 @@ class GatewayStream(HttpStream):
         if attempt.first_event is None and answer.started:
             attempt.first_event = self.gateway.clock()
         ended = isinstance(event, ResponseEndOfMessage)
+        if answer.finished and not answer.error and not self.exchange.stream and not ended:
+            self.held += answer.end()  # a stream, for a client that wants JSON: HTTP's own end may be long in coming
+            yield from self.abandon()
         if answer.error and not answer.content:
             kind: OutcomeKind = "invalid" if answer.error.status == 502 else "error event"
             yield from self.fail(attempt, Outcome(kind, answer.error, self.provider_headers(), complete=ended))

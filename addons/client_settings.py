@@ -12,8 +12,11 @@ import os
 import sys
 from pathlib import Path
 
+from addons.auth import token_mode
 from addons.config import Config, ConfigError
 from addons.reload import settings
+
+HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
 
 def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str, str]]:
@@ -28,7 +31,7 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
     }
     if config.static_token:
         env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
-    if targets and targets[0].provider.is_anthropic and not config.tokens:
+    if targets and targets[0].provider.is_anthropic and token_mode(config, "") == "passthrough":
         del env["ANTHROPIC_AUTH_TOKEN"]  # passthrough: the login of Claude Code itself is used
     if targets and targets[0].context_window and not targets[0].provider.is_anthropic:
         env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(targets[0].context_window)
@@ -52,7 +55,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"no route for {alias!r}; models: {', '.join(route.alias for route in config.models)}\n")
         return 1
     host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
-    url = f"http://{'localhost' if host in ('127.0.0.1', '::1') else host}:{os.environ.get('GATEWAY_PORT', '4000')}"
+    shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
     sys.stdout.write(json.dumps(client_settings(config, alias, url), indent=2) + "\n")
     return 0
 

@@ -30,6 +30,7 @@ class Endpoints:
     """Answers before a route is looked for, and where a provider lacks `count_tokens`."""
 
     def __init__(self) -> None:
+        self.config: Config | None = None
         self.without_count: set[str] = set()
         """Base URLs of providers that have answered 404 to count_tokens: they are not asked again."""
 
@@ -51,6 +52,9 @@ class Endpoints:
         provider = trying.provider
         if trying.exchange.kind != "count_tokens" or provider is None:
             return
+        if trying.exchange.config is not self.config:
+            self.config = trying.exchange.config
+            self.without_count.clear()  # who has reloaded the configuration may have changed the provider too
         if provider.format == "openai-chat" or provider.base_url in self.without_count:
             trying.flow.response = estimate(trying.exchange)
 

@@ -95,7 +95,8 @@ def is_answer(exchange: Exchange, attempt: Attempt, outcome: Outcome) -> bool:
     if attempt.token and (attempt.other_tokens or attempt.token_refused or credit_refused(error)):
         return False
     if status == 401:
-        return target.provider.auth == "claude-oauth"  # else it is the gateway's own key that was refused
+        # Else it is the gateway's own key that was refused, or a credential that was never meant for this target.
+        return target.provider.auth == "claude-oauth" and not target.fallback
     return not (target.fallback and (model_unknown(error) or field_unknown(error)))
 
 
@@ -105,7 +106,7 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
         return None
     if died_of_age(attempt):
         return 0.0
-    asked = [a for a in exchange.attempts if a.target == attempt.target and not excused(exchange, a)]
+    asked = [a for a in exchange.sent() if a.target == attempt.target and not excused(exchange, a)]
     if len(asked) > exchange.config.failover.retries:
         return None
     only = exchange.cursor + 1 == len(exchange.targets)
@@ -130,7 +131,7 @@ def excused(exchange: Exchange, attempt: Attempt) -> bool:
 def lacked_a_token(attempt: Attempt) -> bool:
     """Whether a target was not asked because every token of its pool rests."""
     skipped = attempt.outcome is not None and attempt.outcome.kind == "skipped"
-    return skipped and attempt.target is not None and attempt.target.provider.auth == "claude-oauth"
+    return skipped and attempt.pool_back_in is not None
 
 
 def died_of_age(attempt: Attempt) -> bool:
@@ -181,10 +182,13 @@ class Failover:
             exchange.last_resort |= move.last_resort
             exchange.verdict = Verdict(True, move.reason, move.delay)
             return
-        error = told(attempt, outcome)
+        failed = heard(exchange, attempt)
+        outcome = failed.outcome or outcome
+        error = told(failed, outcome)
         exchange.verdict = Verdict(False, move.reason, error=error)
         if trying.target is not None or flow.response is None:
-            flow.response = final_response(flow.response, exchange, attempt, outcome, error)
+            last = flow.response if failed is attempt else None
+            flow.response = final_response(last, exchange, failed, outcome, error)
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -218,6 +222,20 @@ def describe(outcome: Outcome) -> str:
     """A failure in a few words, for the trail."""
     words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
     return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
+
+
+def heard(exchange: Exchange, last: Attempt) -> Attempt:
+    """The failed attempt that the client is told of: the last one, but for fallbacks that were never open to this
+    client, because it has no credential for them. Their 401 would say "log in" where a provider is only busy."""
+    return next((a for a in reversed(exchange.attempts) if not was_closed(a)), last)
+
+
+def was_closed(attempt: Attempt) -> bool:
+    """Whether the client's own credential, or the lack of one, kept a fallback from answering."""
+    target, outcome = attempt.target, attempt.outcome
+    if target is None or outcome is None or not target.fallback or target.provider.auth != "claude-oauth":
+        return False
+    return attempt.token is None and outcome.error.status == 401
 
 
 def told(attempt: Attempt, outcome: Outcome) -> ProviderError:

@@ -106,6 +106,9 @@ class OAuthRotator:
     def pass_through(self, trying: Trying) -> None:
         """Send the client's own credential, as it sent it."""
         exchange, attempt = trying.exchange, trying.attempt
+        if not exchange.own and attempt.target and attempt.target.fallback:
+            attempt.skip = ProviderError(401, "authentication_error", NO_CREDENTIAL)
+            return
         if not exchange.own:
             trying.flow.response = error_response(401, NO_CREDENTIAL, exchange.request_id)
             trying.flow.response.headers["x-should-retry"] = "false"

@@ -6,6 +6,8 @@ target: host, path, model, headers, and the provider's own key. Pool tokens are 
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 from mitmproxy import http
 
@@ -36,6 +38,10 @@ REQUEST_CODINGS = ("gzip", "deflate")
 """How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
 
 
+LONGEST_SESSION = 100
+"""Characters of a session id as it is; clients make them up, and they are remembered."""
+
+
 class ModelRouter:
     """Writes the plan, and the head of every attempt."""
 
@@ -56,7 +62,8 @@ class ModelRouter:
         except BadRequest as error:
             flow.response = refusal(exchange, 400, str(error))
             return
-        exchange.session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
+        session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
+        exchange.session = session if session is None or len(session) <= LONGEST_SESSION else fingerprint(session)
         targets = exchange.config.targets(exchange.model)
         exchange.targets = [target for target in targets if usable(target)]
         if not exchange.targets:
@@ -135,6 +142,11 @@ def body_bytes(request: http.Request) -> bytes:
         return decode(raw, coding, MAX_REQUEST)
     except ValueError as error:
         raise BadRequest("", f"the body is not {coding}: {error}") from None
+
+
+def fingerprint(session: str) -> str:
+    """What stands for a session id that is too long to be kept."""
+    return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def session_of(body: RequestBody) -> str | None:

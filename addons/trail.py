@@ -47,7 +47,7 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
         parts.append(flow.error.msg)
     elif flow.response and flow.response.status_code >= 400:
         parts.append(f"answered {flow.response.status_code}")
-    elif exchange.attempt and exchange.attempt.outcome:
+    elif exchange.stream and exchange.attempt and exchange.attempt.outcome:
         parts.append("ended with an error event")
     changes = sum(step.who not in ("router", "failover") for step in exchange.steps)
     if changes:
@@ -67,7 +67,11 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
 def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
     """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
     attempt = exchange.attempt
-    if flow.error or (flow.response and flow.response.status_code >= 400) or (attempt and attempt.outcome):
+    if (
+        flow.error
+        or (flow.response and flow.response.status_code >= 400)
+        or (exchange.stream and attempt and attempt.outcome)
+    ):
         return ":x:"
     return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy import events
-from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted
+from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted, SendHttp
 from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseData, ResponseHeaders
 
 from addons.attempt import Commands, GatewayStream
@@ -96,7 +96,15 @@ class WatchedStream(GatewayStream):
     def send_response(self, already_streamed: bool = False) -> Commands:
         response = self.flow.response
         if response and self.exchange and not already_streamed:
-            self.exchange.told = kept_response(response, response.raw_content or b"")
+            whole = response.raw_content or b""
+            self.exchange.told = kept_response(response, mask_bytes(whole, self.exchange.secrets()))
+            # What is shown and saved has no secret in it; the client gets what the model said.
+            response.data.content = bytes(self.exchange.told.body)
+            for command in super().send_response():
+                if isinstance(command, SendHttp) and isinstance(command.event, ResponseData):
+                    command.event.data = whole
+                yield command
+            return
         yield from super().send_response(already_streamed)
 
 
