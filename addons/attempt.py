@@ -351,7 +351,7 @@ class GatewayStream(HttpStream):
         response = self.flow.response = event.response
         attempt.status = response.status_code
         self.free_head(response)
-        if response.status_code < 200:
+        if attempt.target and response.status_code < 200:
             # Taken for the last one by mitmproxy: the real one would be read as the next request's.
             yield from self.failed("invalid", f"an interim response ({response.status_code})")
             return

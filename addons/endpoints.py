@@ -52,17 +52,22 @@ class Endpoints:
         provider = trying.provider
         if trying.exchange.kind != "count_tokens" or provider is None:
             return
-        if trying.exchange.config is not self.config:
-            self.config = trying.exchange.config
-            self.without_count.clear()  # who has reloaded the configuration may have changed the provider too
+        self.follow(trying.exchange.config)
         if provider.format == "openai-chat" or provider.base_url in self.without_count:
             trying.flow.response = estimate(trying.exchange)
+
+    def follow(self, config: Config) -> None:
+        """Forget what was learnt under another configuration: the provider may have changed with it."""
+        if config is not self.config:
+            self.config = config
+            self.without_count.clear()
 
     def verdict(self, trying: Trying) -> None:
         exchange, outcome = trying.exchange, trying.attempt.outcome
         if exchange.kind != "count_tokens" or outcome is None or trying.provider is None:
             return
         if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
+            self.follow(exchange.config)
             self.without_count.add(trying.provider.base_url)
             trying.flow.response = estimate(exchange)
             exchange.verdict = Verdict(False, "the provider does not count tokens: estimated")

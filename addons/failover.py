@@ -130,8 +130,10 @@ def excused(exchange: Exchange, attempt: Attempt) -> bool:
 
 def lacked_a_token(attempt: Attempt) -> bool:
     """Whether a target was not asked because every token of its pool rests."""
-    skipped = attempt.outcome is not None and attempt.outcome.kind == "skipped"
-    return skipped and attempt.pool_back_in is not None
+    outcome, target = attempt.outcome, attempt.target
+    if outcome is None or outcome.kind != "skipped" or target is None:
+        return False
+    return target.provider.auth == "claude-oauth" and outcome.error.status != 401
 
 
 def died_of_age(attempt: Attempt) -> bool:

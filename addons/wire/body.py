@@ -21,6 +21,22 @@ from addons.wire.messages import ClientMessage, Message, MessageHead, decode_blo
 from addons.wire.pieces import Optional
 
 
+class OwnPieces:
+    """The messages with the client's own bytes, taken apart when they are first needed. Not a part of `RequestBody`:
+    its messages would point back at it, and a circle with a whole conversation in it waits for the garbage collector."""
+
+    __slots__ = ("_fields", "_pieces")
+
+    def __init__(self, fields: dict[str, Raw]) -> None:
+        self._fields = fields
+        self._pieces: list[Raw] | None = None
+
+    def __call__(self) -> list[Raw]:
+        if self._pieces is None:
+            self._pieces = pieces.split_array(self._fields["messages"]) or []
+        return self._pieces
+
+
 class RequestBody:
     """What the client asked for."""
 
@@ -33,9 +49,9 @@ class RequestBody:
         self.stream = bytes(fields["stream"]) == b"true" if "stream" in fields else False
         self.repaired = repaired
         """How many lone surrogates were replaced in `raw`: see `pieces.checked`."""
-        own = self.message_pieces
+        self.message_pieces = own = OwnPieces(fields)
+        """Each message with the client's own bytes."""
         self.messages: Sequence[Message] = [ClientMessage(head, own, index) for index, head in enumerate(heads)]
-        self._message_pieces: list[Raw] | None = None
         self._block_types: frozenset[str] | None = None
 
     @classmethod
@@ -73,12 +89,6 @@ class RequestBody:
         if self._block_types is None:
             self._block_types = frozenset(block.type for message in self.messages for block in message.blocks)
         return self._block_types
-
-    def message_pieces(self) -> list[Raw]:
-        """Each message with the client's own bytes."""
-        if self._message_pieces is None:
-            self._message_pieces = pieces.split_array(self.fields["messages"]) or []
-        return self._message_pieces
 
 
 class Draft:

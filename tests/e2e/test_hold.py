@@ -169,4 +169,4 @@ def test_a_hold_of_zero(start_gateway: Callable[..., Gateway], zai: Provider) ->
         stream.read()
     assert stream.answer == ["error"]
     assert stream.cut is None
-    assert stream.events[-1].json["error"]["type"] == "authentication_error"
+    assert stream.events[-1].json["error"]["type"] == "rate_limit_error"
