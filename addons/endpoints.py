@@ -30,7 +30,6 @@ class Endpoints:
     """Answers before a route is looked for, and where a provider lacks `count_tokens`."""
 
     def __init__(self) -> None:
-        self.config: Config | None = None
         self.without_count: set[str] = set()
         """Base URLs of providers that have answered 404 to count_tokens: they are not asked again."""
 
@@ -52,22 +51,14 @@ class Endpoints:
         provider = trying.provider
         if trying.exchange.kind != "count_tokens" or provider is None:
             return
-        self.follow(trying.exchange.config)
         if provider.format == "openai-chat" or provider.base_url in self.without_count:
             trying.flow.response = estimate(trying.exchange)
-
-    def follow(self, config: Config) -> None:
-        """Forget what was learnt under another configuration: the provider may have changed with it."""
-        if config is not self.config:
-            self.config = config
-            self.without_count.clear()
 
     def verdict(self, trying: Trying) -> None:
         exchange, outcome = trying.exchange, trying.attempt.outcome
         if exchange.kind != "count_tokens" or outcome is None or trying.provider is None:
             return
         if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
-            self.follow(exchange.config)
             self.without_count.add(trying.provider.base_url)
             trying.flow.response = estimate(exchange)
             exchange.verdict = Verdict(False, "the provider does not count tokens: estimated")

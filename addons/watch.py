@@ -158,14 +158,23 @@ def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Req
     """The client's own request, to the gateway's address: what is exported, saved and replayed."""
     host, port = own_address()
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    again = request.copy()
-    again.method, again.scheme, again.host, again.port, again.authority = exchange.method, "http", host, port, ""
-    again.path = mask_text(exchange.path, exchange.secrets())
-    again.headers = http.Headers(
-        [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]
+    lines = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]
+    body = bytes(asked.body)
+    again = http.Request(
+        host=host,
+        port=port,
+        method=exchange.method.encode("utf-8", "surrogateescape"),
+        scheme=b"http",
+        authority=b"",
+        path=mask_text(exchange.path, exchange.secrets()).encode("utf-8", "surrogateescape"),
+        http_version=request.data.http_version,
+        headers=http.Headers(lines),
+        content=body,
+        trailers=None,
+        timestamp_start=request.timestamp_start,
+        timestamp_end=request.timestamp_end,
     )
     again.headers["host"] = authority
-    again.data.content = bytes(asked.body)
     if "content-length" in again.headers:
-        again.headers["content-length"] = str(len(asked.body))
+        again.headers["content-length"] = str(len(body))
     return again

@@ -23,7 +23,7 @@ from addons.wire.pieces import Optional
 
 class OwnPieces:
     """The messages with the client's own bytes, taken apart when they are first needed. Not a part of `RequestBody`:
-    its messages would point back at it, and a circle with a whole conversation in it waits for the garbage collector."""
+    its messages would point back at it, and a circle with a whole conversation in it waits for the collector."""
 
     __slots__ = ("_fields", "_pieces")
 
