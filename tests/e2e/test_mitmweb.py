@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,7 @@ def test_replay_to_another_model(web: WebGateway, providers: Providers) -> None:
     listed = {seen["id"] for seen in web.flows()}
     providers.zai.script(say("Hello from GLM."))
     assert web.command("gateway.replay", f"@{flow['id']}", "glm") == "sent 1 request to glm"
-    other = web.that_ends(lambda seen: seen["id"] not in listed)
+    other = web.that_ends(lambda seen: seen["id"] not in listed and seen["comment"].startswith("replay"))
     assert other["comment"].startswith("replay · glm → zai/glm-5 ")
     assert providers.zai.last.json == messages_body("glm-5", text="Compare.", stream=True)
     assert "Hello from GLM." in web.text(other, "response", "Answer")
@@ -236,17 +236,15 @@ def test_the_curl_export_works(web: WebGateway, zai: Provider, tmp_path: Path, s
 # Files
 
 
-@pytest.fixture
-def saved(start_gateway: Callable[..., Gateway], providers: Providers, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def saved(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Path]:
     """A file with a request that failed over, one that did not, and one that was refused."""
-    file = tmp_path / "flows"
-    gateway = start_gateway(options=("-w", str(file)))
-    providers.anthropic.script(oauth_429({"5h": 4e9}), oauth_429({"5h": 4e9}))
-    gateway.post("claude-sonnet-5-5", stream=True, headers=KEY)
-    gateway.post("glm", headers=KEY)
-    gateway.post("no-such-model", headers=KEY)
-    gateway.stop()
-    return file
+    with Gateway(routing, env, upstream=providers.anthropic.url, options=("-w", "flows")) as gateway:
+        providers.anthropic.script(oauth_429({"5h": 4e9}), oauth_429({"5h": 4e9}))
+        for model in ("claude-sonnet-5-5", "glm", "no-such-model"):
+            gateway.post(model, stream=True, headers=KEY)
+        gateway.stop()
+        yield gateway.directory / "flows"
 
 
 def test_saved_flows_are_shown_again(
@@ -271,13 +269,12 @@ def test_saved_flows_are_shown_again(
         assert providers.anthropic.last.token in TOKENS
 
 
-def test_saved_flows_are_shown_in_the_terminal(saved: Path, start_gateway: Callable[..., Gateway]) -> None:
-    files = start_gateway()
+def test_saved_flows_are_shown_in_the_terminal(saved: Path) -> None:
     program = Path(sys.executable).with_name("mitmdump")
-    settings = ("-s", GATEWAY, "--set", f"gateway_routing={files.directory}/routing.yaml", "--set", "gateway_env=.env")
+    settings = ("--set", "gateway_routing=routing.yaml", "--set", "gateway_env=.env", "--set", "gateway_db=db")
     shown = subprocess.run(
-        [program, "-nr", saved, "--flow-detail", "3", *settings],
-        cwd=files.directory,
+        [program, "-nr", saved, "-s", GATEWAY, "--flow-detail", "3", *settings],
+        cwd=saved.parent,
         capture_output=True,
         text=True,
         check=True,
