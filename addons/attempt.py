@@ -110,6 +110,7 @@ class GatewayStream(HttpStream):
         super().__init__(context, stream_id)
         self.gateway = gateway
         self.exchange: Exchange | None = None
+        self.over = False
         self.connecting: GetHttpConnection | None = None
         self.provider: connection.Connection | None = None
         """The connection of the running attempt."""
@@ -131,6 +132,8 @@ class GatewayStream(HttpStream):
     # Events
 
     def _handle_event(self, event: events.Event) -> Commands:
+        if self.over:
+            return  # it was queued while the last hook ran
         if isinstance(event, events.Wakeup):
             yield from self.tick()
         elif isinstance(event, GetHttpConnectionCompleted):
@@ -234,12 +237,16 @@ class GatewayStream(HttpStream):
                 yield from self.flow_done()
 
     def flow_done(self) -> Commands:
-        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow
-        still in it, whole conversations would wait for the garbage collector."""
         yield from super().flow_done()
         if self.child_layer is None:
-            self.exchange = None
-            del self.flow
+            self.let_go()
+
+    def let_go(self) -> None:
+        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow
+        still in it, whole conversations would wait for the garbage collector."""
+        self.over = True
+        self.exchange = None
+        del self.flow
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """mitmproxy's own limits send a body on before the plan is known; `MAX_REQUEST` takes their place."""
@@ -254,6 +261,7 @@ class GatewayStream(HttpStream):
             self.rest()
             yield from self.abandon()
             yield DropStream(self.stream_id)
+            self.let_go()
         return killed
 
     def client_hung_up(self, event: RequestProtocolError) -> Commands:
@@ -267,6 +275,7 @@ class GatewayStream(HttpStream):
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         yield DropStream(self.stream_id)
+        self.let_go()
 
     # Sending
 

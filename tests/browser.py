@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1600,1000"
+    "--disable-component-update --disable-sync --hide-scrollbars"
 )
 
 
@@ -71,20 +71,26 @@ class Page:
         """The text of the open view."""
         return "\n".join(line.text for line in self.driver.find_elements(By.CSS_SELECTOR, ".flow-detail pre div"))
 
+    def scroll_to_view(self) -> None:
+        """The content view to the top of its pane, the message's headers out of it."""
+        self.driver.execute_script("document.querySelector('.flow-detail .contentview').scrollIntoView()")
+
     def screenshot(self, path: Path) -> None:
         """A PNG of the window."""
         self.driver.save_screenshot(str(path))
 
 
 @contextmanager
-def page(url: str) -> Iterator[Page]:
-    """mitmweb's page at `url`, in a browser of its own."""
+def page(url: str, *, size: tuple[int, int] = (1600, 1000)) -> Iterator[Page]:
+    """mitmweb's page at `url`, in a browser of its own with a page of that many pixels."""
     with TemporaryDirectory() as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = str(CHROMIUM)
         for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         try:
             yield Page(driver, url)
         finally:
