@@ -41,7 +41,7 @@ class Keeper:
         self.bytes -= self.finished.pop(flow.id, 0)  # it was replayed
         self.finished[flow.id] = size = kept_bytes(flow, exchange)
         self.bytes += size
-        while len(self.finished) > 1 and self.too_many():
+        while self.too_many():
             oldest = next(iter(self.finished))
             gone = view.get_by_id(oldest)
             if gone and gone.live:

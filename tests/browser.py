@@ -17,7 +17,7 @@ CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars"
+    "--disable-component-update --disable-sync --hide-scrollbars --disable-lcd-text"
 )
 
 
@@ -71,13 +71,18 @@ class Page:
         """The text of the open view."""
         return "\n".join(line.text for line in self.driver.find_elements(By.CSS_SELECTOR, ".flow-detail pre div"))
 
-    def scroll_to_view(self) -> None:
-        """The content view to the top of its pane, the message's headers out of it."""
-        self.driver.execute_script("document.querySelector('.flow-detail .contentview').scrollIntoView()")
+    def resize(self, width: int, height: int) -> None:
+        """The page's size in pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
     def screenshot(self, path: Path) -> None:
-        """A PNG of the window."""
+        """A PNG of the page, an open view at the top of its pane."""
+        script = "document.querySelectorAll('.flow-detail .%s').forEach(found => found.scrollIntoView())"
+        self.driver.execute_script(script % "contentview")
+        self.driver.execute_script("document.activeElement.blur()")
         self.driver.save_screenshot(str(path))
+        self.driver.execute_script(script % "first-line")
 
 
 @contextmanager
@@ -89,9 +94,9 @@ def page(url: str, *, size: tuple[int, int] = (1600, 1000)) -> Iterator[Page]:
         for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         try:
-            yield Page(driver, url)
+            shown = Page(driver, url)
+            shown.resize(*size)
+            yield shown
         finally:
             driver.quit()

@@ -227,7 +227,7 @@ def test_the_mark_and_the_summary() -> None:
     assert [attempt.target for attempt in summary.attempts] == ["anthropic/m", "zai/m"]
 
 
-def test_what_went_through_unchanged_is_kept_once() -> None:
+def test_what_went_through_unchanged_is_kept_once_and_workpieces_not_at_all() -> None:
     made = exchange(*targets("anthropic", "zai"))
     body, other = b"x" * 1000, b"y" * 1000
     made.asked, made.told = Kept("", (), body), Kept("", (), other)
@@ -241,6 +241,7 @@ def test_what_went_through_unchanged_is_kept_once() -> None:
     assert first.received.body == b"no"
     assert second.sent.body is other
     assert second.received.body is other
+    assert (first.draft, second.draft) == (None, None)
 
 
 # Secrets in what is kept

@@ -88,4 +88,4 @@ def seconds(duration: float) -> str:
 
 def rule(title: str) -> str:
     """A line that begins a section."""
-    return f"── {title} ".ljust(80, "─")
+    return f"── {title} ".ljust(72, "─")

@@ -146,7 +146,9 @@ class Clients:
         }
         for stream in (False, True):
             assert self.ask(stream=stream, **hidden).status_code == 200
-            assert self.ask("claude-sonnet-5-5", stream=stream, **hidden).status_code == 200
+            answer = self.ask("claude-sonnet-5-5", stream=stream, **hidden)
+            assert answer.status_code == 200
+        self.with_hidden = answer.request
         assert str(HIDDEN).encode() not in anthropic.last.body
         assert self.ask("claude-sonnet-5-5", path="/v1/messages/count_tokens").status_code == 200
         for path in ("/health", "/v1/models", "/v1/models/glm"):
@@ -166,7 +168,8 @@ class Clients:
         self.gateway.client.cookies.clear()
         anthropic.script(with_headers(say("hi"), {"set-cookie": f"__cf={SET_COOKIE}; Path=/"}))
         assert self.ask("claude-sonnet-5-5").status_code == 200
-        assert self.gateway.client.get("/v1/files", headers=KEY).status_code == 404
+        refused = self.gateway.client.get(f"/v1/files?api_key={OWN_KEY}&k={STATIC}", headers=KEY)
+        assert self.tell("no such path", refused).status_code == 404
 
     # What goes wrong
 
@@ -372,7 +375,7 @@ def test_mitmweb(providers: Providers, routing: dict[str, Any], env: dict[str, s
         listed = [flow for flow in gateway.flows() if flow["comment"]]
         for flow in listed[:10]:
             gateway.replay(flow)
-        original = next(flow for flow in listed if flow["comment"].startswith("claude"))
+        original = gateway.flow(clients.with_hidden)
         gateway.command("gateway.replay", f"@{original['id']}", "glm")
         gateway.command("gateway.unbench")
         gateway.wait_until(lambda: not gateway.command("replay.client.count"))

@@ -60,7 +60,7 @@ def test_an_answer_that_was_cut():
         "  arguments, cut off:",
         '    {"command":',
         "",
-        "── then an error event ".ljust(80, "─"),
+        "── then an error event ".ljust(72, "─"),
         "api_error:",
         "  the provider broke off",
         "request_id: req_1",
