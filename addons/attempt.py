@@ -92,6 +92,13 @@ class AttemptHook(commands.StartHook):
 
 
 @dataclass
+class ResumeHook(commands.StartHook):
+    """Nobody handles it: it is over when somebody lets the flow, which an addon has intercepted, go on."""
+
+    flow: http.HTTPFlow
+
+
+@dataclass
 class VerdictHook(commands.StartHook):
     """A try has failed (`data.attempt.outcome`) and the client has no content. Set `data.exchange.verdict`."""
 
@@ -130,6 +137,25 @@ class GatewayStream(HttpStream):
         self.discard_until = math.inf
 
     # Events
+
+    def handle_event(self, event: events.Event) -> Commands:
+        """Hooks are called where they are raised, as far as they can be (hooks.py)."""
+        for command in super().handle_event(event):
+            if isinstance(command, commands.StartHook) and self.gateway.call_hook(command):
+                yield from self.hook_called(command)
+            else:
+                yield command
+
+    def hook_called(self, hook: commands.StartHook) -> Commands:
+        """Go on behind the hook."""
+        assert self._paused
+        if self.flow.intercepted:
+            resume = ResumeHook(self.flow)
+            resume.blocking = self  # type: ignore[assignment]  # as mitmproxy's `Layer.handle_event` does
+            self._paused = self._paused._replace(command=resume)
+            yield resume
+        else:
+            yield from self.handle_event(events.HookCompleted(hook))
 
     def _handle_event(self, event: events.Event) -> Commands:
         if self.over:

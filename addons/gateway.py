@@ -5,6 +5,7 @@ from addons.discreet import Discreet
 from addons.drain import Drain
 from addons.endpoints import Endpoints
 from addons.failover import Failover
+from addons.hooks import Hooks
 from addons.keeper import Keeper
 from addons.layer import AttemptLoop
 from addons.ledger import Ledger
@@ -24,13 +25,15 @@ from addons.web import WebPage
 from addons.welcome import Welcome
 
 _settings = settings()
+_hooks = Hooks()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
 addons = [
     Discreet(_settings),
     Reload(_settings),
-    AttemptLoop(stream_class),
+    _hooks,
+    AttemptLoop(stream_class, _hooks.call),
     AuthGate(_settings, _tickets),
     Drain(),
     Endpoints(),

@@ -26,6 +26,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.attempt import Commands, GatewayStream
 from addons.client_side import ClientSide, ProviderSide
+from addons.hooks import CallHook
 
 
 class GatewayLayer(HttpLayer):
@@ -38,9 +39,11 @@ class GatewayLayer(HttpLayer):
         context: Context,
         mode: HTTPMode = HTTPMode.transparent,
         stream: type[GatewayStream] = GatewayStream,
+        call_hook: CallHook = lambda hook: False,
     ) -> None:
         super().__init__(context, mode)
         self.stream = stream
+        self.call_hook = call_hook
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
@@ -113,9 +116,14 @@ class GatewayLayer(HttpLayer):
 class AttemptLoop:
     """The addon that puts our layer under every client of a reverse proxy."""
 
-    def __init__(self, stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream) -> None:
-        """`stream` says, for each new client, what its requests are handled by."""
+    def __init__(
+        self,
+        stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream,
+        call_hook: CallHook = lambda hook: False,
+    ) -> None:
+        """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
         self.stream = stream
+        self.call_hook = call_hook
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -135,5 +143,5 @@ class AttemptLoop:
         stack = tunnel.LayerStack()
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, stream=self.stream())
+        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook)
         nextlayer.layer = stack[0]

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from operator import itemgetter
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import h11
 from mitmproxy import connection, http
@@ -60,6 +60,9 @@ class Answer(NamedTuple):
 
 class Playbook:
     """One client connection to the gateway, and everything around it."""
+
+    in_place: ClassVar[bool] = False
+    """Hooks are called in place, as in mitmdump, and not by the server. (conftest.py has most tests go both ways.)"""
 
     def __init__(self, *hosts: str, http2: bool = False, **settings: float) -> None:
         """`hosts`: of the targets, in order, port 80 each. `settings`: of `FailoverSettings`."""
@@ -228,7 +231,7 @@ class Playbook:
             self._settling = False
 
     def _next_layer(self, nextlayer: layer.NextLayer) -> None:
-        AttemptLoop().next_layer(nextlayer)
+        AttemptLoop(call_hook=self.call_in_place).next_layer(nextlayer)
         assert isinstance(nextlayer.layer, GatewayLayer)
         self.gateway = nextlayer.layer
         self.gateway.clock = self.clock
@@ -258,7 +261,15 @@ class Playbook:
             case _:
                 assert isinstance(command, commands.Log | commands.SendData)
 
-    def _start_hook(self, hook: commands.StartHook) -> None:
+    def call_in_place(self, hook: commands.StartHook) -> bool:
+        """Do what a hook does, or leave it to the server."""
+        if not self.in_place or hook.name in self.holds:
+            return False
+        self._note(hook)
+        self.on.get(hook.name, lambda _: None)(*hook.args())
+        return True
+
+    def _note(self, hook: commands.StartHook) -> None:
         (data,) = hook.args()
         if hook.name == "requestheaders":
             self.flows.append(data)
@@ -266,6 +277,9 @@ class Playbook:
             self.ended.append((hook.name, data))
         if hook.name != "next_layer":
             self.hooks.append(hook.name)
+
+    def _start_hook(self, hook: commands.StartHook) -> None:
+        self._note(hook)
         if hook.name in self.holds:
             self.held.append(hook)
         else:

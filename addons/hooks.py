@@ -1,0 +1,73 @@
+"""Hooks called in place: a stream's handlers run where the hook is raised, without a task and a walk of the chain each.
+
+mitmproxy makes a task of every hook, walks all of its addons for it twice, and comes back through every layer: a third
+of the time of a small request. Rules that hold in this file:
+- what runs, in which order, and what happens when it fails is what mitmproxy would have done;
+- where that can't be said in advance (a handler is asynchronous, or somebody looks on through `update`, as the views
+  of mitmweb and mitmproxy do), the hook goes mitmproxy's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import safecall, traverse
+from mitmproxy.exceptions import AddonHalt
+from mitmproxy.proxy.commands import StartHook
+
+CallHook = Callable[[StartHook], bool]
+
+Handlers = list[list[Callable[..., object]]]
+"""The handlers of a hook: a list for each addon of the chain, with those of the addons in it."""
+
+
+class Hooks:
+    """Knows who handles which hook. Is an addon itself, to hear of what may change that."""
+
+    def __init__(self) -> None:
+        self.present: list[object] = []
+        self.known: dict[str, Handlers | None] = {}
+
+    def running(self) -> None:
+        """The page of mitm.it is of no use behind a gateway, and its handler is asynchronous."""
+        if onboarding := ctx.master.addons.get("onboarding"):
+            ctx.master.addons.remove(onboarding)
+
+    def configure(self, updated: set[str]) -> None:
+        self.known.clear()
+
+    def call(self, hook: StartHook) -> bool:
+        """Call the handlers. False: nobody was called, it has to go mitmproxy's way."""
+        present = list(ctx.master.addons.lookup.values())
+        if present != self.present:
+            self.present = present
+            self.known.clear()
+        try:
+            handlers = self.known[hook.name]
+        except KeyError:
+            handlers = self.known[hook.name] = handlers_of(hook.name)
+        if handlers is None:
+            return False
+        (argument,) = hook.args()
+        for of_one_addon in handlers:
+            try:
+                for handler in of_one_addon:
+                    handler(argument)
+            except AddonHalt:
+                break
+            except Exception:
+                with safecall():
+                    raise
+        return True
+
+
+def handlers_of(name: str) -> Handlers | None:
+    """Who handles this hook, in the order of the chain. None where mitmproxy has to call them."""
+    found = [[getattr(one, name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
+    called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in found]
+    watchers = any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
+    if watchers or any(iscoroutinefunction(handler) for of_one_addon in called for handler in of_one_addon):
+        return None
+    return [of_one_addon for of_one_addon in called if of_one_addon]
