@@ -127,8 +127,17 @@ class GatewayStream(HttpStream):
         """The 200 that was sent to the client before any provider had answered."""
         self.streaming = False
         """The client has the head of a stream."""
+        self.relayed: AnswerReader | None = None
+        """What reads the answer that the client is being sent."""
+        self.fed: bytes | None = None
+        """What it made of the event that is being handled."""
+        self.chunked = False
+        """What the client is sent goes into chunks of HTTP/1.1."""
         self.closes = False
         """The client wants its connection closed after this answer."""
+        self.stores: bool = context.options.store_streamed_bodies
+        self.answer_timeout = self.ping_interval = 0.0
+        """Of the configuration, for every event of an answer."""
         # What this stream waits for, in monotonic seconds; infinite: nothing.
         self.retry_at = math.inf
         self.give_up_at = math.inf
@@ -139,7 +148,16 @@ class GatewayStream(HttpStream):
     # Events
 
     def handle_event(self, event: events.Event) -> Commands:
-        """Hooks are called where they are raised, as far as they can be (hooks.py)."""
+        """Events of an answer go right through. Hooks are called where they are raised, as far as they can be."""
+        if self.relayed and type(event) is ResponseData and not self._paused and not self.debug:
+            out = self.relayed.feed(event.data)
+            if not self.relayed.error and not self.relayed.finished:
+                if out:
+                    yield from self.say(out)
+                if says(event.data):
+                    self.give_up_at = self.in_seconds(self.answer_timeout)
+                return
+            self.fed = out
         for command in super().handle_event(event):
             if isinstance(command, commands.StartHook) and self.gateway.call_hook(command):
                 yield from self.hook_called(command)
@@ -170,6 +188,9 @@ class GatewayStream(HttpStream):
             yield from super()._handle_event(event)
             if self.client_state == self.state_consume_request_body:
                 self.exchange = exchange_of(self.flow)
+                if self.exchange:
+                    settings = self.exchange.config.failover
+                    self.answer_timeout, self.ping_interval = settings.answer_timeout, settings.ping_interval
                 if self.flow.response:
                     yield from self.answer_at_once()
         else:
@@ -210,6 +231,7 @@ class GatewayStream(HttpStream):
 
     def rest(self) -> None:
         """Nothing more is waited for."""
+        self.relayed = None
         self.retry_at = self.give_up_at = self.hold_until = self.ping_at = self.discard_until = math.inf
 
     # The client's side
@@ -331,8 +353,7 @@ class GatewayStream(HttpStream):
         if request.raw_content or "content-length" in request.headers or request.method == "POST":
             request.headers["content-length"] = str(len(request.raw_content or b""))
         settings = exchange.config.failover
-        limit = settings.first_byte_timeout if exchange.stream else settings.answer_timeout
-        self.give_up_at = self.in_seconds(limit)
+        self.give_up_at = self.in_seconds(settings.first_byte_timeout if exchange.stream else settings.answer_timeout)
         self.gateway.forget_closed()
         self.connecting = GetHttpConnection(
             (request.host, request.port),
@@ -456,14 +477,15 @@ class GatewayStream(HttpStream):
             else:
                 yield from self.await_more(answer)
         elif answer.started and self.exchange.stream and (isinstance(event, ResponseData) and says(event.data)):
-            self.give_up_at = self.in_seconds(self.exchange.config.failover.answer_timeout)
+            self.give_up_at = self.in_seconds(self.answer_timeout)
 
     def state_relay_events(self, event: events.Event) -> Commands:
         """The first content is out: this provider's answer is the client's, to its end."""
         answer = self.current().answer
         assert answer and self.exchange
         if isinstance(event, ResponseData):
-            if out := answer.feed(event.data):
+            out, self.fed = answer.feed(event.data) if self.fed is None else self.fed, None
+            if out:
                 yield from self.say(out)
             if answer.error:
                 yield from self.cut(answer.error.message, answer.error)
@@ -514,6 +536,7 @@ class GatewayStream(HttpStream):
     def start_stream(self, head: http.Response) -> Commands:
         self.streaming = True
         frame_stream(head, self.flow.request)
+        self.chunked = "transfer-encoding" in head.headers
         if self.closes:
             head.headers["connection"] = "close"
         yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.context.client)
@@ -529,23 +552,23 @@ class GatewayStream(HttpStream):
         data = bytes(self.held)
         self.held.clear()
         yield from self.say(data)
+        self.relayed = self.current().answer
 
     def await_more(self, answer: AnswerReader) -> Commands:
         """More is to come: another event, or only HTTP's own end."""
-        assert self.exchange
-        settings = self.exchange.config.failover
-        self.give_up_at = self.in_seconds(AWAIT_END if answer.finished else settings.answer_timeout)
+        self.give_up_at = self.in_seconds(AWAIT_END if answer.finished else self.answer_timeout)
         if answer.finished:
             self.ping_at = math.inf  # nothing follows message_stop
         yield from self.arm()
 
     def say(self, data: bytes) -> Commands:
         """Send the client whole events."""
-        if self.exchange:
-            self.ping_at = self.in_seconds(self.exchange.config.failover.ping_interval)
-        if self.context.options.store_streamed_bodies:
+        self.ping_at = self.in_seconds(self.ping_interval)
+        if self.stores:
             self.response_body_buf += data
-        if data:
+        if data and self.chunked:  # what the client's side would make of it, in one layer less
+            yield commands.SendData(self.context.client, b"%x\r\n%b\r\n" % (len(data), data))
+        elif data:
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def finish_events(self) -> Commands:
@@ -554,7 +577,7 @@ class GatewayStream(HttpStream):
         self.rest()
         self.provider = None
         self.current().ended = self.gateway.clock()
-        if self.context.options.store_streamed_bodies:
+        if self.stores:
             self.flow.response.data.content = bytes(self.response_body_buf)
             self.response_body_buf.clear()
         yield from self.send_response(already_streamed=True)

@@ -11,12 +11,13 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
 from addons.config import Config, Settings
-from addons.responses import MAX_REQUEST, error_response, too_large
+from addons.responses import MAX_REQUEST, as_bytes, as_text, error_response, too_large
 from addons.state import ClientCredential, Exchange, TokenMode, remember
 from addons.tickets import TICKET_HEADER, Tickets
 from addons.wire.masking import is_credential_header, mask
@@ -57,6 +58,9 @@ def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     lines = []
     for name, value in headers:
+        if "," not in value and "\\n" not in value and "\n" not in value:
+            lines.append((name, value))
+            continue
         first, *others = _packed.split(value)
         lines.append((name, first))
         for other in others:
@@ -105,9 +109,10 @@ def admit(
     return None, kept
 
 
-def values(lines: Iterable[tuple[str, str]], name: str) -> list[str]:
-    """The values of a header, each line for itself."""
-    return [value for key, value in lines if key.lower() == name]
+@lru_cache(256)
+def kind_of(name: str) -> tuple[str, bool]:
+    """A header's name in lower case, and whether it carries a credential."""
+    return name.lower(), is_credential_header(name)
 
 
 class AuthGate:
@@ -129,34 +134,42 @@ class AuthGate:
         if flow.is_replay or not flow.live:
             return  # it comes in again as a client's request, with a ticket; or it was read from a file
         request, config = flow.request, self.settings.current
-        lines = unpacked(request.headers.items(multi=True))
+        fields = request.headers.fields
+        lines = unpacked([(as_text(name), as_text(value)) for name, value in fields])
+        if len(lines) > len(fields):
+            fields = tuple((as_bytes(name), as_bytes(value)) for name, value in lines)
+        kinds = [(*kind_of(name), name, value) for name, value in lines]
+        values: dict[str, list[str]] = {}
+        for lower, _, _, value in kinds:
+            values.setdefault(lower, []).append(value)
         presented = read_gateway_headers(lines)
-        caller, own = admit(config, presented, values(lines, "authorization"), values(lines, "x-api-key"))
-        named = {name.strip().lower() for name in request.headers.get("connection", "").split(",")}
-        dropped = HOP_BY_HOP | GATEWAY_HEADERS | named
+        caller, own = admit(config, presented, values.get("authorization", []), values.get("x-api-key", []))
+        dropped = HOP_BY_HOP | GATEWAY_HEADERS
+        if named := values.get("connection"):
+            dropped |= {name.strip().lower() for name in ",".join(named).split(",")}
         exchange = Exchange(
             config=config,
             clock=time.monotonic,
             started=time.monotonic(),
             method=request.method,
             path=request.path,
-            headers=tuple(
-                (name, value) for name, value in lines if not is_credential_header(name) and name.lower() not in dropped
-            ),
+            headers=tuple((name, value) for lower, secret, name, value in kinds if not secret and lower not in dropped),
             own=own,
             token_mode=token_mode(config, presented.mode),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
         )
         remember(flow, exchange)
-        if ticket := self.tickets.redeem(request.headers.get(TICKET_HEADER, "")):
+        if ticket := self.tickets.redeem(values.get(TICKET_HEADER, [""])[-1]):
             caller, ticket.exchange, ticket.flow = ticket.caller, exchange, flow
             exchange.own, exchange.token_mode = ticket.own, ticket.token_mode or exchange.token_mode
-        # Made anew, as bytes: mitmproxy's `clear` and `add` walk all lines for each line.
         request.headers = http.Headers(
-            [as_bytes(name, mask(value) if is_credential_header(name) else value) for name, value in lines]
+            [
+                (name, as_bytes(mask(value))) if secret else (name, raw)
+                for (name, raw), (lower, secret, _, value) in zip(fields, kinds, strict=True)
+                if lower != TICKET_HEADER
+            ]
         )
-        request.headers.pop(TICKET_HEADER, None)
-        if MODE_HEADER in request.headers:
+        if MODE_HEADER in values:
             request.headers[MODE_HEADER] = exchange.token_mode  # whatever it was: it may have been a token
 
         if request.authority and not request.is_http2:
@@ -174,11 +187,6 @@ class AuthGate:
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
-
-
-def as_bytes(name: str, value: str) -> tuple[bytes, bytes]:
-    """A header line as mitmproxy keeps it."""
-    return name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
 
 
 def token_mode(config: Config, asked: str) -> TokenMode:

@@ -14,6 +14,7 @@ import logging
 import math
 from collections.abc import Callable
 
+import h11
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
@@ -47,24 +48,41 @@ BODY_WITHIN = 600.0
 Commands = layer.CommandGenerator[None]
 
 
-class IgnoresTrailers(Http1Connection):
-    """A body that ends with trailers is a body; nobody has a use for them."""
+class ReadsBodies(Http1Connection):
+    """What has come of a body is one piece, however many chunks it was sent in; trailers after it are of no use."""
 
     def read_body(self, event: events.Event) -> Commands:
+        assert self.stream_id is not None
+        data, error, part = bytearray(), "", None
         try:
-            yield from super().read_body(event)
-        except NotImplementedError:
-            assert self.stream_id is not None
-            yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
+            while part := self.body_reader(self.buf) if isinstance(event, events.DataReceived) else self.rest():
+                if isinstance(part, h11.EndOfMessage):
+                    break
+                data += part.data
+        except h11.ProtocolError as mistake:
+            error = f"HTTP/1 protocol error: {mistake}"
+        if data:
+            yield ReceiveHttp(self.ReceiveData(self.stream_id, bytes(data)))
+        if error:
+            yield commands.CloseConnection(self.conn)
+            yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, error, code=self.ReceiveProtocolError.code))
+        elif part:
+            assert self.request
+            if self.request.data.method.upper() != b"CONNECT":
+                yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
             ours = isinstance(self, Http1Server)
             yield from self.mark_done(request=ours, response=not ours)
 
+    def rest(self) -> h11.Data | h11.EndOfMessage:
+        """What the end of the connection is. Raises h11.ProtocolError where it isn't the body's."""
+        return self.body_reader.read_eof()
 
-class ProviderSide(IgnoresTrailers, Http1Client):
+
+class ProviderSide(ReadsBodies, Http1Client):
     """The HTTP/1 connection to a provider."""
 
 
-class ClientSide(IgnoresTrailers, Http1Server):
+class ClientSide(ReadsBodies, Http1Server):
     """The HTTP/1 connection of one client."""
 
     def __init__(

@@ -5,6 +5,8 @@ Rules of this file: functions of mitmproxy's messages, without a flow and withou
 
 from __future__ import annotations
 
+from copy import copy
+
 from mitmproxy import http
 
 from addons.wire.encoding import decode
@@ -16,53 +18,64 @@ MAX_REQUEST = 32 * 1024 * 1024
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of a failed answer that are kept; the rest can't matter to anybody."""
 
-OF_ONE_CONNECTION = ("connection", "keep-alive", "proxy-connection", "trailer", "upgrade")
-"""What a provider says of its connection is not said of the client's."""
+OF_THE_BODY = frozenset(
+    {b"content-length", b"content-encoding", b"transfer-encoding"}
+    | {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
+)
+"""What a provider says of its body's form and of its connection is not said of the client's."""
+
+
+def as_text(value: bytes) -> str:
+    """A part of a header line as mitmproxy reads it."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(value: str) -> bytes:
+    """The same, as mitmproxy keeps it."""
+    return value.encode("utf-8", "surrogateescape")
 
 
 def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
     """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
-    headers = request.headers.copy()
-    for name, value in credential.items():
-        headers[name] = value
-    data = request.data
-    return http.Request(
-        host=data.host,
-        port=data.port,
-        method=data.method,
-        scheme=data.scheme,
-        authority=b"",
-        path=data.path,
-        # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
-        # it must know of that to close it, as it opens five to an address at most.
-        http_version=data.http_version if request.is_http2 else b"HTTP/1.1",
-        headers=headers,
-        content=None,
-        trailers=None,
-        timestamp_start=data.timestamp_start,
-        timestamp_end=data.timestamp_end,
-    )
+    secrets = {name.encode(): as_bytes(value) for name, value in credential.items()}
+    lines = [(name, secrets.pop(name.lower(), value)) for name, value in request.headers.fields]
+    head = copy(
+        request
+    )  # shallow: its constructor checks the type of every field, which takes longer than all the rest
+    head.data = copy(request.data)
+    head.data.headers = http.Headers((*lines, *secrets.items()))
+    head.data.content = head.data.trailers = None
+    head.data.authority = b""
+    # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
+    # it must know of that to close it, as it opens five to an address at most.
+    if not request.is_http2:
+        head.data.http_version = b"HTTP/1.1"
+    return head
+
+
+def without(headers: http.Headers, names: frozenset[bytes]) -> None:
+    """Take the lines of these names (lower-case) out."""
+    headers.fields = tuple(line for line in headers.fields if line[0].lower() not in names)
 
 
 def frame_body(response: http.Response) -> None:
     """Make the head fit a body that is here in whole."""
-    for name in ("transfer-encoding", "content-encoding", *OF_ONE_CONNECTION):
-        response.headers.pop(name, None)
-    response.headers["content-length"] = str(len(response.raw_content or b""))
+    without(response.headers, OF_THE_BODY)
+    length = str(len(response.raw_content or b""))
+    response.headers.fields += ((b"content-length", length.encode()),)
     response.headers.setdefault("content-type", "application/json")
-    response.http_version = "HTTP/1.1"
+    response.data.http_version = b"HTTP/1.1"
 
 
 def frame_stream(response: http.Response, request: http.Request) -> None:
     """Make the head fit a stream of unknown length, whatever the provider's was."""
-    for name in ("content-length", "content-encoding", "transfer-encoding", *OF_ONE_CONNECTION):
-        response.headers.pop(name, None)
-    response.headers["content-type"] = "text/event-stream; charset=utf-8"
-    response.http_version = "HTTP/1.1"
-    if request.http_version == "HTTP/1.1":
-        response.headers["transfer-encoding"] = "chunked"
-    elif request.http_version == "HTTP/1.0":
-        response.headers["connection"] = "close"
+    without(response.headers, OF_THE_BODY | {b"content-type"})
+    response.headers.fields += ((b"content-type", b"text/event-stream; charset=utf-8"),)
+    response.data.http_version = b"HTTP/1.1"
+    if request.data.http_version == b"HTTP/1.1":
+        response.headers.fields += ((b"transfer-encoding", b"chunked"),)
+    elif request.data.http_version == b"HTTP/1.0":
+        response.headers.fields += ((b"connection", b"close"),)
 
 
 def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:

@@ -12,7 +12,7 @@ import msgspec
 from mitmproxy import http
 
 from addons.config import Provider, Target
-from addons.responses import MAX_REQUEST, error_response, too_large
+from addons.responses import MAX_REQUEST, as_bytes, error_response, too_large
 from addons.state import Exchange, Kind, Trying, exchange_of
 from addons.wire.body import RequestBody
 from addons.wire.encoding import decode
@@ -76,23 +76,19 @@ class ModelRouter:
             return
         provider = target.provider
         request.method = exchange.method
-        request.scheme, request.host, request.port = provider.scheme, provider.host, provider.port
-        request.path = provider.path + exchange.path
-        request.authority = ""
-        headers = http.Headers()
-        headers["host"] = host_header(provider)
-        for name, value in allowed(exchange.headers, provider):
-            headers.add(name, value)
-        headers["accept-encoding"] = "identity"
+        request.scheme, request.path, request.authority = provider.scheme, provider.path + exchange.path, ""
+        request.data.host, request.data.port = provider.host, provider.port  # each setter would write `host` anew
+        lines = [("host", host_header(provider)), *allowed(exchange.headers, provider), ("accept-encoding", "identity")]
+        headers, credential = http.Headers([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
         for name, value in provider.headers.items():
             headers[name] = mask_text(value, exchange.config.header_secrets)
             if headers[name] != value:
-                trying.attempt.credential[name.lower()] = value
+                credential[name.lower()] = value
         if provider.auth == "bearer":
-            trying.attempt.credential["authorization"] = f"Bearer {provider.api_key}"
+            credential["authorization"] = f"Bearer {provider.api_key}"
             headers["authorization"] = f"Bearer {mask(provider.api_key)}"
         elif provider.auth == "x-api-key":
-            trying.attempt.credential["x-api-key"] = provider.api_key
+            credential["x-api-key"] = provider.api_key
             headers["x-api-key"] = mask(provider.api_key)
         request.headers = headers
         if trying.attempt.draft is not None and target.model != exchange.model:

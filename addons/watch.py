@@ -42,12 +42,12 @@ def kept_response(response: http.Response, body: bytes | None = None) -> Kept:
 class WatchedStream(GatewayStream):
     """A stream that keeps what goes by."""
 
-    def _handle_event(self, event: events.Event) -> Commands:
+    def handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, ResponseData) and self.exchange:
             attempt = self.exchange.attempt
             if attempt and attempt.received:
                 attempt.received.body += event.data
-        yield from super()._handle_event(event)
+        yield from super().handle_event(event)
 
     def answer_at_once(self) -> Commands:
         self.keep_asked()
