@@ -81,6 +81,14 @@ class ReadsBodies(Http1Connection):
 class ProviderSide(ReadsBodies, Http1Client):
     """The HTTP/1 connection to a provider."""
 
+    def handle_event(self, event: events.Event) -> Commands:
+        """What has come of a body is read without further ado: nothing here ever waits for a reply."""
+        if type(event) is events.DataReceived and self.state == self.read_body and not self.debug:
+            self.buf += event.data
+            yield from self.read_body(event)
+        else:
+            yield from super().handle_event(event)
+
 
 class ClientSide(ReadsBodies, Http1Server):
     """The HTTP/1 connection of one client."""

@@ -1,6 +1,7 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
 from addons.auth import AuthGate
+from addons.collector import Collector
 from addons.discreet import Discreet
 from addons.drain import Drain
 from addons.endpoints import Endpoints
@@ -30,6 +31,7 @@ _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
 addons = [
+    Collector(),
     Discreet(_settings),
     Reload(_settings),
     _hooks,

@@ -48,6 +48,13 @@ class GatewayLayer(HttpLayer):
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
 
+    def handle_event(self, event: events.Event) -> Commands:
+        """What has been received goes right to its connection, as it would in the end."""
+        if type(event) is events.DataReceived and not self.debug and (side := self.connections.get(event.connection)):
+            yield from self.event_to_child(side, event)
+        else:
+            yield from super().handle_event(event)
+
     def _handle_event(self, event: events.Event) -> Commands:
         client = self.context.client
         if isinstance(event, events.Start) and client.alpn != b"h2":
