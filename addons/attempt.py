@@ -408,8 +408,7 @@ class GatewayStream(HttpStream):
         attempt.status = response.status_code
         self.free_head(response)
         if attempt.target and response.status_code < 200:
-            # Taken for the last one by mitmproxy: the real one would be read as the next request's.
-            yield from self.failed("invalid", f"an interim response ({response.status_code})")
+            yield from self.failed("invalid", f"answered {response.status_code}")  # 101: nobody asked for an upgrade
             return
         try:
             validate_headers(response)

@@ -1,4 +1,4 @@
-"""The HTTP/1 connection of a client: mitmproxy's, with limits for clients that mean harm, and errors in our envelope.
+"""The HTTP/1 connections of clients and providers: mitmproxy's, with limits for those that mean harm.
 
 mitmproxy reads whatever comes for as long as it comes (its own FIXME: "protect against header size DoS"), answers what
 it can't parse with a page of HTML, logs the offending bytes (which may be a credential), and gives up with a traceback
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable
 
 import h11
@@ -44,6 +45,9 @@ BODY_SILENCE = 60.0
 
 BODY_WITHIN = 600.0
 """Seconds for a whole body: 32 MB at 55 KB/s."""
+
+INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\n]*)?\r?\n(?:[^\r\n][^\n]*\n)*+\r?\n")
+"""A whole 1xx response (RFC 9110, 15.2), which says nothing that a client must know: 101 is the only one that does."""
 
 Commands = layer.CommandGenerator[None]
 
@@ -88,6 +92,18 @@ class ProviderSide(ReadsBodies, Http1Client):
             yield from self.read_body(event)
         else:
             yield from super().handle_event(event)
+
+    def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        """mitmproxy takes an interim response for the answer, and reads a head for as long as it comes."""
+        if self.request and isinstance(event, events.DataReceived):
+            while interim := INTERIM.match(bytes(self.buf)):
+                self.buf.maybe_extract_at_most(interim.end())
+            if len(self.buf) > MAX_HEAD and no_end_within(bytes(self.buf), MAX_HEAD):
+                yield commands.CloseConnection(self.conn)
+                error = f"the head of the answer is over {MAX_HEAD} bytes"
+                yield ReceiveHttp(ResponseProtocolError(self.stream_id, error, ErrorCode.GENERIC_SERVER_ERROR))
+                return
+        yield from super().read_headers(event)
 
 
 class ClientSide(ReadsBodies, Http1Server):

@@ -16,6 +16,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import (
     GetHttpConnection,
+    HttpClient,
     HttpLayer,
     HTTPMode,
     RegisterHttpConnection,
@@ -114,9 +115,14 @@ class GatewayLayer(HttpLayer):
 
     def register_connection(self, command: RegisterHttpConnection) -> Commands:
         if command.connection in self.waiting_for_establishment:
-            side = self.connections[command.connection].context.layers[-1]
-            if isinstance(side, Http1Client):
+            outermost = self.connections[command.connection]
+            *_, client, side = outermost.context.layers
+            if isinstance(client, HttpClient) and isinstance(side, Http1Client):
                 side.__class__ = ProviderSide  # mitmproxy has no place where its class could be chosen
+                side.state = side.read_headers  # methods that were taken from what it was before
+                client._handle_event = side.handle_event  # noqa: SLF001  # as it does itself
+                if outermost is client:
+                    self.connections[command.connection] = side
             yield from super().register_connection(command)
 
 

@@ -322,3 +322,36 @@ def test_streamed_bodies_are_kept_when_mitmproxy_is_asked_to(kept, content):
         assert response
         assert response.stream
         assert response.raw_content == content
+
+
+@given(
+    interim=st.lists(
+        st.sampled_from([head(100), head(102, "x: y"), head(103, "link: </a>", "link: </b>")]), max_size=3
+    ),
+    cuts=st.sets(st.integers(1, 300)),
+)
+def test_interim_responses_are_passed_over(interim: list[bytes], cuts: set[int]):
+    with Playbook() as play:
+        play.client_asks(stream=False)
+        data = b"".join(interim) + answer(200, message())
+        ends = sorted(cut for cut in cuts if cut < len(data))
+        play.server(1).sends(*(data[start:end] for start, end in pairwise([0, *ends, len(data)])))
+        assert (play.answer.status, play.answer.body) == (200, message())
+        play.client_asks(stream=False)
+        play.server(1).sends(answer(200, message("second")))
+        assert play.answers[-1].body == message("second")
+
+
+def test_an_upgrade_that_nobody_asked_for_is_no_answer():
+    with Playbook("one", "two") as play:
+        play.client_asks(stream=False)
+        play.server(1).sends(head(101, "upgrade: websocket", "connection: upgrade"))
+        assert play.outcomes[0] == "invalid"
+
+
+def test_a_head_that_never_ends_is_a_broken_connection():
+    with Playbook("one", "two") as play:
+        play.client_asks(stream=False)
+        play.server(1).sends(b"HTTP/1.1 200 OK\r\n", *[b"x: " + b"y" * 10_000 + b"\r\n"] * 7)
+        assert play.outcomes[0] == "dropped"
+        assert play.server(1).given_up

@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
-from tests.fakes.scripts import Answer, deliver, drop, error, say
+from tests.fakes.scripts import deliver, drop, error, say
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +40,6 @@ def test_nor_does_one_that_refuses_a_placeholder(gateway: Gateway, zai: Provider
     )
     assert response.status_code == 529
     assert "Overloaded" in response.json()["error"]["message"]
-
-
-def test_an_interim_response_is_not_taken_for_the_answer(gateway: Gateway, providers: Providers) -> None:
-    providers.kimi.script(Answer(status=103, pieces=(), headers=()), say("second"))
-    first = gateway.post("kimi")
-    assert first.status_code == 502
-    assert gateway.post("kimi").json()["content"][0]["text"] == "second"
 
 
 def test_a_stream_for_a_json_client_ends_with_message_stop(gateway: Gateway, kimi: Provider) -> None:
