@@ -75,16 +75,16 @@ class OAuthRotator:
             return
         self.follow(self.settings.current)
         now, model = self.clock(), attempt.target.model if attempt.target else ""
-        token = self.token_before(exchange, model, now)
+        token, moved = self.token_before(exchange, model, now), False
         if token is None and (pick := self.pool.pick(exchange.session, model, now, exclude=exchange.refused_tokens)):
-            token = pick.token
+            token, moved = pick.token, pick.moved
         if token is None and exchange.last_resort and (last := self.pool.soonest(model, now, exchange.refused_tokens)):
             token = last[0]
         if token is None:
             attempt.pool_back_in = self.back_in(model, now)
             attempt.skip = self.why_none(attempt.pool_back_in)
             return
-        self.attach(trying, token)
+        self.attach(trying, token, moved=moved)
 
     def token_before(self, exchange: Exchange, model: str, now: float) -> Token | None:
         """The token that this request has used already and may use again: its second try is not somebody else's."""
@@ -92,8 +92,8 @@ class OAuthRotator:
         token = next((token for token in used if token not in exchange.refused_tokens), None)
         return token if token in self.pool.tokens and self.pool.is_usable(token, model, now) else None
 
-    def attach(self, trying: Trying, token: Token) -> None:
-        """Put the token on this attempt: masked in the flow, real on the wire."""
+    def attach(self, trying: Trying, token: Token, *, moved: bool) -> None:
+        """Put the token on this attempt: masked in the flow, real on the wire. `moved`: its session had another one."""
         exchange, attempt, headers = trying.exchange, trying.attempt, trying.flow.request.headers
         attempt.token = token
         attempt.credential["authorization"] = f"Bearer {token.value}"
@@ -101,7 +101,8 @@ class OAuthRotator:
         headers["authorization"] = f"Bearer {token.masked}"
         headers["anthropic-beta"] = with_flag(headers.get("anthropic-beta", ""), OAUTH_BETA)
         session = f", session {exchange.session[:4]}" if exchange.session else ""
-        exchange.note("oauth", f"token {token.place} ({token.masked}){session}")
+        moves = " moves here" if moved else ""
+        exchange.note("oauth", f"token {token.place} ({token.masked}){session}{moves}")
 
     def pass_through(self, trying: Trying) -> None:
         """Send the client's own credential, as it sent it."""

@@ -156,6 +156,7 @@ class TokenPool:
         known = self.benches.get(key)
         if bench.until <= max(now, known.until if known else now):
             return None
+        self.benches = {key: bench for key, bench in self.benches.items() if bench.until > now}
         self.benches[key] = bench
         return bench
 
@@ -181,11 +182,6 @@ class TokenPool:
         """When the first token may be used for the model again (epoch seconds): what `retry-after` tells."""
         soonest = self.soonest(model, now)
         return soonest[1] if soonest else None
-
-    def dump(self, now: float) -> list[Bench]:
-        """The benches that still hold, for a file. Forgets the others."""
-        self.benches = {key: bench for key, bench in self.benches.items() if bench.until > now}
-        return list(self.benches.values())
 
     def restore(self, benches: Iterable[Bench], now: float) -> None:
         """Take over benches from a file, under the same rules as new ones."""

@@ -83,6 +83,13 @@ class TestTheCredential:
         assert tried.exchange.steps[-1].what == f"token 1 of 2 ({shown.removeprefix('Bearer ')}), session a se"
         assert A not in repr(tried.exchange)
 
+    def test_that_a_session_gets_in_place_of_another_one_is_said_to_be_so(self, rotation: Rotation) -> None:
+        first = rotation.attempt(rotation.request("a session"))
+        rotation.refuse(first, status(429, retry_after="900"))
+        second = rotation.attempt(rotation.request("a session"))
+        assert second.attempt.token is not first.attempt.token
+        assert second.exchange.steps[-1].what.endswith("session a se moves here")
+
     def test_replaces_every_other_one(self, rotation: Rotation) -> None:
         tried = trying(rotation.request())
         tried.flow.request.headers["x-api-key"] = "masked"

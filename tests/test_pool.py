@@ -103,7 +103,14 @@ def test_a_bench_is_never_shortened_and_never_longer_than_a_day():
 def test_a_bench_in_the_past_is_none():
     pool = make(A)
     assert pool.bench(pool.tokens[0], NOW, NOW) is None
-    assert pool.dump(NOW) == []
+    assert pool.benches == {}
+
+
+def test_a_bench_that_is_over_is_forgotten_with_the_next():
+    pool = make(A, B)
+    pool.bench(pool.tokens[0], NOW + 5, NOW)
+    kept = pool.bench(pool.tokens[1], NOW + 60, NOW + 5)
+    assert list(pool.benches.values()) == [kept]
 
 
 def test_a_refused_token_is_out_until_the_configuration_changes():
@@ -158,15 +165,14 @@ def test_benches_survive_a_restart():
     pool.bench(pool.tokens[0], NOW + 3600, NOW, reason="5h limit")
     pool.bench(pool.tokens[1], NOW + 60, NOW, model=OPUS, reason="7d_oi limit")
     pool.bench(pool.tokens[1], NOW + 5, NOW, model=HAIKU)
-    rows = pool.dump(NOW + 10)
+    rows = list(pool.benches.values())
     assert A not in str(rows)
-    assert len(rows) == 2
     restarted = make(B, A)
     restarted.restore([*rows, Bench("unknown", None, NOW + 99, ""), Bench("x", None, 9e99, "")], NOW + 10)
     assert picked(restarted, "s1", NOW + 10) is None
     assert picked(restarted, "s1", NOW + 10, model=HAIKU) == B
     assert restarted.view(NOW + 10)[1].reason == "5h limit"
-    assert max(bench.until for bench in restarted.dump(NOW + 10)) == NOW + 10 + LONGEST_BENCH
+    assert max(bench.until for bench in restarted.benches.values()) == NOW + 10 + LONGEST_BENCH
 
 
 def test_the_view_shows_no_token():
@@ -194,7 +200,7 @@ def test_the_view_shows_no_token():
     for shown in [
         repr(pool.view(NOW)),
         repr(pool.tokens),
-        str(pool.dump(NOW)),
+        str(pool.benches),
         repr(pool.pick("s2", HAIKU, NOW)),
     ]:
         assert not any(value in shown for value in (A, B, C))
@@ -293,7 +299,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        rows = self.pool.dump(self.now)
+        rows = list(self.pool.benches.values())
         self.pool = TokenPool()
         self.pool.update(self.names)
         self.pool.restore(rows, self.now)
