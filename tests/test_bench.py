@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.bench.http_client import Answer
 from tests.bench.profile import shares
 from tests.bench.rounds import SIZES, Plan, Results, load, measure, rotated, task
 from tests.bench.server import Server
+from tests.bench.session import Script, Session
 
 TINY = Plan(
     rounds=1,
@@ -49,6 +51,29 @@ def test_a_conversation_is_what_claude_code_sends():
 def test_a_conversation_is_always_the_same():
     assert conversation(20_000, model="glm") == conversation(20_000, model="glm")
     assert conversation(20_000, model="glm") != conversation(20_000, model="glm", seed=2)
+
+
+@pytest.mark.parametrize("size", SIZES.values())
+def test_a_session_grows_by_a_turn_with_each_request(size):
+    session = Session(Script(size, model="glm", signed_by="gw1.zai."), 3)
+    bodies = [session.body() for _ in range(40)]
+    assert all(0.85 * size < len(body) < 1.15 * size for body in bodies)
+    requests = [json.loads(body) for body in bodies]
+    marked = [json.dumps(message["content"]).count('"cache_control"') for message in requests[1]["messages"]]
+    assert marked == [1, *[0] * (len(marked) - 2), 1]
+    for before, after in pairwise(requests):
+        before, after = before["messages"], after["messages"]
+        if len(after) == len(before) + 2:
+            assert after[: len(before) - 1] == before[:-1]
+        else:
+            assert after[0] != before[0]
+            assert len(after) <= len(before)
+
+
+def test_no_two_sessions_have_the_same_first_message():
+    script = Script(200_000, model="glm")
+    first = [json.loads(Session(script, number).body())["messages"][0] for number in range(3)]
+    assert first[0] != first[1] != first[2] != first[0]
 
 
 @pytest.mark.parametrize(

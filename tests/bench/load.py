@@ -2,8 +2,9 @@
 
     echo '{"port": 4000, …}' | python -m tests.bench.load
 
-Rules of this file: a process of its own, so that nothing else of the benchmark runs while it measures; every request is
-made before the clock starts; what comes in the warm-up counts nowhere but in `requests` and `events`.
+Rules of this file: a process of its own, so that nothing else of the benchmark runs while it measures; a request is put
+together, of pieces that are there, before its clock starts; what comes in the warm-up counts nowhere but in `requests`
+and `events`.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from tests.bench.conversation import conversation
 from tests.bench.http_client import Client
+from tests.bench.session import Script, Session
 
 Kind = Literal["sequence", "loop", "streams"]
 
@@ -71,44 +72,49 @@ class Measured:
     errors: dict[str, int] = field(default_factory=dict)
 
 
-def request(task: Task, number: int) -> bytes:
-    """The request of one connection, with the headers that Claude Code sends."""
+class Requests:
+    """The requests of one connection, with the headers that Claude Code sends."""
+
+    def __init__(self, task: Task, script: Script, number: int) -> None:
+        lines = {
+            "Host": f"127.0.0.1:{task.port}",
+            "Connection": "keep-alive",
+            "Accept": "application/json",
+            "X-Stainless-Retry-Count": "0",
+            "X-Stainless-Timeout": "600",
+            "X-Stainless-Lang": "js",
+            "X-Stainless-Package-Version": "0.94.0",
+            "X-Stainless-OS": "Linux",
+            "X-Stainless-Arch": "x64",
+            "X-Stainless-Runtime": "node",
+            "X-Stainless-Runtime-Version": "v24.3.0",
+            "anthropic-dangerous-direct-browser-access": "true",
+            "anthropic-version": "2023-06-01",
+            "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
+            "Authorization": f"Bearer {TOKEN}",
+            "x-litellm-api-key": TOKEN,
+            "x-app": "cli",
+            "x-claude-code-session-id": f"00000000-0000-4000-8000-{number:012}",
+            "User-Agent": "claude-cli/2.1.330 (external, cli)",
+            "content-type": "application/json",
+            "accept-language": "*",
+            "sec-fetch-mode": "cors",
+            "accept-encoding": "gzip, deflate",
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self.head = f"POST {task.path} HTTP/1.1\r\n{head}Content-Length: ".encode()
+        self.session = Session(script, number)
+
+    def next(self) -> bytes:
+        body = self.session.body()
+        return b"%b%d\r\n\r\n%b" % (self.head, len(body), body)
+
+
+def script(task: Task) -> Script:
+    """What is said in all sessions of this task."""
     events = round(task.stream_seconds * 50)
-    body = conversation(
-        task.size,
-        model=task.model,
-        signed_by=task.signed_by,
-        stream=task.kind == "streams",
-        **({"max_tokens": events} if events else {}),
-    )
-    lines = {
-        "Host": f"127.0.0.1:{task.port}",
-        "Connection": "keep-alive",
-        "Accept": "application/json",
-        "X-Stainless-Retry-Count": "0",
-        "X-Stainless-Timeout": "600",
-        "X-Stainless-Lang": "js",
-        "X-Stainless-Package-Version": "0.94.0",
-        "X-Stainless-OS": "Linux",
-        "X-Stainless-Arch": "x64",
-        "X-Stainless-Runtime": "node",
-        "X-Stainless-Runtime-Version": "v24.3.0",
-        "anthropic-dangerous-direct-browser-access": "true",
-        "anthropic-version": "2023-06-01",
-        "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
-        "Authorization": f"Bearer {TOKEN}",
-        "x-litellm-api-key": TOKEN,
-        "x-app": "cli",
-        "x-claude-code-session-id": f"00000000-0000-4000-8000-{number:012}",
-        "User-Agent": "claude-cli/2.1.330 (external, cli)",
-        "content-type": "application/json",
-        "accept-language": "*",
-        "sec-fetch-mode": "cors",
-        "accept-encoding": "gzip, deflate",
-        "Content-Length": str(len(body)),
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"POST {task.path} HTTP/1.1\r\n{head}\r\n".encode() + body
+    limit = {"max_tokens": events} if events else {}
+    return Script(task.size, model=task.model, signed_by=task.signed_by, stream=task.kind == "streams", **limit)
 
 
 class Load:
@@ -121,7 +127,7 @@ class Load:
         self.task = task
         self.measured = Measured()
         self.errors: Counter[str] = Counter()
-        self.requests: dict[Client, bytes] = {}
+        self.requests: dict[Client, Requests] = {}
         self.sent: dict[Client, float] = {}
         self.over = asyncio.Event()
         self.begin = self.end = 0.0
@@ -129,15 +135,15 @@ class Load:
     async def run(self) -> Measured:
         task = self.task
         loop = asyncio.get_running_loop()
-        prepared = [request(task, number) for number in range(task.connections)]
-        for content in prepared:
+        said = script(task)
+        for number in range(task.connections):
             client = Client(ended=self.ended, came=self.came)
             try:
                 await client.connect(task.port)
             except OSError:
                 self.errors["no connection"] += 1
             else:
-                self.requests[client] = content
+                self.requests[client] = Requests(task, said, number)
         if not self.requests:
             self.over.set()
         start = time.monotonic()
@@ -157,8 +163,9 @@ class Load:
         return self.measured
 
     def ask(self, client: Client) -> None:
+        request = self.requests[client].next()
         self.sent[client] = time.monotonic()
-        client.send(self.requests[client])
+        client.send(request)
 
     def came(self, client: Client, data: bytes) -> None:
         """A piece of a body."""
