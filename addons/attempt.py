@@ -18,7 +18,6 @@ Rules that hold in this file:
 from __future__ import annotations
 
 import math
-import re
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -73,9 +72,6 @@ DISCARD_SECONDS = 10.0
 AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
 
-SIGNS_OF_LIFE = re.compile(rb"(?:\s|:[^\r\n]*[\r\n]|event: ?ping\r?\ndata:[^\r\n]*[\r\n]){1,1000}")
-"""Comments and pings: a provider that sends nothing else says nothing."""
-
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 Commands = layer.CommandGenerator[None]
@@ -103,11 +99,6 @@ class VerdictHook(commands.StartHook):
     """A try has failed (`data.attempt.outcome`) and the client has no content. Set `data.exchange.verdict`."""
 
     data: Trying
-
-
-def says(data: bytes) -> bool:
-    """Whether a provider's bytes are more than a sign of life."""
-    return not SIGNS_OF_LIFE.fullmatch(data)
 
 
 class GatewayStream(HttpStream):
@@ -154,7 +145,7 @@ class GatewayStream(HttpStream):
             if not self.relayed.error and not self.relayed.finished:
                 if out:
                     yield from self.say(out)
-                if says(event.data):
+                if self.relayed.spoke:
                     self.give_up_at = self.in_seconds(self.answer_timeout)
                 return
             self.fed = out
@@ -475,7 +466,7 @@ class GatewayStream(HttpStream):
                 yield from self.finish_events()
             else:
                 yield from self.await_more(answer)
-        elif answer.started and self.exchange.stream and (isinstance(event, ResponseData) and says(event.data)):
+        elif answer.started and self.exchange.stream and isinstance(event, ResponseData) and answer.spoke:
             self.give_up_at = self.in_seconds(self.answer_timeout)
 
     def state_relay_events(self, event: events.Event) -> Commands:
@@ -488,7 +479,7 @@ class GatewayStream(HttpStream):
                 yield from self.say(out)
             if answer.error:
                 yield from self.cut(answer.error.message, answer.error)
-            elif says(event.data):
+            elif answer.spoke:
                 yield from self.await_more(answer)
         elif isinstance(event, ResponseEndOfMessage):
             if out := answer.end():

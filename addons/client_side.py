@@ -99,6 +99,7 @@ class ProviderSide(ReadsBodies, Http1Client):
             while interim := INTERIM.match(bytes(self.buf)):
                 self.buf.maybe_extract_at_most(interim.end())
             if len(self.buf) > MAX_HEAD and no_end_within(bytes(self.buf), MAX_HEAD):
+                assert self.stream_id is not None
                 yield commands.CloseConnection(self.conn)
                 error = f"the head of the answer is over {MAX_HEAD} bytes"
                 yield ReceiveHttp(ResponseProtocolError(self.stream_id, error, ErrorCode.GENERIC_SERVER_ERROR))

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from mitmproxy import ctx, exceptions
+from mitmproxy import connection, ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
@@ -27,7 +27,7 @@ class Reload:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.watching: asyncio.Task[None] | None = None
-        self.is_running = False
+        self.is_running = self.is_loaded = False
 
     def load(self, loader: Loader) -> None:
         loader.add_option("gateway_routing", str, str(HOME / "routing.yaml"), "Path of routing.yaml.")
@@ -47,10 +47,15 @@ class Reload:
         self.settings.env_path = Path(ctx.options.gateway_env).expanduser()
         try:
             self.settings.load()
+            self.is_loaded = True
         except ConfigError as error:
             if self.is_running:
                 raise exceptions.OptionsError(str(error)) from None
             logger.error("%s", error)  # mitmproxy ends when an error is logged at start
+
+    def client_connected(self, client: connection.Client) -> None:
+        if not self.is_loaded:  # mitmproxy listens before it ends
+            client.error = "there is no configuration"
 
     def running(self) -> None:
         self.is_running = True

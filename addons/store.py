@@ -2,7 +2,9 @@
 
 Rules that hold here:
 - Whoever records never waits for the disk and never gets an error: rows are queued, and one thread writes
-  them in batches (100 rows, or what came within a second; benches at once).
+  them in batches (what came within a second; benches at once).
+- That thread sleeps through the second, whatever comes: to be woken for each row would cost the event loop a
+  hand-over of the interpreter for each request.
 - A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
 - No column holds a secret: tokens go by their fingerprint, and error texts are masked once more here.
 - Several processes may use one file.
@@ -11,14 +13,15 @@ Rules that hold here:
 import logging
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
-from typing import Final
+from typing import Final, NamedTuple
 
 from addons.pool import Bench
 from addons.wire.masking import mask_text
@@ -67,9 +70,8 @@ MIGRATIONS: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestRow:
-    """One finished client request, with the target that gave the answer the client got.
+class RequestRow(NamedTuple):
+    """One finished client request, with the target that gave the answer the client got; the columns of `requests`.
 
     time           epoch seconds, when the request came in
     session        Claude Code's session id, if it sent one
@@ -113,46 +115,14 @@ class Unbench:
     fingerprint: str
 
 
-@dataclass(frozen=True)
-class ModelTotal:
-    """What one model of one provider has served.
-
-    failed    requests that ended in an error
-    cost_usd  of the requests that have a cost; `unpriced` counts the others
-    """
-
-    provider: str
-    model: str
-    requests: int
-    failed: int
-    fallbacks: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost_usd: float
-    unpriced: int
-
-
 Item = RequestRow | Bench | Unbench | Event | None
 """What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
 
-INSERT_REQUEST: Final = """
-    INSERT INTO requests VALUES (
-        :time, :session, :caller, :asked_model, :provider, :model, :status, :attempts, :fallback,
-        :input_tokens, :output_tokens, :cache_read_tokens, :cache_write_tokens,
-        :cost_usd, :first_event_s, :duration_s, :error
-    )
-"""
+INSERT_REQUESTS: Final = "INSERT INTO requests VALUES "
+A_REQUEST: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_BENCH: Final = """
     INSERT INTO benches (fingerprint, model, until, reason) VALUES (?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason WHERE excluded.until > until
-"""
-TOTALS: Final = """
-    SELECT provider, model, count(*), sum(error IS NOT NULL), sum(fallback),
-        sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
-        total(cost_usd), sum(cost_usd IS NULL)
-    FROM requests WHERE time >= ? GROUP BY provider, model ORDER BY count(*) DESC, provider, model
 """
 
 
@@ -164,24 +134,34 @@ class Store:
         self.dropped = 0
         self.warned = False
         self.lock = Lock()
-        self.queue: SimpleQueue[Item] = SimpleQueue()
+        self.queue: deque[Item] = deque()
+        self.queued = Event()
+        self.urgent = Event()
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
     def record(self, row: RequestRow) -> None:
         """Queue a row; it is in the file about a second later."""
-        if self.thread.is_alive() and self.queue.qsize() < MOST_QUEUED:
-            self.queue.put(row)
+        if self.thread.is_alive() and len(self.queue) < MOST_QUEUED:
+            self.queue.append(row)
+            if not self.queued.is_set():
+                self.queued.set()
         else:
             self.drop(1, "too slow, or closed")
 
+    def hurry(self, item: Item) -> None:
+        """Queue something that can't wait."""
+        self.queue.append(item)
+        self.urgent.set()
+        self.queued.set()
+
     def save_bench(self, bench: Bench) -> None:
         """Queue a bench, to be written at once. A longer one that is in the file already stays."""
-        self.queue.put(bench)
+        self.hurry(bench)
 
     def forget_benches(self, fingerprint: str) -> None:
         """Queue the end of a token's benches, to be written at once."""
-        self.queue.put(Unbench(fingerprint))
+        self.hurry(Unbench(fingerprint))
 
     def load_benches(self, now: float) -> list[Bench]:
         """The benches that still hold; the others are deleted. Waits for the file: meant for the start."""
@@ -191,23 +171,16 @@ class Store:
             rows = connection.execute("SELECT fingerprint, model, until, reason FROM benches").fetchall()
         return [Bench(fingerprint, model or None, until, reason) for fingerprint, model, until, reason in rows]
 
-    def totals(self, since: float) -> list[ModelTotal]:
-        """Use by provider and model since a time (epoch seconds), the most used first. Waits for the file."""
-        rows = []
-        with self.survived(0), closing(self.open()) as connection:
-            rows = connection.execute(TOTALS, (since,)).fetchall()
-        return [ModelTotal(*row) for row in rows]
-
     def flush(self) -> None:
         """Wait until everything queued so far is written (or dropped)."""
         done = Event()
-        self.queue.put(done)
+        self.hurry(done)
         while self.thread.is_alive() and not done.wait(BATCH_SECONDS):
             pass
 
     def close(self) -> None:
         """Write what is queued and stop; what is recorded later is dropped."""
-        self.queue.put(None)
+        self.hurry(None)
         self.thread.join()
         if self.dropped:
             logger.warning("%d requests are missing in %s", self.dropped, self.path)
@@ -216,30 +189,40 @@ class Store:
         """The writing thread."""
         batch: list[Item] = []
         while None not in batch:
-            batch = self.next_batch()
-            rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
-            benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
-            ended = [(item.fingerprint,) for item in batch if isinstance(item, Unbench)]
-            if rows or benches or ended:
-                # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
-                with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
-                    connection.executemany("DELETE FROM benches WHERE fingerprint = ?", ended)
-                    connection.executemany(INSERT_BENCH, benches)
-                    connection.executemany(INSERT_REQUEST, rows)
-            for done in batch:
-                if isinstance(done, Event):
-                    done.set()
+            self.queued.wait()
+            self.urgent.wait(BATCH_SECONDS)
+            # Cleared before the queue is looked at: what comes from here on is announced again.
+            self.queued.clear()
+            self.urgent.clear()
+            due = len(self.queue)
+            while due and None not in batch:
+                batch = self.next_batch(due)
+                due -= len(batch)
+                self.write(batch)
 
-    def next_batch(self) -> list[Item]:
-        """What came within a second; less when it is many rows or something that can't wait."""
-        batch = [self.queue.get()]
-        deadline = monotonic() + BATCH_SECONDS
-        while isinstance(batch[-1], RequestRow) and len(batch) < BATCH_ROWS:
-            try:
-                batch.append(self.queue.get(timeout=max(0.0, deadline - monotonic())))
-            except Empty:
-                break
+    def next_batch(self, due: int) -> list[Item]:
+        """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
+        batch = [self.queue.popleft()]
+        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow):
+            batch.append(self.queue.popleft())
         return batch
+
+    def write(self, batch: list[Item]) -> None:
+        rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
+        benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
+        ended = [(item.fingerprint,) for item in batch if isinstance(item, Unbench)]
+        if rows or benches or ended:
+            # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
+            with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
+                connection.executemany("DELETE FROM benches WHERE fingerprint = ?", ended)
+                connection.executemany(INSERT_BENCH, benches)
+                if rows:
+                    # One statement: in between two the event loop would be made to hand over the interpreter.
+                    values = ", ".join([A_REQUEST] * len(rows))
+                    connection.execute(INSERT_REQUESTS + values, list(chain.from_iterable(rows)))
+        for done in batch:
+            if isinstance(done, Event):
+                done.set()
 
     def open(self) -> sqlite3.Connection:
         """A connection to the file in its present version. Raises OSError or sqlite3.Error."""
@@ -313,9 +296,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 Cell = str | int | float | None
 
 
-def request_cells(row: RequestRow) -> dict[str, Cell]:
-    masked = replace(row, error=row.error and mask_text(row.error, ()))
-    return {column: cell(value) for column, value in asdict(masked).items()}
+def request_cells(row: RequestRow) -> list[Cell]:
+    if row.error:
+        row = row._replace(error=mask_text(row.error, ()))
+    return [cell(value) for value in row]
 
 
 def bench_cells(bench: Bench) -> list[Cell]:
@@ -325,5 +309,5 @@ def bench_cells(bench: Bench) -> list[Cell]:
 def cell(value: Cell) -> Cell:
     """What SQLite takes of a value: no lone surrogates, no integers beyond 64 bits."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     return min(value, LARGEST_INTEGER) if isinstance(value, int) else value

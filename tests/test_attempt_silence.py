@@ -45,15 +45,16 @@ class TestSilence:
             play.advance(0)
             play.succeeds(2)
 
-    @pytest.mark.parametrize("sign_of_life", [b"", PING, b": still here\n\n"])
-    def test_an_event_is_but_a_ping_or_a_comment_is_not(self, sign_of_life):
+    @pytest.mark.parametrize("split", [1, 7, 1000])
+    @pytest.mark.parametrize("sign_of_life", [b"", PING, b'data: {"type": "ping"}\n\n', b": still here\n\n"])
+    def test_an_event_is_but_a_ping_or_a_comment_is_not(self, sign_of_life, split):
         with Playbook(first_byte_timeout=30, answer_timeout=100, hold=NEVER) as play:
             play.client_asks()
             play.advance(29)
             play.server(1).sends(STREAM_HEAD + chunk(START))
             play.advance(99)
             if sign_of_life:
-                play.server(1).sends(chunk(sign_of_life))
+                play.server(1).sends(*(chunk(part) for part in (sign_of_life[:split], sign_of_life[split:]) if part))
             assert play.outcomes == [None]
             play.advance(1)
             assert play.outcomes == ["timeout"]

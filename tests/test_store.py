@@ -6,14 +6,13 @@ import stat
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from threading import Event
 
 import pytest
 
 from addons import store as store_module
 from addons.pool import Bench
-from addons.store import MIGRATIONS, ModelTotal, RequestRow, Store
+from addons.store import MIGRATIONS, RequestRow, Store
 
 NOW = 1_790_000_000.0
 ROW = RequestRow(
@@ -57,10 +56,10 @@ def rows_in(path, table="requests"):
 
 
 def test_a_row_is_written_as_it_was(store, path):
-    store.record(replace(ROW, fallback=True, cost_usd=None))
+    store.record(ROW._replace(fallback=True, cost_usd=None))
     store.flush()
     [row] = rows_in(path)
-    assert RequestRow(**{**row, "fallback": bool(row["fallback"])}) == replace(ROW, fallback=True, cost_usd=None)
+    assert RequestRow(**{**row, "fallback": bool(row["fallback"])}) == ROW._replace(fallback=True, cost_usd=None)
 
 
 def test_rows_are_written_within_a_second_without_being_asked_for(store, path, monkeypatch):
@@ -88,19 +87,59 @@ def signalling(context, event):
     return Signalling
 
 
-def test_many_rows_go_in_batches(path, monkeypatch):
-    monkeypatch.setattr(store_module, "BATCH_SECONDS", 0.0)
+@pytest.fixture
+def batches(monkeypatch):
+    """What the thread has written, transaction by transaction."""
     batches = []
-    next_batch = Store.next_batch
+    write = Store.write
 
-    def noted(self):
-        batches.append(next_batch(self))
-        return batches[-1]
+    def noted(self, batch):
+        batches.append(batch)
+        write(self, batch)
 
-    monkeypatch.setattr(Store, "next_batch", noted)
+    monkeypatch.setattr(Store, "write", noted)
+    return batches
+
+
+def test_the_thread_is_woken_once_for_many_rows_and_at_once_for_what_cannot_wait(path, batches, monkeypatch):
+    woken = []
+
+    class Noted(Event):
+        def set(self):
+            woken.append(self)
+            super().set()
+
+    monkeypatch.setattr(store_module, "Event", Noted)
+    monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
+    store = Store(path)
+    for _ in range(250):
+        store.record(ROW)
+    assert (woken, batches) == ([store.queued], [])
+    store.flush()
+    assert [len(batch) for batch in batches] == [100, 100, 51]
+    store.record(ROW)
+    store.close()
+    assert len(rows_in(path)) == 251
+
+
+def test_what_cannot_wait_keeps_its_order(path):
+    store = Store(path)
+    first, second = Bench("f1", None, NOW + 60, "first"), Bench("f1", None, NOW + 30, "second")
+    store.record(ROW)
+    store.save_bench(first)
+    store.forget_benches("f1")
+    store.record(ROW)
+    store.save_bench(second)
+    store.flush()
+    assert store.load_benches(NOW) == [second]
+    store.close()
+
+
+def test_many_rows_go_in_batches(path, batches, monkeypatch):
+    monkeypatch.setattr(store_module, "BATCH_SECONDS", 0.001)
     store = Store(path)
     for number in range(1000):
-        store.record(replace(ROW, attempts=number))
+        store.record(ROW._replace(attempts=number))
     store.close()
     assert [row["attempts"] for row in rows_in(path)] == list(range(1000))
     assert max(map(len, batches)) <= store_module.BATCH_ROWS
@@ -187,21 +226,8 @@ def test_the_file_is_for_its_owner_only(store, path):
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_totals_by_model_since_a_time(store):
-    store.record(replace(ROW, time=NOW - 100))
-    store.record(ROW)
-    store.record(replace(ROW, cost_usd=None, fallback=True, status=529, error="Overloaded"))
-    store.record(replace(ROW, provider="kimi", model="kimi-for-coding", cost_usd=1.5))
-    store.flush()
-    assert store.totals(NOW) == [
-        ModelTotal("zai", "glm-5", 2, 1, 1, 200, 20, 2000, 10, 0.25, 1),
-        ModelTotal("kimi", "kimi-for-coding", 1, 0, 0, 100, 10, 1000, 5, 1.5, 0),
-    ]
-    assert store.totals(NOW + 1) == []
-
-
 def test_an_error_text_is_masked_and_strange_values_are_taken(store, path):
-    odd = replace(ROW, asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
+    odd = ROW._replace(asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
     store.record(odd)
     store.flush()
     [row] = rows_in(path)
@@ -231,7 +257,6 @@ def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
         store.flush()
         store.record(ROW)
         store.flush()
-        assert store.totals(0) == []
         assert len(caplog.records) == 1
         assert "can't be used" in caplog.text
         store.close()
@@ -274,7 +299,7 @@ def test_a_stuck_disk_fills_no_memory(path, monkeypatch, caplog):
     assert opened.wait(10)
     for _ in range(30):
         store.record(ROW)
-    assert store.queue.qsize() == 10
+    assert len(store.queue) == 10
     released.set()
     store.close()
     assert store.dropped == 31

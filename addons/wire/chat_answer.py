@@ -9,7 +9,6 @@ Rules that hold here:
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -23,21 +22,20 @@ from addons.wire.chat_chunk import (
     Tokens,
     calls_in,
     content_in,
-    decode,
     failure,
     first_choices,
     is_error,
     reasoning_in,
     usage_in,
 )
+from addons.wire.chat_events import Carried, carried, carried_at_end
 from addons.wire.chat_reasoning import FIELDS, PARTS, Reasoning, TagReader
 from addons.wire.chat_tools import CallIds
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.sse import EventTooLarge, Splitter, frame, parse
+from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
 
 Json = dict[str, Any]
 
-_BARE_ERROR: Final = re.compile(rb"error:\s*\{")
 CHARACTERS_PER_TOKEN: Final = 4
 """For the output of a provider that never tells its usage."""
 
@@ -63,6 +61,7 @@ class ChatAnswer:
         """
         self.started = False
         self.content = False
+        self.spoke = False
         self.error: ProviderError | None = None
         self.finished = False
         self.usage = Usage()
@@ -89,37 +88,39 @@ class ChatAnswer:
         self._characters = 0
         self._late: Reasoning | None = None  # to remember, but its thinking is over
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """See `AnswerStream`. All that is complete comes out as one piece."""
+    def feed(self, data: bytes) -> bytes:
+        """See `AnswerStream`."""
+        self.spoke = False
         if self.error or self.finished:
-            return []
+            return b""
         try:
             events = self._splitter.feed(data)
         except EventTooLarge as error:
             self._fail(f"sent {error}")
-            return []
+            return b""
         for raw in events:
-            self._event(raw)
+            if self.error or self.finished:
+                break
+            self.started = True
+            items = carried(raw, self._provider)
+            self.spoke = self.spoke or bool(items) or is_long(raw)
+            self._take(items)
+        if not self._splitter.between:
+            self.spoke = self.spoke or (bool(data) and self._splitter.tells)
         return self._out()
 
-    def end(self) -> list[bytes]:
+    def end(self) -> bytes:
         """See `AnswerStream`. A last event without its blank line counts when its JSON is whole."""
         if self.error or self.finished:
-            return []
-        rest = self._splitter.rest
-        event = parse(rest)
-        if event.type == "error" or _BARE_ERROR.match(event.other):
-            self._event(rest)
-        else:
-            whole = decode(event.data) is not None
-            for data in [event.data] if whole else event.data.splitlines():
-                if data.strip() == b"[DONE]" or decode(data) is not None:
-                    self._event(b"data: " + data)
+            return b""
+        items = carried_at_end(self._splitter.rest, self._provider)
+        self.started = self.started or bool(items)
+        self._take(items)
         if not self.error and not self.finished and (self._finish_reason or self._last_usage):
             self._finish()
         return self._out()
 
-    def take(self, answer: Json) -> list[bytes]:
+    def take(self, answer: Json) -> bytes:
         """A whole JSON answer, as if it had been streamed."""
         self.started = True
         self._chunk(answer, whole=True)
@@ -127,41 +128,21 @@ class ChatAnswer:
             self._finish()
         return self._out()
 
-    def _out(self) -> list[bytes]:
+    def _out(self) -> bytes:
         out = bytes(self._blocks.out)
         self._blocks.out.clear()
-        return [out] if out else []
+        return out
 
-    def _event(self, raw: bytes) -> None:
-        if self.error or self.finished:
-            return
-        self.started = True
-        event = parse(raw)
-        data = event.data.strip()
-        if not data:
-            if _BARE_ERROR.match(event.other):  # gpustack
-                self.error = read_error(200, "text/event-stream", event.other)
-            return
-        if event.type == "ping":
-            return
-        if data == b"[DONE]":
-            self._finish()
-            return
-        if event.type == "error":
-            self.error = read_error(200, "text/event-stream", data)
-            return
-        value = decode(data)
-        lines = data.splitlines()
-        if value is None and len(lines) > 1:  # one line end between events instead of two
-            for line in lines:
-                self._event(b"data: " + line)
-            return
-        if isinstance(value, list) and value:  # Gemini's errors
-            value = value[0]
-        if isinstance(value, dict):
-            self._chunk(value)
-        else:
-            self._fail(f"sent an event that is no JSON object: {data[:200].decode('utf-8', 'replace')}")
+    def _take(self, items: list[Carried]) -> None:
+        for item in items:
+            if self.error or self.finished:
+                return
+            if isinstance(item, dict):
+                self._chunk(item)
+            elif isinstance(item, ProviderError):
+                self.error = item
+            else:
+                self._finish()
 
     def _chunk(self, chunk: Json, *, whole: bool = False) -> None:
         if is_error(chunk):

@@ -106,14 +106,13 @@ def failure(provider: str, finish_reason: str) -> ProviderError | None:
 
 def reasoning_in(delta: Json) -> tuple[str, str, list[Json]]:
     """(text, the field it is in, entries of reasoning_details) of a delta or message."""
-    details: list[Json] = []
-    if isinstance(found := delta.get(DETAILS), list):
-        details = [entry for entry in found if isinstance(entry, dict)]
+    found = delta.get(DETAILS)
+    details = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
     for name in FIELDS:
         text = delta.get(name)
         if isinstance(text, str) and text:
             return text, name, details
-    return "".join(map(text_of, details)), FIELDS[0], details
+    return "".join(map(text_of, details)) if details else "", FIELDS[0], details
 
 
 def content_in(content: Any) -> Iterator[tuple[str, str]]:

@@ -26,8 +26,7 @@ def message_from_chat(
     if is_error(value):
         return read_error(200, "application/json", body)
     assembler = Assembler()
-    for event in answer.take(value):
-        assembler.feed(event)
+    assembler.feed(answer.take(value))
     if answer.error:
         return answer.error
     return msgspec.json.encode(assembler.message()), answer.usage, answer.stop_reason

@@ -89,11 +89,6 @@ def error_type(status: int) -> str:
     return TYPES.get(status) or (TYPES[400] if 400 <= status < 500 else TYPES[500])
 
 
-def status_of(name: str) -> int:
-    """The HTTP status that goes with an Anthropic error type; 500 for any other word."""
-    return STATUSES.get(name, 500)
-
-
 def envelope(
     status: int,
     message: str,

@@ -29,6 +29,14 @@ _ENDS: Final = (b"\n\n", b"\r\n\r\n")
 
 BOM: Final = b"\xef\xbb\xbf"
 
+LARGEST_PING: Final = 1024
+"""Bytes. What is longer says something, whatever it is: an event that trickles in is seen to before it is complete."""
+
+_COMMENTS: Final = (b":", BOM + b":")
+# `b"\r" in data` would cost ten times as much: it asks first whether that is a number.
+_CR: Final = ord("\r")
+_LF: Final = ord("\n")
+
 
 class EventTooLarge(ValueError):
     """One event is larger than the splitter's limit: this is no event stream, or a hostile one."""
@@ -47,6 +55,16 @@ class Splitter:
         """What has come of the event that is not complete yet."""
         return bytes(self._rest)
 
+    @property
+    def between(self) -> bool:
+        """Nothing has come of the next event."""
+        return not self._rest
+
+    @property
+    def tells(self) -> bool:
+        """What has come of the event that is not complete yet is more than a ping or a comment."""
+        return is_long(self._rest)
+
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now, each with the blank line that ends it."""
         return split(self.take(data))
@@ -62,7 +80,7 @@ class Splitter:
                 return data
             self._rest = bytearray()
             return bytes(rest) + data
-        if b"\r" in data or rest[-1:] == b"\r" or (not rest and data[:1] == b"\n"):
+        if _CR in data or rest[-1:] == b"\r" or (not rest and data[:1] == b"\n"):
             return self._take_any(data)
         end = data.rfind(b"\n\n") + 2
         if end == 1:
@@ -100,18 +118,23 @@ class Splitter:
 
 def split(batch: bytes) -> list[bytes]:
     """The events of a batch that `Splitter.take` returned."""
-    returns = batch.count(b"\r")
-    if returns == 0:
+    if batch.find(b"\n\n") == len(batch) - 2 and _is_plain(batch):
+        return [batch]
+    if _CR not in batch:
         newline = b"\n"
-    elif returns == batch.count(b"\r\n") == batch.count(b"\n"):
+    elif batch.count(b"\r") == batch.count(b"\r\n") == batch.count(b"\n"):
         newline = b"\r\n"
     else:
         return _split_any(batch)
-    if batch.startswith(newline) or newline * 3 in batch:
+    if batch.startswith(newline) or batch.find(newline * 3) >= 0:
         return _split_any(batch)  # there are blank lines to spare
-    events = batch.split(newline * 2)
-    events.pop()
-    return [event + newline * 2 for event in events]
+    blank_line = newline * 2
+    return [event + blank_line for event in batch.split(blank_line)[:-1]]
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether all lines end as nearly everybody's do, the last one is blank and the first one isn't."""
+    return raw.endswith(b"\n\n") and _CR not in raw and raw[0] != _LF
 
 
 def _split_any(batch: bytes) -> list[bytes]:
@@ -123,6 +146,11 @@ def _split_any(batch: bytes) -> list[bytes]:
         events.append(batch[start:end])
         start = end
     return events
+
+
+def is_long(raw: bytes | bytearray) -> bool:
+    """Whether an event, or as much of one as has come, is too long to be a ping and doesn't begin with a comment."""
+    return len(raw) > LARGEST_PING and not raw.startswith(_COMMENTS)
 
 
 class Event(NamedTuple):
@@ -138,6 +166,9 @@ class Event(NamedTuple):
 
 def parse(raw: bytes) -> Event:
     """Reads one event. Never raises; a field's name may have white space around it (seen: ` data:`)."""
+    start = raw.find(b"\n") + 1 if raw.startswith(b"event: ") else 0
+    if raw.startswith(b"data: ", start) and raw.find(b"\n", start) == len(raw) - 2 and _is_plain(raw):
+        return Event(raw[7 : start - 1].strip().decode("utf-8", "replace") if start else "", raw[start + 6 : -2], b"")
     kind = b""
     data: list[bytes] = []
     other = b""
@@ -161,6 +192,11 @@ def frame(kind: str, data: dict[str, Any] | bytes, other: bytes = b"") -> bytes:
     return b"%bevent: %b\ndata: %b\n\n" % (other, kind.encode(), body)
 
 
+def reframe(event: Event, fields: Fields, **changes: Raw) -> bytes:
+    """The event, with these fields of its JSON object changed."""
+    return frame(event.type, bytes(pieces.join_object(fields | changes)), event.other)
+
+
 def read_object(data: bytes) -> Fields | None:
     """The top level of a JSON object, or None when `data` is none.
 
@@ -173,3 +209,13 @@ def read_object(data: bytes) -> Fields | None:
         return pieces.checked(data)[1]
     except pieces.NotJson:
         return None
+
+
+def object_in(fields: Fields, key: str) -> Fields:
+    """The fields of an object inside an object; none when it is missing or something else."""
+    return (pieces.split_object(fields[key]) if key in fields else None) or {}
+
+
+def value_in(fields: Fields, key: str) -> Any:
+    """The Python value of a field; None when it is missing, or Python has none for it."""
+    return pieces.load(fields[key]) if key in fields else None

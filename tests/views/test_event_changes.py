@@ -25,7 +25,7 @@ from tests.wire.streams import (
 
 def passed(raw, *, strip=False):
     answer = MessagesAnswer(Rewrite(provider="zai", own=False, strip_thinking=strip))
-    return b"".join([*answer.feed(raw), *answer.end()])
+    return answer.feed(raw) + answer.end()
 
 
 def test_equal_streams_have_no_diff():

@@ -38,13 +38,13 @@ OTHERS = pytest.mark.parametrize("rewrite", [KEEP, STRIP], ids=["keep", "strip"]
 def run(rewrite, *chunks):
     """The decoder after these chunks, and what came out of it."""
     answer = MessagesAnswer(rewrite)
-    out = b"".join(piece for chunk in chunks for piece in answer.feed(chunk))
+    out = b"".join([answer.feed(chunk) for chunk in chunks])
     return answer, out
 
 
 def run_to_end(rewrite, *chunks):
     answer, out = run(rewrite, *chunks)
-    return answer, out + b"".join(answer.end())
+    return answer, out + answer.end()
 
 
 def blocks_after(rewrite, *parts):
@@ -66,15 +66,14 @@ def test_a_plain_answer_leaves_as_the_providers_own_bytes(rewrite):
     assert not answer.error
     assert answer.stop_reason == "end_turn"
     assert answer.usage == Usage(25, 15, 3, 4)
-    assert answer.end() == []
+    assert answer.end() == b""
 
 
 @EVERY
 def test_a_chunk_of_deltas_is_not_even_copied(rewrite):
     answer, _ = run(rewrite, sse([message_start(), start(0, type="text", text="")]))
     chunk = sse([delta(0, "text", text="thinking, signature, error, message_stop")] * 20)
-    (out,) = answer.feed(chunk)
-    assert out is chunk
+    assert answer.feed(chunk) is chunk
     assert answer.content
 
 
@@ -143,12 +142,24 @@ DELTA = sse([delta(0, "text", text="a")])
         DELTA + b": event: content_block_delta\n\n" + sse([message_delta()]),
         DELTA.replace(b"event", b"retry: 1\nevent") + sse([message_delta()]),
         DELTA + b"\n" + sse([message_delta()]),
+        DELTA.removesuffix(b"\n\n") + b"\r\r" + sse([message_delta()]).replace(b"\n", b"\r", 1),
     ],
 )
 def test_nothing_hides_between_deltas(rewrite, batch):
     answer, _ = run(rewrite, sse([message_start(), start(0, type="text", text="")]))
     answer.feed(batch)
     assert answer.stop_reason == "end_turn"
+
+
+@EVERY
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_a_delta_stays_behind_what_came_before_it(rewrite, kind):
+    """However plain a delta looks: the chunk before it ended inside an event, or said that the block is another one."""
+    event = sse([delta(0, kind, **{kind: "a"})])
+    begin = sse([message_start(), start(0, **{"type": kind, kind: ""})])
+    other = sse([stop(0), start(0, type="thinking", thinking="")])
+    chunks = [begin, event, event, b": comment\n", event, event, other, event, event]
+    assert run(rewrite, *chunks)[1] == run(rewrite, b"".join(chunks))[1]
 
 
 # Flags
@@ -160,9 +171,9 @@ def test_started_and_content(rewrite):
         return answer.started, answer.content
 
     answer = MessagesAnswer(rewrite)
-    assert answer.feed(b": OPENROUTER") == []
+    assert answer.feed(b": OPENROUTER") == b""
     assert flags() == (False, False)
-    assert answer.feed(b" PROCESSING\n\n") == [b": OPENROUTER PROCESSING\n\n"]
+    assert answer.feed(b" PROCESSING\n\n") == b": OPENROUTER PROCESSING\n\n"
     assert flags() == (True, False)
     answer.feed(sse([message_start(), PING]))
     answer.feed(sse([PING], named=False))
@@ -180,6 +191,7 @@ def test_started_and_content(rewrite):
 @pytest.mark.parametrize("named", [True, False])
 def test_every_other_event_is_content(rewrite, event, named):
     assert run(rewrite, sse([event], named=named))[0].content
+    assert run(rewrite, sse([message_start()]), sse([event], named=named))[0].content
 
 
 def test_stripped_thinking_is_content():
@@ -192,7 +204,7 @@ def test_stripped_thinking_is_content():
 def test_nothing_comes_after_the_end(rewrite):
     answer, out = run(rewrite, PLAIN + PLAIN, PLAIN)
     assert out == PLAIN
-    assert answer.end() == []
+    assert answer.end() == b""
 
 
 # How an answer ends
@@ -204,14 +216,14 @@ def test_a_missing_message_stop_is_added(rewrite):
     answer, out = run(rewrite, body)
     assert out == body
     assert not answer.finished
-    assert b"".join(answer.end()) == sse([MESSAGE_STOP])
+    assert answer.end() == sse([MESSAGE_STOP])
     assert answer.finished
 
 
 @EVERY
 def test_an_end_without_a_stop_reason_is_a_cut(rewrite):
     answer, _ = run(rewrite, sse([message_start(), *text(0, "Hello"), message_delta(None)]))
-    assert answer.end() == []
+    assert answer.end() == b""
     assert not answer.finished
     assert not answer.error
     assert answer.usage.output_tokens == 15
@@ -298,7 +310,7 @@ def test_an_error_ends_the_answer_and_is_not_sent_on(rewrite, event, status, kin
     assert answer.content == (len(before) == 2)
     assert answer.started
     assert not answer.finished
-    assert answer.end() == []
+    assert answer.end() == b""
 
 
 @EVERY
@@ -351,7 +363,7 @@ def test_what_is_not_json_is_an_error(rewrite, event):
 def test_an_event_without_end_is_an_error(rewrite):
     answer = MessagesAnswer(rewrite)
     for _ in range(40):
-        assert answer.feed(b"x" * 1024 * 1024) == []
+        assert answer.feed(b"x" * 1024 * 1024) == b""
     assert answer.error
     assert answer.error.status == 502
 
@@ -482,6 +494,16 @@ def test_an_escaped_type_hides_nothing():
     stream = stream.replace(b'"thinking"', rb'"think\u0069ng"').replace(b"thinking_delta", rb"thinking\u005fdelta")
     stream = stream.replace(b'"index":0', rb'"ind\u0065x":0')
     assert [data for _, data in check(run(STRIP, stream)[1])] == whole(text(0, "a"))
+
+
+def test_a_delta_is_not_taken_for_one_of_another_block_that_is_open():
+    """Neither by its index nor by its type; the keys of these deltas are in an order of their own."""
+    thought, said = (sse([delta(1, "thinking", thinking="hm")]), sse([delta(10, "text", text="a")]))
+    thought = thought.replace(b'"type":"thinking_delta","thinking":"hm"', b'"thinking":"hm","type":"thinking_delta"')
+    begin = sse([message_start(), start(1, type="thinking", thinking=""), start(10, type="text", text="")])
+    answer, out = run_to_end(STRIP, begin, *[thought, said] * 3, sse([stop(1), stop(10), message_delta()]))
+    assert [data for _, data in check(out)] == whole(text(0, "a", "a", "a"))
+    assert answer.finished
 
 
 def test_thinking_inside_another_block_is_stripped():

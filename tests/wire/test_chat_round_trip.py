@@ -38,7 +38,7 @@ def new_answer(names: dict[str, str]) -> ChatAnswer:
 
 def streamed(dialect: Dialect, said: Said) -> list[dict[str, Any]]:
     answer = new_answer({})
-    return content_of(check(b"".join([*answer.feed(dialect.stream(said)), *answer.end()])))
+    return content_of(check(answer.feed(dialect.stream(said)) + answer.end()))
 
 
 def told(message: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def test_a_signature_that_came_late_joins_its_text():
     chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
     answer = new_answer({})
-    content = content_of(check(b"".join(answer.feed(stream.encode()))))
+    content = content_of(check(answer.feed(stream.encode())))
     assert [block["type"] for block in content] == ["thinking", "text", "redacted_thinking"]
     sent = json.loads(to_provider(content).body)["messages"][1]
     assert sent["reasoning_details"] == [{"type": "reasoning.text", "text": "hm", "index": 0, "signature": "S"}]

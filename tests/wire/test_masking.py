@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from addons.wire.masking import CREDENTIALS, ELLIPSIS, TRACES, is_credential_header, mask, mask_text
+from addons.wire.masking import CREDENTIALS, ELLIPSIS, TRACES, is_credential_header, mask, mask_bytes, mask_text
 
 OAUTH = "sk-ant-oat01-" + "Ab3_" * 20 + "3f9a"
 
@@ -108,6 +108,15 @@ def test_a_known_secret_inside_what_is_shown_of_another_goes_too():
 
 def test_a_known_text_too_short_to_be_a_secret_is_left():
     assert mask_text("the demo of a demo", ["demo"]) == "the demo of a demo"
+
+
+def test_in_bytes_only_what_is_known_goes():
+    secrets = ["secret", "secret-and-more-of-it", "demo", "zerbrech\udcfflich"]
+    data = b"Bearer sk-ant-oat01-x, a secret of the demo, secret-and-more-of-it, zerbrech\xfflich"
+    masked = "Bearer sk-ant-oat01-x, a … of the demo, …f-it, …".encode()
+    assert mask_bytes(data, secrets) == mask_bytes(data, iter(secrets)) == mask_bytes(data, secrets[::-1]) == masked
+    assert mask_bytes(masked, secrets) == masked
+    assert mask_bytes(data, ()) is data
 
 
 visible = st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.~+/="), min_size=6, max_size=40)

@@ -142,6 +142,7 @@ def test_the_limit_is_of_one_event_not_of_the_stream():
         (b"id: 7\nevent: x\nretry: 10\ndata: 1\n\n", Event("x", b"1", b"id: 7\nretry: 10\n")),
         (b'error: {"message":"no"}\n\n', Event("", b"", b'error: {"message":"no"}\n')),
         (b"data\n\n", Event("", b"", b"")),
+        (b"data: 1\nx", Event("", b"1", b"x\n")),
         (b"\n", Event("", b"", b"")),
         (b"event: \xff\n\n", Event("�", b"", b"")),
     ],
