@@ -69,6 +69,9 @@ if TYPE_CHECKING:
 DISCARD_SECONDS = 10.0
 """How long the rest of a refused request's body is read and thrown away before the connection is closed."""
 
+MOST_PARTS = 1000
+"""Pieces of a body that are kept as they came: those of a large one are 64 KB each, but some clients trickle."""
+
 AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
 
@@ -109,6 +112,9 @@ class GatewayStream(HttpStream):
         self.gateway = gateway
         self.exchange: Exchange | None = None
         self.over = False
+        self.body_parts: list[bytes] = []
+        """What has come of the client's body, and how many bytes that is."""
+        self.body_size = 0
         self.connecting: GetHttpConnection | None = None
         self.provider: connection.Connection | None = None
         """The connection of the running attempt."""
@@ -230,8 +236,8 @@ class GatewayStream(HttpStream):
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestEndOfMessage):
             self.flow.request.timestamp_end = time.time()
-            self.flow.request.data.content = bytes(self.request_body_buf)
-            self.request_body_buf.clear()
+            self.flow.request.data.content = b"".join(self.body_parts)
+            self.body_parts.clear()
             self.client_state = self.state_done
             yield HttpRequestHook(self.flow)
             if (yield from self.check_killed(True)):
@@ -249,9 +255,12 @@ class GatewayStream(HttpStream):
                 self.hold_until = self.gateway.clock() + self.exchange.config.failover.hold
             yield from self.attempt()
         elif isinstance(event, RequestData):
-            self.request_body_buf += event.data
-            if len(self.request_body_buf) > MAX_REQUEST:
-                self.request_body_buf.clear()
+            self.body_parts.append(event.data)
+            self.body_size += len(event.data)
+            if len(self.body_parts) > MOST_PARTS:
+                self.body_parts = [b"".join(self.body_parts)]
+            if self.body_size > MAX_REQUEST:
+                self.body_parts.clear()
                 self.flow.response = too_large(self.exchange.request_id if self.exchange else None)
                 yield from self.answer_at_once()
         else:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 
 import h11
+from h11._readers import ContentLengthReader
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
@@ -55,6 +56,19 @@ Commands = layer.CommandGenerator[None]
 class ReadsBodies(Http1Connection):
     """What has come of a body is one piece, however many chunks it was sent in; trailers after it are of no use."""
 
+    def _handle_event(self, event: events.Event) -> Commands:
+        if type(event) is events.DataReceived and not self.buf and self.state == self.read_body:
+            reader = self.body_reader
+            if isinstance(reader, ContentLengthReader) and len(event.data) <= reader._remaining:  # noqa: SLF001
+                # Right through, where mitmproxy and h11 would copy it four times.
+                assert self.stream_id is not None
+                reader._remaining -= len(event.data)  # noqa: SLF001
+                yield ReceiveHttp(self.ReceiveData(self.stream_id, event.data))
+                if not reader._remaining:  # noqa: SLF001
+                    yield from self.read_body(events.DataReceived(self.conn, b""))
+                return
+        yield from super()._handle_event(event)
+
     def read_body(self, event: events.Event) -> Commands:
         assert self.stream_id is not None
         data, error, part = bytearray(), "", None
@@ -88,8 +102,7 @@ class ProviderSide(ReadsBodies, Http1Client):
     def handle_event(self, event: events.Event) -> Commands:
         """What has come of a body is read without further ado: nothing here ever waits for a reply."""
         if type(event) is events.DataReceived and self.state == self.read_body and not self.debug:
-            self.buf += event.data
-            yield from self.read_body(event)
+            yield from self._handle_event(event)
         else:
             yield from super().handle_event(event)
 

@@ -50,7 +50,7 @@ class Hooks:
             handlers = self.known[hook.name] = handlers_of(hook.name)
         if handlers is None:
             return False
-        (argument,) = hook.args()
+        argument = next(iter(vars(hook).values()))  # what `hook.args()` looks up by the names of its fields
         for of_one_addon in handlers:
             try:
                 for handler in of_one_addon:

@@ -31,6 +31,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ProxyMode
 
+from addons.attempt import GatewayStream
 from addons.layer import AttemptLoop, GatewayLayer
 from addons.state import Exchange, Outcome, OutcomeKind, exchange_of
 from tests.provider_bytes import encode, stream
@@ -192,6 +193,13 @@ class Playbook:
     def answer(self) -> Answer:
         """The only answer."""
         (only,) = self.answers
+        return only
+
+    @property
+    def stream(self) -> GatewayStream:
+        """The only request that is under way."""
+        (only,) = self.gateway.streams.values()
+        assert isinstance(only, GatewayStream)
         return only
 
     @property

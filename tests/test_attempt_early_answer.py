@@ -3,10 +3,10 @@
 import pytest
 
 from addons import attempt
-from addons.attempt import DISCARD_SECONDS
+from addons.attempt import DISCARD_SECONDS, MOST_PARTS
 from addons.responses import MAX_REQUEST, error_response, too_large
 from tests.playbook import Playbook
-from tests.provider_bytes import LAST_CHUNK, chunk, events, stream
+from tests.provider_bytes import LAST_CHUNK, answer, chunk, encode, events, message, stream
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: g\r\nContent-Length: %d\r\n\r\n"
 CHUNKED_HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,8 +38,7 @@ def test_the_body_is_never_kept():
         play.client_sends(HEAD % 3000)
         for _ in range(3):
             play.client_sends(b"secret" * 100)
-            (stream_of_request,) = play.gateway.streams.values()
-            assert not stream_of_request.request_body_buf
+            assert not play.stream.body_parts
         play.client_sends(b"x" * 1200)
         assert play.flows[0].request.raw_content == b""
         assert not play.gateway.streams
@@ -124,10 +123,9 @@ class TestTooLarge:
             play.client_sends(chunk(b"x"))
             assert play.answer.status == 413
             assert b"request_too_large" in play.answer.body
-            (stream_of_request,) = play.gateway.streams.values()
-            assert not stream_of_request.request_body_buf
+            assert not play.stream.body_parts
             play.client_sends(*[chunk(b"x" * 100)] * 10)
-            assert not stream_of_request.request_body_buf
+            assert not play.stream.body_parts
             play.client_sends(LAST_CHUNK)
             assert play.hooks == ["requestheaders", "response"]
             assert play.client_is_gone
@@ -228,4 +226,19 @@ def test_expect_continue():
         assert play.sent_to_client == b"HTTP/1.1 100 Continue\r\n\r\n"
         play.client_sends(b'{"model": "m", "messages": []}')
         play.server(1).sends(stream(events()))
+        assert play.answer.status == 200
+
+
+def test_a_body_that_trickles_in_is_kept_in_one_piece():
+    """A piece of a byte takes fifty."""
+    with Playbook() as play:
+        body = encode({"model": "m", "stream": False, "messages": [], "x": "y" * 3000})
+        play.client_sends(HEAD % len(body))
+        most = 0
+        for index in range(len(body)):
+            most = max(most, len(play.stream.body_parts))
+            play.client_sends(body[index : index + 1])
+        assert most <= MOST_PARTS + 1
+        assert play.server(1).asked[0].body == body
+        play.server(1).sends(answer(200, message()))
         assert play.answer.status == 200

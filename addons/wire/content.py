@@ -4,11 +4,12 @@ from typing import Final
 
 from addons.wire import pieces
 from addons.wire.body import Draft
+from addons.wire.concerns import CACHE_CONTROL, EMPTY_TEXT, EXTENDED_CACHE_FIELDS
 from addons.wire.context import Context
-from addons.wire.conversation import counted, settled
-from addons.wire.messages import DROP, KEEP, Block, Changes, Message, Verdict, edit_blocks
+from addons.wire.conversation import counted
+from addons.wire.heads import Block
+from addons.wire.messages import DROP, KEEP, Changes, Message, Verdict, edit_blocks
 
-EXTENDED_CACHE_FIELDS: Final = ("ttl", "scope")
 EMPTY: Final = pieces.dump("")
 
 
@@ -28,11 +29,12 @@ def cache_control(draft: Draft, context: Context) -> str | None:
             changes["content"] = content
         return changes or KEEP
 
-    for key in ("system", "tools"):
+    concerns = {"system": draft.body.system_concerns, "tools": draft.body.tools_concerns}
+    for key in concerns:
         # A tool definition has a cache_control as a block has one; nothing else of it is looked at.
-        if (array := edit_blocks(draft.piece(key), plain)) is not None:
+        if CACHE_CONTROL in concerns[key] and (array := edit_blocks(draft.piece(key), plain)) is not None:
             draft.set_piece(key, array)
-    draft.messages = [message.edit(plain) for message in draft.messages]
+    draft.messages.edit(draft.messages.concerned(CACHE_CONTROL), plain)
     return f"removed ttl and scope from {found} cache_control" if found else None
 
 
@@ -53,15 +55,15 @@ def empty_text(draft: Draft, context: Context) -> str | None:
         nonlocal found
         if message.blocks:
             return message.edit(said)
-        # A system message may have no content at all: it sets something.
-        says_nothing = message.role != "system" if message.text is None else not message.text.strip()
-        if not says_nothing:
+        if message.text and not message.text.isspace():
             return message
         found += 1
         return message.with_pieces([])
 
     system = draft.piece("system")
-    if pieces.blank(system):
+    if EMPTY_TEXT not in draft.body.system_concerns:
+        pass
+    elif pieces.blank(system):
         found += 1
         draft.drop("system")
     elif (array := edit_blocks(system, said)) is not None:
@@ -69,6 +71,5 @@ def empty_text(draft: Draft, context: Context) -> str | None:
             draft.set_piece("system", array)
         else:
             draft.drop("system")
-    before = draft.messages
-    draft.messages = settled(before, [spoken(message) for message in before])
+    draft.messages.revise(draft.messages.concerned(EMPTY_TEXT), spoken)
     return f"removed {counted(found, 'empty text')}" if found else None

@@ -1,15 +1,22 @@
 """Steps on the top-level fields of a request."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
+
+from msgspec import Raw
 
 from addons.wire import pieces
 from addons.wire.body import Draft
 from addons.wire.context import Context
-from addons.wire.messages import DROP, KEEP, Block, Verdict, edit_blocks
+from addons.wire.heads import Block
+from addons.wire.messages import DROP, KEEP, Verdict, edit_blocks
 from addons.wire.thinking import turn_off
 
 BILLING_HEADER: Final = "x-anthropic-billing-header"
+
+_PLAIN_BILLING: Final = re.compile(rb'\[\{"type":"text","text":"x-anthropic-billing-header[^"\\]*"\},')
+"""The block as Claude Code writes it, with others behind it."""
 
 ANTHROPIC_FIELDS: Final = (
     "anthropic_beta",
@@ -82,6 +89,9 @@ def billing_header(draft: Draft, context: Context) -> str | None:
         else:
             draft.drop("system")
         return "dropped the billing header line of system"
+    if isinstance(system, Raw) and (plain := _PLAIN_BILLING.match(system)):
+        draft.set_piece("system", Raw(b"[" + memoryview(system)[plain.end() :]))
+        return "dropped the billing header block of system"
     first = True
 
     def leading(block: Block) -> Verdict:

@@ -1,10 +1,10 @@
-"""The messages of a request and their content blocks: looked at as heads, edited block by block.
+"""The messages of a request, edited block by block.
 
 Rules that hold here:
-- A *head* holds the few fields of a block that decide anything. Heads are decoded by name, so that no
-  spelling (escapes, white space, order of keys) can hide a block from a step.
 - The bytes are only taken apart where something changes; what no edit touches keeps the client's own.
 - Nothing is changed in place: an edit gives a new message, and the same one when nothing changes.
+- Where an edit only gives fields new values, and the old ones stand nowhere else in the message, the new ones are
+  put in their place and nothing is taken apart at all.
 """
 
 from __future__ import annotations
@@ -17,29 +17,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import pieces
+from addons.wire.concerns import NOTHING, Concerns, of_blocks
+from addons.wire.heads import Block, MessageHead, decode_block, decode_blocks, decode_head
 from addons.wire.pieces import Optional
-
-
-class Block(msgspec.Struct, frozen=True, gc=False):
-    """The head of one content block, of any type. A field that the block doesn't have is UNSET."""
-
-    type: str = ""
-    id: Optional = UNSET
-    tool_use_id: Optional = UNSET
-    signature: Optional = UNSET
-    data: Optional = UNSET
-    text: Optional = UNSET
-    content: Optional = UNSET
-    cache_control: Optional = UNSET
-    caller: Optional = UNSET
-    tool_name: Optional = UNSET
-
-
-class MessageHead(msgspec.Struct, gc=False):
-    """How a message is decoded. Content is missing in system messages that only set something."""
-
-    role: str
-    content: str | list[Block] | UnsetType = UNSET
 
 
 class Verdict(Enum):
@@ -56,29 +36,31 @@ Changes = dict[str, Optional]
 Edit = Callable[[Block], Verdict | Changes]
 """What becomes of a block."""
 
-decode_heads: Final[Callable[[Raw], list[MessageHead]]] = msgspec.json.Decoder(list[MessageHead]).decode
-decode_blocks: Final[Callable[[Raw], list[Block]]] = msgspec.json.Decoder(list[Block]).decode
-_decode_block: Final[Callable[[Raw], Block]] = msgspec.json.Decoder(Block).decode
-
 
 class Message:
     """One message: an edited one here, the client's own in `ClientMessage`."""
 
-    __slots__ = ("_fields", "_pieces", "_raw", "blocks", "role", "text")
+    __slots__ = ("_fields", "_pieces", "_raw", "blocks", "concerns", "role", "text")
 
     def __init__(
         self,
         role: str,
         blocks: Sequence[Block],
+        concerns: Concerns,
+        *,
+        raw: Raw | None = None,
         fields: dict[str, Raw] | None = None,
         own_pieces: list[Raw] | None = None,
     ) -> None:
+        """With `raw`, or else with `fields` and `own_pieces`, which take the place of the content in them."""
         self.role = role
         self.blocks = blocks
         """The heads of its content blocks; none when the content is a string, or missing."""
+        self.concerns = concerns
+        """Which steps it may concern."""
         self.text: str | None = None
         """The content when it is a string."""
-        self._raw: Raw | None = None
+        self._raw = raw
         self._fields = fields
         self._pieces = own_pieces
 
@@ -91,7 +73,7 @@ class Message:
 
     @property
     def fields(self) -> dict[str, Raw]:
-        """Its fields, the content as the client sent it."""
+        """Its fields; only those besides the content are sure to be as they are sent."""
         if self._fields is None:
             self._fields = pieces.split_object(self.raw) or {}
         return self._fields
@@ -100,10 +82,11 @@ class Message:
     def pieces(self) -> list[Raw]:
         """Its content blocks as they are sent. A content string is one text block, an empty string none."""
         if self._pieces is None:
+            content = self.fields.get("content", UNSET)
             if self.text:
-                self._pieces = [pieces.dump({"type": "text", "text": self.fields["content"]})]
+                self._pieces = [pieces.dump({"type": "text", "text": content})]
             else:
-                self._pieces = pieces.split_array(self.fields.get("content", UNSET)) or []
+                self._pieces = pieces.split_array(content) or []
         return self._pieces
 
     def has(self, *types: str) -> bool:
@@ -112,12 +95,53 @@ class Message:
 
     def edit(self, edit: Edit) -> Message:
         """The message with each block edited."""
-        edited = _edited(self.blocks, lambda: self.pieces, edit)
-        return self if edited is None else Message(self.role, edited[0], self.fields, edited[1])
+        verdicts = _verdicts(self.blocks, edit)
+        if verdicts is None:
+            return self
+        replaced = self._replaced(verdicts)
+        if replaced:
+            return replaced
+        blocks, content = _edited(self.blocks, self.pieces, verdicts)
+        return Message(self.role, blocks, self.concerns, fields=self.fields, own_pieces=content)
 
     def with_pieces(self, content: list[Raw]) -> Message:
         """The message with these content blocks instead of its own."""
-        return Message(self.role, [_decode_block(piece) for piece in content], self.fields, content)
+        blocks = [decode_block(piece) for piece in content]
+        return Message(self.role, blocks, of_blocks(blocks), fields=self.fields, own_pieces=content)
+
+    def with_more(self, content: list[Raw]) -> Message:
+        """The message with these content blocks behind its own."""
+        if not self.blocks:
+            return self.with_pieces([*self.pieces, *content])
+        more = [decode_block(piece) for piece in content]
+        return Message(
+            self.role,
+            [*self.blocks, *more],
+            self.concerns | of_blocks(more),
+            fields=self.fields,
+            own_pieces=[*self.pieces, *content],
+        )
+
+    def _replaced(self, verdicts: list[Verdict | Changes]) -> Message | None:
+        """The message after an edit that only gives new values to fields whose own bytes occur exactly once: that
+        is where they stand, in whatever spelling. None when it is not such an edit."""
+        if DROP in verdicts:
+            return None
+        raw = bytes(self.raw)
+        blocks = list(self.blocks)
+        for index, verdict in enumerate(verdicts):
+            if not isinstance(verdict, dict):
+                continue
+            for name, new in verdict.items():
+                old = getattr(blocks[index], name)
+                if not isinstance(old, Raw) or not isinstance(new, Raw):
+                    return None
+                place = pieces.only_place(old, raw)
+                if place < 0:
+                    return None
+                raw = b"".join((raw[:place], new, raw[place + len(old) :]))
+            blocks[index] = msgspec.structs.replace(blocks[index], **verdict)
+        return Message(self.role, blocks, self.concerns, raw=Raw(raw))
 
 
 class ClientMessage(Message):
@@ -125,9 +149,9 @@ class ClientMessage(Message):
 
     __slots__ = ("_index", "_own")
 
-    def __init__(self, head: MessageHead, own: Callable[[], list[Raw]], index: int) -> None:
+    def __init__(self, head: MessageHead, concerns: Concerns, own: Callable[[int], Raw], index: int) -> None:
         content = head.content
-        super().__init__(head.role, content if isinstance(content, list) else ())
+        super().__init__(head.role, content if isinstance(content, list) else (), concerns)
         if isinstance(content, str):
             self.text = content
         self._own = own
@@ -136,12 +160,20 @@ class ClientMessage(Message):
     @property
     def raw(self) -> Raw:
         """The whole message, with the client's own bytes."""
-        return self._own()[self._index]
+        if self._raw is None:
+            self._raw = self._own(self._index)
+        return self._raw
 
 
 def new_message(role: str, content: list[Raw]) -> Message:
     """A message that no client sent."""
-    return Message(role, (), {"role": pieces.dump(role)}).with_pieces(content)
+    return Message(role, (), NOTHING, fields={"role": pieces.dump(role)}).with_pieces(content)
+
+
+def message_of(raw: bytes, concerns: Concerns) -> Message:
+    """The message with these bytes."""
+    piece = Raw(raw)
+    return ClientMessage(decode_head(piece), concerns, lambda _: piece, 0)
 
 
 def edit_blocks(array: Optional, edit: Edit) -> Raw | None:
@@ -155,23 +187,28 @@ def edit_blocks(array: Optional, edit: Edit) -> Raw | None:
         blocks = decode_blocks(array)
     except msgspec.ValidationError:
         return None
-    edited = _edited(blocks, lambda: pieces.split_array(array) or [], edit)
-    return None if edited is None else pieces.join_array(edited[1])
+    verdicts = _verdicts(blocks, edit)
+    if verdicts is None:
+        return None
+    return pieces.join_array(_edited(blocks, pieces.split_array(array) or [], verdicts)[1])
+
+
+def _verdicts(blocks: Sequence[Block], edit: Edit) -> list[Verdict | Changes] | None:
+    """What becomes of each block; None when every one is kept."""
+    verdicts = [edit(block) for block in blocks]
+    return None if verdicts.count(KEEP) == len(verdicts) else verdicts
 
 
 def _edited(
-    blocks: Sequence[Block], own_pieces: Callable[[], list[Raw]], edit: Edit
-) -> tuple[list[Block], list[Raw]] | None:
-    """The blocks and their pieces after the edit; None when every block was kept."""
-    verdicts = [edit(block) for block in blocks]
-    if all(verdict is KEEP for verdict in verdicts):
-        return None
+    blocks: Sequence[Block], own_pieces: Sequence[Raw], verdicts: Sequence[Verdict | Changes]
+) -> tuple[list[Block], list[Raw]]:
+    """The blocks and their pieces after the edit."""
     new_blocks: list[Block] = []
     new_pieces: list[Raw] = []
-    for block, piece, verdict in zip(blocks, own_pieces(), verdicts, strict=True):
+    for block, piece, verdict in zip(blocks, own_pieces, verdicts, strict=True):
         if isinstance(verdict, dict):
             new_pieces.append(_changed(piece, verdict))
-            new_blocks.append(_decode_block(new_pieces[-1]))
+            new_blocks.append(decode_block(new_pieces[-1]))
         elif verdict is KEEP:
             new_pieces.append(piece)
             new_blocks.append(block)

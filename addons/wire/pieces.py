@@ -138,6 +138,13 @@ def join_array(items: list[Raw]) -> Raw:
     return Raw(_encode(items))
 
 
+def only_place(piece: Raw, text: bytes) -> int:
+    """Where a piece of a text stands in it; -1 when its bytes stand in more than one place."""
+    place = text.find(piece)
+    # One byte further, not behind it: `":"` stands twice in `"a":":"`.
+    return place if text.find(piece, place + 1) < 0 else -1
+
+
 def string(piece: Optional) -> str | None:
     """The text of a piece; None when there is none or it is no string."""
     if isinstance(piece, UnsetType) or first(piece) != '"':

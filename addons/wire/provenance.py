@@ -15,6 +15,13 @@ _SIGNATURE: Final = re.compile(rf"gw1\.({_PROVIDER})\.(.*)", re.DOTALL)
 _TOOL_ID: Final = re.compile(rf"gw1-({_PROVIDER})--([a-zA-Z0-9_-]*)")
 _VALID_TOOL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
+PLAIN_TOOL_ID: Final = re.compile(rb'"(?!gw1-)[a-zA-Z0-9_-]+"')
+"""As JSON: an id that nobody encoded and everybody takes, which is nearly every id."""
+UNWRAPPED: Final = re.compile(rb'"(?!g)[^"\\]')
+"""The beginning, as JSON, of a signature that nobody wrapped. (One with a `g` may go on in another spelling.)"""
+OWNER: Final = re.compile(rf'"gw1\.({_PROVIDER})\.'.encode())
+"""The beginning, as JSON, of a wrapped signature."""
+
 
 def wrap_signature(provider: str, original: str) -> str:
     """`gw1.<provider>.<original>`: a thinking signature (or redacted data) that says where it belongs.

@@ -6,58 +6,72 @@ use and its result, nothing is moved past words of the user or the assistant, an
 what, the next one does too: provider prompt caches depend on it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, UnsetType
 
 from addons.wire import pieces
 from addons.wire.body import Draft
+from addons.wire.concerns import SYSTEM_MESSAGES
 from addons.wire.context import Context
-from addons.wire.conversation import counted
+from addons.wire.conversation import Conversation, counted
 from addons.wire.messages import Message, new_message
 
-KEPT_TYPES = ("image", "document", "search_result")
+KEPT_TYPES: Final = ("image", "document", "search_result")
+PLAIN: Final = re.compile(rb'"[A-Za-z0-9#]')
+"""The beginning, as JSON, of a text that is no reminder."""
 
 
 def system_messages(draft: Draft, context: Context) -> str | None:
     """Turn system messages into user text."""
-    if not any(message.role == "system" for message in draft.messages):
+    messages = draft.messages
+    found = messages.concerned(SYSTEM_MESSAGES)
+    if not found:
         return None
-    last_user = max((i for i, message in enumerate(draft.messages) if message.role == "user"), default=-1)
-    result: list[Message] = []
-    waiting: list[Raw] = []
     dropped: Counter[str] = Counter()
-    found = 0
-    for index, message in enumerate(draft.messages):
-        if message.role == "system":
-            found += 1
-            content = [] if is_cleared(message, index < last_user) else reminders(message, dropped)
-            if result and result[-1].role == "user" and content:
-                result[-1] = result[-1].with_pieces([*result[-1].pieces, *content])
-            else:
-                waiting += content
-        elif message.role == "user":
-            result.append(inserted(message, waiting) if waiting else message)
-            waiting = []
+    last_user: int | None = None
+    content: list[Raw] = []
+    """Of the system messages that follow each other."""
+    for index, following in zip(found, [*found[1:], None], strict=True):
+        message = messages[index]
+        # For an earlier turn only: Anthropic itself stops showing it then.
+        if pieces.string(message.fields.get("clear_at", msgspec.UNSET)) == "next_user_message":
+            last_user = last_of_user(messages) if last_user is None else last_user
+            is_cleared = index < last_user
         else:
-            if waiting:
-                result.append(new_message("user", waiting))
-                waiting = []
-            result.append(message)
-    if waiting:
-        result.append(new_message("user", waiting))
-    draft.messages = result
+            is_cleared = False
+        if not is_cleared:
+            content += reminders(message, dropped)
+        del messages[index]
+        if content and (following is None or messages.after(index) != following):
+            say(messages, index, content)
+            content = []
     blocks = ", ".join(f"{number} {kind}" for kind, number in sorted(dropped.items()))
-    said = f"{counted(found, 'system message')} became user text"
+    said = f"{counted(len(found), 'system message')} became user text"
     return f"{said}; dropped what has no other form ({blocks})" if blocks else said
 
 
-def is_cleared(message: Message, user_follows: bool) -> bool:
-    """Whether it was for an earlier turn only (`clear_at`: Anthropic itself stops showing it then)."""
-    clear_at = message.fields.get("clear_at", msgspec.UNSET)
-    return user_follows and pieces.string(clear_at) == "next_user_message"
+def last_of_user(messages: Conversation) -> int:
+    """The index of the user's last message; -1 when there is none."""
+    at = messages.before(len(messages.client))
+    while at is not None and messages[at].role != "user":
+        at = messages.before(at)
+    return -1 if at is None else at
+
+
+def say(messages: Conversation, index: int, content: list[Raw]) -> None:
+    """Let the user say this where a message has been left out."""
+    before, after = messages.before(index), messages.after(index)
+    if before is not None and messages[before].role == "user":
+        messages[before] = messages[before].with_more(content)
+    elif after is not None and messages[after].role == "user":
+        messages[after] = inserted(messages[after], content)
+    else:
+        messages[index] = new_message("user", content)
 
 
 def inserted(message: Message, content: Sequence[Raw]) -> Message:
@@ -74,10 +88,10 @@ def reminders(message: Message, dropped: Counter[str]) -> list[Raw]:
     for piece in message.pieces:
         fields = pieces.split_object(piece) or {}
         kind = pieces.string(fields.get("type", msgspec.UNSET)) or "untyped"
-        text = pieces.string(fields.get("text", msgspec.UNSET))
-        if kind == "text" and text is not None:
-            if text.strip():
-                content.append(pieces.join_object(fields | {"text": pieces.dump(marked(text))}))
+        words = fields.get("text", msgspec.UNSET)
+        if kind == "text" and not isinstance(words, UnsetType) and pieces.first(words) == '"':
+            if not pieces.blank(words):
+                content.append(pieces.join_object(fields | {"text": marked(words)}))
         elif kind in KEPT_TYPES:
             content.append(piece)
         else:
@@ -85,8 +99,11 @@ def reminders(message: Message, dropped: Counter[str]) -> list[Raw]:
     return content
 
 
-def marked(text: str) -> str:
-    """The text as a reminder, unless it is one."""
-    if text.lstrip().startswith("<system-reminder>"):
-        return text
-    return f"<system-reminder>\n{text}\n</system-reminder>"
+def marked(words: Raw) -> Raw:
+    """A string as a reminder, unless it is one."""
+    spelled = bytes(words)
+    if not PLAIN.match(spelled):
+        text = pieces.string(words) or ""
+        if text.lstrip().startswith("<system-reminder>"):
+            return words
+    return Raw(rb'"<system-reminder>\n%b\n</system-reminder>"' % spelled[1:-1])

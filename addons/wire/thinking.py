@@ -8,17 +8,17 @@ Rules that hold here:
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any, Final
 
 from addons.wire import pieces
 from addons.wire.body import Draft
+from addons.wire.concerns import GUEST_THINKING, THINKING, THINKING_TYPES
 from addons.wire.context import Context
-from addons.wire.conversation import counted, open_turn, settled
-from addons.wire.messages import DROP, KEEP, Block, Changes, Message, Verdict
-from addons.wire.provenance import unwrap_signature
-
-THINKING: Final = ("thinking", "redacted_thinking")
+from addons.wire.conversation import Conversation, counted, open_turn
+from addons.wire.heads import Block
+from addons.wire.messages import DROP, KEEP, Changes, Message, Verdict
+from addons.wire.provenance import OWNER, unwrap_signature
 
 UNSIGNED: Final = "without a signature"
 ANTHROPIC: Final = "of Anthropic"
@@ -27,34 +27,53 @@ ANTHROPIC: Final = "of Anthropic"
 def keep_own_thinking(draft: Draft, context: Context) -> str | None:
     """Leave every thinking block that is the target's own, drop the others. For every target, and not to be
     switched off."""
+    messages = draft.messages
+    keeps_unwrapped = context.is_anthropic and not context.drop_all_thinking
     dropped: Counter[str] = Counter()
     given_back = 0
 
-    def travel(block: Block) -> Verdict | Changes:
+    def drops(owner: str | None, *, signed: bool) -> bool:
+        """Whether a block goes whose signature this provider wrapped (None: nobody did). It is counted."""
         nonlocal given_back
-        if block.type not in THINKING:
+        if owner is None and signed and keeps_unwrapped:
+            return False
+        if owner == context.provider and not context.drop_all_thinking:
+            given_back += 1
+            return False
+        dropped[f"of {owner}" if owner else ANTHROPIC if signed else UNSIGNED] += 1
+        return True
+
+    def travel(block: Block) -> Verdict | Changes:
+        if block.type not in THINKING_TYPES:
             return KEEP
         field = "signature" if block.type == "thinking" else "data"
         carried = pieces.string(block.signature if block.type == "thinking" else block.data)
         wrapped = unwrap_signature(carried) if carried else None
-        if wrapped and wrapped[0] == context.provider and not context.drop_all_thinking:
-            given_back += 1
-            return {field: pieces.dump(wrapped[1])}
-        if carried and not wrapped and context.is_anthropic and not context.drop_all_thinking:
-            return KEEP
-        dropped[f"of {wrapped[0]}" if wrapped else ANTHROPIC if carried else UNSIGNED] += 1
-        return DROP
+        if drops(wrapped[0] if wrapped else None, signed=bool(carried)):
+            return DROP
+        return {field: pieces.dump(wrapped[1])} if wrapped else KEEP
 
-    lost: list[Message] = []
-    if not draft.body.block_types.isdisjoint(THINKING):
-        before = draft.messages
-        after = [message.edit(travel) for message in before]
-        lost = [
-            new
-            for old, new in zip(before, after, strict=True)
-            if new is not old and starts_with_thinking(old) and not starts_with_thinking(new)
-        ]
-        draft.messages = settled(before, after)
+    lost: set[int] = set()
+    emptied: list[int] = []
+    for index in messages.concerned(GUEST_THINKING if keeps_unwrapped else THINKING):
+        if thought := messages.thought(index):
+            text, signature, begin, end = thought
+            wrapper = OWNER.match(text, signature)
+            if drops(wrapper[1].decode() if wrapper else None, signed=True):
+                messages.cut(index, begin, end)
+                lost.add(index)
+            elif wrapper:
+                messages.cut(index, signature + 1, wrapper.end())
+            continue
+        old = messages[index]
+        new = old.edit(travel)
+        if new is not old:
+            messages[index] = new
+            if not new.blocks:
+                emptied.append(index)
+            elif starts_with_thinking(old) and not starts_with_thinking(new):
+                lost.add(index)
+    messages.settle(emptied)
 
     said = []
     if given_back:
@@ -62,16 +81,14 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
     if dropped:
         origins = ", ".join(f"{number} {origin}" for origin, number in sorted(dropped.items()))
         said.append(f"dropped {counted(dropped.total(), 'thinking block')} ({origins})")
-    turn = open_turn(draft.messages) if context.is_anthropic else []
-    mode = asked_mode(draft)
-    if turn and mode and (context.drop_all_thinking or is_refused(mode, turn, lost)):
+    if context.is_anthropic and (mode := asked_mode(draft)) and is_refused(mode, messages, lost, context):
         turn_off_in_open_turn(draft)
         said.append("turned thinking off: the open tool turn has none of its own")
     return "; ".join(said) or None
 
 
 def starts_with_thinking(message: Message) -> bool:
-    return bool(message.blocks) and message.blocks[0].type in THINKING
+    return bool(message.blocks) and message.blocks[0].type in THINKING_TYPES
 
 
 def asked_mode(draft: Draft) -> str | None:
@@ -81,7 +98,7 @@ def asked_mode(draft: Draft) -> str | None:
     return mode if isinstance(mode, str) and mode != "disabled" else None
 
 
-def is_refused(mode: str, turn: Sequence[Message], lost: Sequence[Message]) -> bool:
+def is_refused(mode: str, messages: Conversation, lost: Collection[int], context: Context) -> bool:
     """Whether Anthropic refuses to think on in this open turn. `lost` are the messages whose thinking was dropped.
 
     With `enabled` it wants the turn to begin with thinking ("a final `assistant` message must start with a thinking
@@ -90,23 +107,28 @@ def is_refused(mode: str, turn: Sequence[Message], lost: Sequence[Message]) -> b
     Anthropic's judgement: without interleaved thinking the later messages of a turn have none. `adaptive` is
     documented to take turns that begin without; there only the loss in the last message counts.
     """
+    turn = open_turn(messages)
+    last = next(turn, None)
+    if last is None or context.drop_all_thinking or last in lost:
+        return last is not None
     if mode != "enabled":
-        return turn[-1] in lost
-    thinks = any(message.has(*THINKING) for message in turn)
-    return any(message in lost for message in turn) or (turn[-1].has("tool_use") and not thinks)
+        return False
+    waits, thinks = messages[last].has("tool_use"), messages[last].has(*THINKING_TYPES)
+    for index in turn:
+        if index in lost:
+            return True
+        if not lost and (thinks or not waits):
+            return False
+        thinks = thinks or messages[index].has(*THINKING_TYPES)
+    return waits and not thinks
 
 
 def turn_off_in_open_turn(draft: Draft) -> None:
     """Ask for no thinking, and take what thinking is left in the open turn out of it: Anthropic refuses it
     there ("When thinking is disabled, an `assistant` message in the final position cannot contain
     `thinking`")."""
-    turn = open_turn(draft.messages)
-    before = draft.messages
-    after = [
-        message.edit(lambda block: DROP if block.type in THINKING else KEEP) if message in turn else message
-        for message in before
-    ]
-    draft.messages = settled(before, after)
+    turn = sorted(open_turn(draft.messages))
+    draft.messages.edit(turn, lambda block: DROP if block.type in THINKING_TYPES else KEEP)
     turn_off(draft)
 
 

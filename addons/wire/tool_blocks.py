@@ -5,7 +5,6 @@ to that provider as it was. The two halves of a pair carry the same id, so that 
 alone is decided for both.
 """
 
-import re
 from collections import Counter
 from typing import Final
 
@@ -13,23 +12,15 @@ from msgspec import UnsetType
 
 from addons.wire import pieces
 from addons.wire.body import Draft
+from addons.wire.concerns import SERVER_TOOLS, TOOL_IDS
+from addons.wire.concerns import is_server_tool as is_server_tool
 from addons.wire.context import Context
-from addons.wire.conversation import counted, settled
-from addons.wire.messages import DROP, KEEP, Block, Changes, Verdict
-from addons.wire.provenance import decode_tool_id, encode_tool_id, valid_tool_id
+from addons.wire.conversation import counted
+from addons.wire.heads import Block
+from addons.wire.messages import DROP, KEEP, Changes, Verdict
+from addons.wire.provenance import PLAIN_TOOL_ID, decode_tool_id, encode_tool_id, valid_tool_id
 
 ANTHROPIC: Final = "Anthropic"
-
-OTHER_ANTHROPIC_TYPES: Final = ("mcp_tool_listing", "container_upload", "fallback")
-"""Blocks without an id that mean something to Anthropic's servers only."""
-
-_PLAIN_ID: Final = re.compile(rb'"(?!gw1-)[a-zA-Z0-9_-]+"')
-"""As JSON: an id that nobody encoded and everybody takes, which is nearly every id."""
-
-
-def is_server_tool(block_type: str) -> bool:
-    """Whether a block is of a tool that a provider runs itself: `mcp_tool_use`, `web_search_tool_result` …"""
-    return block_type.endswith(("_tool_use", "_tool_result")) or block_type in OTHER_ANTHROPIC_TYPES
 
 
 def id_field(block: Block) -> tuple[str, str | None]:
@@ -40,7 +31,8 @@ def id_field(block: Block) -> tuple[str, str | None]:
 
 def server_tools(draft: Draft, context: Context) -> str | None:
     """A provider's server-tool blocks go to that provider only. Ids that nobody encoded are Anthropic's."""
-    if not any(is_server_tool(block_type) for block_type in draft.body.block_types):
+    found = draft.messages.concerned(SERVER_TOOLS)
+    if not found:
         return None
     dropped: Counter[str] = Counter()
     given_back = 0
@@ -59,8 +51,7 @@ def server_tools(draft: Draft, context: Context) -> str | None:
         dropped[made[0] if made else ANTHROPIC] += 1
         return DROP
 
-    before = draft.messages
-    draft.messages = settled(before, [message.edit(travel) for message in before])
+    draft.messages.edit(found, travel)
     said = []
     if given_back:
         said.append(f"gave {counted(given_back, 'server-tool block')} back to {context.provider}")
@@ -82,7 +73,7 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
             name, piece = "tool_use_id", block.tool_use_id
         else:
             return KEEP
-        if isinstance(piece, UnsetType) or _PLAIN_ID.fullmatch(piece):
+        if isinstance(piece, UnsetType) or PLAIN_TOOL_ID.fullmatch(piece):
             return KEEP
         tool_id = pieces.string(piece)
         if tool_id is None:
@@ -96,7 +87,7 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
             return {name: pieces.dump(encode_tool_id("unknown", tool_id))}
         return KEEP
 
-    draft.messages = [message.edit(travel) for message in draft.messages]
+    draft.messages.edit(draft.messages.concerned(TOOL_IDS), travel)
     said = []
     if decoded:
         said.append(f"gave {counted(len(decoded), 'tool id')} back to {context.provider}")

@@ -4,23 +4,24 @@ Rules that hold here: a tool that the client itself runs (no type, or `custom`) 
 description and schema; one that Anthropic runs or defines has no meaning elsewhere and is dropped.
 """
 
+import functools
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import pieces
 from addons.wire.body import Draft
+from addons.wire.concerns import BETA_FIELDS, BETA_TOOLS
 from addons.wire.context import Context
 from addons.wire.conversation import counted
-from addons.wire.messages import KEEP, Block, Changes, Verdict, edit_blocks
-
-BETA_FIELDS: Final = ("defer_loading", "input_examples", "eager_input_streaming", "strict", "allowed_callers")
+from addons.wire.heads import Block
+from addons.wire.messages import KEEP, Changes, Verdict, edit_blocks
 
 
 def beta_tools(draft: Draft, context: Context) -> str | None:
     """Keep what every provider knows of `tools`, `tool_choice`, and tool blocks."""
-    said = definitions(draft)
+    said = definitions(draft) if BETA_TOOLS in draft.body.tools_concerns else []
     references = callers = 0
 
     def plain(block: Block) -> Verdict | Changes:
@@ -36,7 +37,7 @@ def beta_tools(draft: Draft, context: Context) -> str | None:
             return {"content": content}
         return KEEP
 
-    draft.messages = [message.edit(plain) for message in draft.messages]
+    draft.messages.edit(draft.messages.concerned(BETA_TOOLS), plain)
     if callers:
         said.append(f"removed caller from {counted(callers, 'tool use')}")
     if references:
@@ -49,14 +50,44 @@ TEXT: Final = pieces.dump("text")
 
 def definitions(draft: Draft) -> list[str]:
     """The same for `tools` and `tool_choice` alone: what was done, in words."""
-    tools = pieces.split_array(draft.piece("tools"))
-    if not tools:
+    tools = draft.piece("tools")
+    if isinstance(tools, UnsetType):
         return []
+    edited = (remembered if len(tools) <= REMEMBERED else edition)(bytes(tools))
+    if not edited.said:
+        return []
+    if edited.tools is not None:
+        draft.set_piece("tools", edited.tools)
+    else:
+        draft.drop("tools")
+    said = list(edited.said)
+    if edited.drops:
+        choice = draft.get("tool_choice")
+        named = choice.get("name") if isinstance(choice, dict) and choice.get("type") == "tool" else None
+        goes = edited.tools is None or (named is not None and named not in edited.names)
+        if goes and draft.drop("tool_choice"):
+            said.append("dropped tool_choice")
+    return said
+
+
+class Edition(NamedTuple):
+    """What became of `tools`."""
+
+    tools: Raw | None
+    """None when none is left."""
+    names: frozenset[str | None]
+    """Those of the tools that are left."""
+    drops: bool
+    said: tuple[str, ...]
+    """Nothing when nothing changed."""
+
+
+def edition(array: bytes) -> Edition:
     kept: list[Raw] = []
     names: set[str | None] = set()
     dropped: list[str] = []
     removed: Counter[str] = Counter()
-    for tool in tools:
+    for tool in pieces.split_array(Raw(array)) or []:
         fields = pieces.split_object(tool)
         if fields is None:
             kept.append(tool)
@@ -77,15 +108,10 @@ def definitions(draft: Draft) -> list[str]:
         said.append(f"dropped {counted(len(dropped), 'tool')} that only Anthropic has ({', '.join(dropped)})")
     if removed:
         said.append(f"removed {', '.join(f'{field} ({number})' for field, number in sorted(removed.items()))}")
-    if not said:
-        return []
-    if kept:
-        draft.set_piece("tools", pieces.join_array(kept))
-    else:
-        draft.drop("tools")
-    if dropped:
-        choice = draft.get("tool_choice")
-        named = choice.get("name") if isinstance(choice, dict) and choice.get("type") == "tool" else None
-        if (not kept or (named is not None and named not in names)) and draft.drop("tool_choice"):
-            said.append("dropped tool_choice")
-    return said
+    return Edition(pieces.join_array(kept) if kept else None, frozenset(names), bool(dropped), tuple(said))
+
+
+remembered: Final = functools.lru_cache(maxsize=8)(edition)
+"""A client sends the same tools with every request."""
+REMEMBERED: Final = 200_000
+"""Bytes of tools at most that are worth the memory."""

@@ -1,21 +1,28 @@
 import json
 
 from addons.wire.body import RequestBody
-from addons.wire.conversation import counted, open_turn, settled
-from addons.wire.messages import DROP, KEEP
+from addons.wire.conversation import Conversation, counted, open_turn
+from addons.wire.messages import DROP, KEEP, new_message
+from addons.wire.pieces import dump
 from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
 
 THOUGHT = thinking("s")
 
 
-def messages(*said):
-    return RequestBody.parse(json.dumps(request(*said)).encode()).messages
+def conversation(*said):
+    return Conversation(RequestBody.parse(json.dumps(request(*said)).encode()).messages)
+
+
+def sent(messages):
+    joined = json.loads(b"".join(messages.parts()))
+    assert joined == [json.loads(bytes(message.raw)) for message in messages]
+    return joined
 
 
 def without_thinking(*said):
-    before = messages(*said)
-    after = [message.edit(lambda block: DROP if block.type == "thinking" else KEEP) for message in before]
-    return [json.loads(bytes(message.raw)) for message in settled(before, after)]
+    messages = conversation(*said)
+    messages.edit(range(len(messages.client)), lambda block: DROP if block.type == "thinking" else KEEP)
+    return sent(messages)
 
 
 def test_users_meet_when_the_answer_between_them_goes():
@@ -84,8 +91,48 @@ def test_what_was_empty_before_is_not_touched():
     assert without_thinking(*said) == said
 
 
+def test_a_gap_is_closed_once():
+    assert without_thinking("a", assistant(THOUGHT), "b", user(THOUGHT), assistant(text("c"))) == [
+        user(text("a"), text("b")),
+        user(text("(no content)")),
+        assistant(text("c")),
+    ]
+    assert without_thinking("a", assistant(THOUGHT), user(THOUGHT), "b") == [
+        user(text("a"), text("(no content)")),
+        {"role": "user", "content": "b"},
+    ]
+
+
+def test_a_message_keeps_its_index():
+    messages = conversation("a", assistant(text("b")), "c", assistant(text("d")))
+    del messages[1]
+    del messages[3]
+    messages[2] = new_message("user", [dump(text("new"))])
+    assert (messages.before(2), messages.after(2), messages.before(0), messages.after(0)) == (0, None, None, 2)
+    assert list(messages.indexes()) == [0, 2]
+    assert sent(messages) == [{"role": "user", "content": "a"}, user(text("new"))]
+    assert messages.client[1].blocks[0].type == "text"
+
+
+def test_all_of_it_can_go():
+    messages = conversation("a", "b")
+    del messages[0]
+    assert sent(messages) == [{"role": "user", "content": "b"}]
+    del messages[1]
+    assert sent(messages) == []
+
+
+def test_what_a_message_gains_concerns_steps_where_it_is_then():
+    messages = conversation("a", assistant(THOUGHT), user(text(" "), text("b")))
+    messages.edit(messages.concerned("thinking"), lambda block: DROP if block.type == "thinking" else KEEP)
+    assert messages.concerned("thinking") == []
+    assert messages.concerned("empty text") == [0]
+    assert len(messages[0].blocks) == 3
+
+
 def turn(*said):
-    return [message.blocks[0].type for message in open_turn(messages(*said))]
+    messages = conversation(*said)
+    return [messages[index].blocks[0].type for index in open_turn(messages)]
 
 
 def test_the_open_turn():
@@ -94,12 +141,12 @@ def test_the_open_turn():
     assert turn("a", assistant(text("b")), "c") == []
     assert turn("a", *loop) == ["tool_use"]
     assert turn("a", assistant(text("b")), "c", assistant(THOUGHT), user(tool_result()), *loop) == [
-        "thinking",
         "tool_use",
+        "thinking",
     ]
     assert turn("a", *loop, system("b")) == ["tool_use"]
     assert turn("a", *loop, "c") == []
-    assert turn("a", *loop, assistant(text("b"))) == ["tool_use", "text"]
+    assert turn("a", *loop, assistant(text("b"))) == ["text", "tool_use"]
     assert turn("a", assistant(tool_use()), user(tool_result(), text("more"))) == ["tool_use"]
     assert turn() == []
 

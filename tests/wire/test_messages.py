@@ -1,11 +1,17 @@
 import json
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from addons.wire import pieces
 from addons.wire.body import Draft, RequestBody
+from addons.wire.heads import decode_blocks
 from addons.wire.messages import DROP, KEEP, edit_blocks, new_message
+from tests.wire.any_body import spelled
 
 CONTENT = (
     b'[ {"type":"text", "text":"a\\u00e9 \\/"},'
@@ -38,7 +44,7 @@ def test_untouched_blocks_keep_their_bytes(draft):
         b'{"extra":1.0,"content":[{"id":"t\\u0031","ty\\u0070e":"tool_us\\u0065","input":{"n":1.10, "n":2}, '
         b'"type":"tool_use"}],"role":"assistant"}'
     )
-    draft.messages = [message, draft.messages[1]]
+    draft.messages[0] = message
     assert draft.encode() == (
         b'{"model":"m","messages":[' + bytes(message.raw) + b',{"role":"user","content":"h\\u0069"}]}'
     )
@@ -99,3 +105,52 @@ def test_arrays_of_blocks_elsewhere():
 def test_other_shapes_are_left_alone(data):
     assert edit_blocks(Raw(data), lambda block: DROP) is None
     assert edit_blocks(UNSET, lambda block: DROP) is None
+
+
+def heads(blocks):
+    """Without the spelling of their fields."""
+    fields = [msgspec.structs.asdict(block) for block in blocks]
+    return [{key: pieces.load(value) if isinstance(value, Raw) else value for key, value in f.items()} for f in fields]
+
+
+VALUES = st.sampled_from(["a", "b", '":"', '"', "é", "", ":", ",", {"a": "b"}, ["a"], 1, None])
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["id", "signature", "text", "x", "a"]), VALUES), min_size=1, max_size=3),
+    st.lists(st.none() | st.dictionaries(st.sampled_from(["id", "signature", "text"]), VALUES, min_size=1), max_size=3),
+    st.data(),
+)
+def test_new_values_stand_where_the_old_ones_stood(blocks, changes, data):
+    said = {"role": "user", "content": blocks, "a": data.draw(VALUES)}
+    raw = data.draw(spelled({"model": "m", "messages": [data.draw(st.permutations(list(said.items())).map(dict))]}))
+    if data.draw(st.booleans()):
+        raw = raw.replace(b'"a"', b'"id"')  # which may stand twice in a block, where the last one counts
+    before = json.loads(raw)["messages"][0]
+    waiting = iter([*changes, *[None] * len(blocks)])
+    expected: list[dict[str, Any]] = []
+
+    def edit(block):
+        change = next(waiting)
+        expected.append(before["content"][len(expected)] | (change or {}))
+        return KEEP if change is None else {name: pieces.dump(value) for name, value in change.items()}
+
+    message = RequestBody.parse(raw).messages[0].edit(edit)
+    assert json.loads(bytes(message.raw)) == before | {"content": expected}
+    assert heads(message.blocks) == heads(decode_blocks(pieces.dump(expected)))
+    assert [json.loads(bytes(piece)) for piece in message.pieces] == expected
+
+
+def test_what_stands_once_is_replaced_without_taking_anything_apart():
+    raw = (
+        b'{"model":"m","messages":[{ "role":"assistant","content":[ {"type":"tool_use" ,"id":"t1"} , {"id":"t2"} ] }]}'
+    )
+    message = RequestBody.parse(raw).messages[0].edit(lambda block: {"id": Raw(b'"new"')} if block.type else KEEP)
+    assert bytes(message.raw) == (b'{ "role":"assistant","content":[ {"type":"tool_use" ,"id":"new"} , {"id":"t2"} ] }')
+
+
+def test_a_value_that_overlaps_another_place():
+    raw = b'{"model":"m","messages":[{"role": "user", "content": [{"type": "tool_use","id":":"}]}]}'
+    message = RequestBody.parse(raw).messages[0].edit(lambda block: {"id": Raw(b'"x"')})
+    assert json.loads(bytes(message.raw))["content"] == [{"type": "tool_use", "id": "x"}]
