@@ -1,7 +1,6 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
 from addons.auth import AuthGate
-from addons.collector import Collector
 from addons.discreet import Discreet
 from addons.drain import Drain
 from addons.endpoints import Endpoints
@@ -9,6 +8,7 @@ from addons.failover import Failover
 from addons.hooks import Hooks
 from addons.keeper import Keeper
 from addons.layer import AttemptLoop
+from addons.lean import Lean
 from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
 from addons.reload import HOME, Reload, settings
@@ -20,6 +20,7 @@ from addons.threads import Threads
 from addons.tickets import Tickets
 from addons.trail import Trail
 from addons.translator import Translator
+from addons.turns import Turns
 from addons.views import Views
 from addons.watch import Watch, stream_class
 from addons.web import WebPage
@@ -31,10 +32,11 @@ _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
 addons = [
-    Collector(),
+    Lean(),
     Discreet(_settings),
     Reload(_settings),
     _hooks,
+    Turns(),
     AttemptLoop(stream_class, _hooks.call),
     AuthGate(_settings, _tickets),
     Drain(),
