@@ -5,7 +5,7 @@
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh settings [alias]       print the settings block for Claude Code
-#   ./run.sh test [pytest options]  run the tests
+#   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh check                  run ruff and mypy
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
 #   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
@@ -216,6 +216,8 @@ run_module() {
   exec "$venv/bin/python" -P -m "$module" "$@"
 }
 
+# Without options, the end-to-end tests are run again with every gateway logging and saving all that it can: tests/e2e
+# then searches it for secrets.
 # pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
 run_tests() {
   local argument count=$#
@@ -228,6 +230,12 @@ run_tests() {
     count=$((count - 1))
   done
   cd "$root"
+  if [ $# = 0 ]; then
+    "$venv/bin/python" -m pytest
+    say "again, end to end, with everything logged and saved: is there a secret in it?"
+    export GATEWAY_CANARIES=1
+    set -- tests/e2e
+  fi
   exec "$venv/bin/python" -m pytest "$@"
 }
 

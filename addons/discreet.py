@@ -19,7 +19,7 @@ from typing import Any
 from addons.config import Config, Settings
 from addons.wire.masking import mask_text
 
-BYTES = re.compile(r"""\bb(?:'(?:[^'\\\n]|\\.)*+(?:'|$)|"(?:[^"\\\n]|\\.)*+(?:"|$))""", re.MULTILINE)
+BYTES = re.compile(r"""\bb(?:'(?:[^'\\\n]++|\\.)*+(?:'|$)|"(?:[^"\\\n]++|\\.)*+(?:"|$))""", re.MULTILINE)
 """The repr of bytes, also one that was cut."""
 
 ESCAPED = re.compile(r"\\(?:x..|.)")

@@ -18,6 +18,9 @@ from addons.views.summary import METADATA, to_metadata
 from addons.wire.body import Draft
 from addons.wire.masking import mask_bytes, mask_text
 
+READABLE = ("identity", "gzip", "deflate", "br", "zstd")
+"""The content codings that mitmproxy decodes; every other name it takes for a codec of Python's (`rot13`, `bz2`)."""
+
 
 def stream_class() -> type[GatewayStream]:
     """What handles a request: the kind that keeps, where an interface or a file keeps flows."""
@@ -177,4 +180,7 @@ def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Req
     again.headers["host"] = authority
     if "content-length" in again.headers:
         again.headers["content-length"] = str(len(body))
+    coding = again.headers.get("content-encoding", "")
+    if coding and "," not in coding and coding.lower() not in READABLE:
+        again.headers["content-encoding"] = f"{coding}, identity"  # the same, but no name that Python knows
     return again

@@ -196,7 +196,7 @@ class Playbook:
         return only
 
     @property
-    def stream(self) -> GatewayStream:
+    def under_way(self) -> GatewayStream:
         """The only request that is under way."""
         (only,) = self.gateway.streams.values()
         assert isinstance(only, GatewayStream)

@@ -265,7 +265,7 @@ def test_an_answer_to_head_has_no_body():
 def test_the_body_is_kept_once():
     with Playbook() as play:
         play.client_asks()
-        assert not play.stream.body_parts
+        assert not play.under_way.body_parts
 
 
 def test_the_flow_knows_its_times():

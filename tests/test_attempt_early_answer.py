@@ -38,7 +38,7 @@ def test_the_body_is_never_kept():
         play.client_sends(HEAD % 3000)
         for _ in range(3):
             play.client_sends(b"secret" * 100)
-            assert not play.stream.body_parts
+            assert not play.under_way.body_parts
         play.client_sends(b"x" * 1200)
         assert play.flows[0].request.raw_content == b""
         assert not play.gateway.streams
@@ -123,9 +123,9 @@ class TestTooLarge:
             play.client_sends(chunk(b"x"))
             assert play.answer.status == 413
             assert b"request_too_large" in play.answer.body
-            assert not play.stream.body_parts
+            assert not play.under_way.body_parts
             play.client_sends(*[chunk(b"x" * 100)] * 10)
-            assert not play.stream.body_parts
+            assert not play.under_way.body_parts
             play.client_sends(LAST_CHUNK)
             assert play.hooks == ["requestheaders", "response"]
             assert play.client_is_gone
@@ -236,7 +236,7 @@ def test_a_body_that_trickles_in_is_kept_in_one_piece():
         play.client_sends(HEAD % len(body))
         most = 0
         for index in range(len(body)):
-            most = max(most, len(play.stream.body_parts))
+            most = max(most, len(play.under_way.body_parts))
             play.client_sends(body[index : index + 1])
         assert most <= MOST_PARTS + 1
         assert play.server(1).asked[0].body == body

@@ -1,5 +1,6 @@
 """The scripted providers do what they are told: a test that stands on them can't be wrong because of them."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -327,6 +328,23 @@ def test_connections_closed_at_once(provider: Provider, client: httpx.Client) ->
             assert raw.read() == (b"", ending)
     assert provider.requests == []
     assert post(client).status_code == 200
+
+
+def test_connections_that_it_has_just_accepted_when_it_refuses(provider: Provider) -> None:
+    clients = [socket.socket() for _ in range(5)]
+
+    async def refuse() -> None:
+        for one in clients:
+            one.connect(("127.0.0.1", provider.port))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # they have been accepted by now, and are nobody's yet
+        await provider._shut()
+
+    provider._run(refuse())
+    provider.wait_for(lambda: provider.accepted == len(clients) and not provider.open_connections)
+    for one in clients:
+        assert one.recv(1) == b""
+        one.close()
 
 
 def test_a_port_that_refuses_and_accepts_again(provider: Provider, client: httpx.Client) -> None:

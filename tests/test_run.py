@@ -36,6 +36,7 @@ case "$*" in
     done ;;
   "-m pip "*) eval "${FAKE_PIP:-}" ;;
   "-m compileall "*) ;;
+  "-m pytest"*) echo "python${GATEWAY_CANARIES:+ with canaries}"; pwd; printf '%s\\n' "$@"; eval "${FAKE_PYTEST:-}" ;;
   *) echo python; pwd; printf '%s\\n' "$@" ;;
 esac
 """
@@ -227,10 +228,21 @@ def test_demo_needs_no_settings(project: Project) -> None:
 def test_tests_install_what_they_need_besides_once(installed: Project) -> None:
     assert installed.run("test", "-q") == (0, ["python", str(installed.root), "-m", "pytest", "-q"], [INSTALLING])
     assert any(call.endswith(f"-e {installed.root}[test]") for call in installed.calls())
-    assert installed.run("test")[2] == []
+    assert installed.run("test", "-q")[2] == []
     assert installed.actions() == ["pytest"]
     assert installed.run()[2] == []
     assert installed.calls() == []
+
+
+def test_all_tests_are_the_end_to_end_tests_a_second_time_too(installed: Project) -> None:
+    root = str(installed.root)
+    status, out, err = installed.run("test", cwd=installed.root.parent)
+    both = [["python", root, "-m", "pytest"], ["python with canaries", root, "-m", "pytest", "tests/e2e"]]
+    assert (status, out) == (0, both[0] + both[1])
+    assert len(err) == 2
+    assert "is there a secret" in err[1]
+    assert installed.run("test", FAKE_PYTEST="exit 3")[:2] == (3, both[0])
+    assert installed.run("test", FAKE_PYTEST='exit "${GATEWAY_CANARIES:-0}"')[:2] == (1, both[0] + both[1])
 
 
 def test_paths_of_tests_may_be_relative_to_where_the_user_is(installed: Project) -> None:
@@ -366,7 +378,7 @@ def test_requirements_that_changed_are_also_installed_for_the_tests(installed: P
     (installed.root / "requirements.lock").write_text("# changed\n")
     installed.run()
     installed.calls()
-    assert installed.run("test")[2] == [INSTALLING]
+    assert installed.run("test", "-q")[2] == [INSTALLING]
 
 
 def test_a_folder_that_was_moved_gets_another_venv(installed: Project) -> None:

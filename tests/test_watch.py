@@ -206,6 +206,22 @@ def test_whatever_path_was_asked_for(path: str) -> None:
     assert (again.host, again.port, again.path) == ("127.0.0.1", 4000, path)
 
 
+@pytest.mark.parametrize("coding", ["rot13", "bz2", "UTF-8"])
+def test_a_coding_that_python_knows_and_http_does_not(coding: str) -> None:
+    """mitmproxy would take its text for the body, or trip over it: one such request, and no HAR is saved."""
+    asked = Kept("POST /", (("content-encoding", coding),), b"{}")
+    again = as_asked(tflow.tflow().request, exchange(target("zai")), asked)
+    assert again.headers["content-encoding"] == f"{coding}, identity"
+    assert again.get_content(strict=False) == b"{}"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity", "gzip, br"])
+def test_any_other_coding_stays_as_it_is(coding: str) -> None:
+    asked = Kept("POST /", (("content-encoding", coding),), b"{}")
+    again = as_asked(tflow.tflow().request, exchange(target("zai")), asked)
+    assert again.headers["content-encoding"] == coding
+
+
 def test_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("addons.watch.own_address", lambda: ("::1", 4000))
     again = as_asked(tflow.tflow().request, exchange(target("zai")), Kept("POST /", (), b""))

@@ -27,7 +27,7 @@ MARKED: Final = 8
 """How many messages at the end may have a cache_control that the client moves on."""
 
 MEMORIES: Final[dict[str, Memory[Any]]] = {
-    "messages": Memory[KnownMessages](64),
+    "messages": Memory[KnownMessages](256),
     "system": Memory[Concerns](16),
     "tools": Memory[Concerns](16),
 }

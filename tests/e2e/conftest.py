@@ -16,9 +16,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e.gateway import Gateway
+from tests.e2e.overheard import overhearing
 from tests.fakes.provider import Provider
 
 TOKENS = ("sk-ant-oat01-first-of-the-pool-aaaa", "sk-ant-oat01-second-of-the-pool-bbbb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _overhearing() -> Iterator[None]:
+    with overhearing():
+        yield
 
 
 class Providers(NamedTuple):

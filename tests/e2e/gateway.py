@@ -3,7 +3,8 @@
 Rules of this file:
 - Nothing from outside gets in: no key of the environment, no proxy, no file of the home directory.
 - Waiting is for a condition, with a time limit whose error says what the gateway has logged.
-- A gateway that has logged a traceback or a secret fails its test when it is stopped, whatever was tested.
+- A gateway that has logged a traceback fails its test when it is stopped, whatever was tested; so does one in whose
+  log, files or answers a secret is found.
 """
 
 import os
@@ -11,8 +12,9 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -22,13 +24,17 @@ import anthropic
 import httpx
 import yaml
 
+from tests.e2e.canaries import Secret, files, leaks
+from tests.e2e.overheard import SHORTEST, Heard, heard
 from tests.e2e.sse import EventStream
-from tests.fakes.launch import GATEWAY, command
+from tests.fakes.launch import GATEWAY, command, saving
 from tests.fakes.ports import port_of, reserve
 
 PROBLEMS = re.compile(r"Traceback|Addon error|mitmproxy has crashed|was never awaited|never retrieved|ResourceWarning")
 NOWHERE = "http://127.0.0.1:9"
 """An upstream that refuses connections (the discard port)."""
+SAVING = bool(os.environ.get("GATEWAY_CANARIES"))
+"""Every gateway logs and saves all that can be: `./run.sh test` runs the end-to-end tests so a second time."""
 
 type Routing = str | Mapping[str, Any]
 
@@ -45,6 +51,7 @@ class Gateway:
     routing: what routing.yaml says (text, or data for YAML). env: what .env says.
     upstream: where unknown paths go (a base URL).
     script: the addon script. options: more options of mitmdump.
+    saving: log and save all that can be.
     """
 
     program = "mitmdump"
@@ -57,18 +64,23 @@ class Gateway:
         upstream: str = NOWHERE,
         script: Path = GATEWAY,
         options: Sequence[str] = (),
+        saving: bool = SAVING,
     ) -> None:
         self._temporary = TemporaryDirectory(prefix="gateway-")
         self.directory = Path(self._temporary.name)
         self.upstream = upstream
         self.script = script
         self.options = tuple(options)
+        self.saving = saving
         self.check_log = True  # False: this gateway may log tracebacks
+        self.ends_within = 10.0  # seconds after it was told to stop
         self._reserved = reserve()
         self.port = port_of(self._reserved)
         self._log = self.directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._clients = ExitStack()
+        self._secrets: dict[str, Secret] = {}
+        self.heard = heard[self.port] = Heard()
         self.rewrite_routing(routing)
         self.rewrite_env(env or {})
 
@@ -83,6 +95,8 @@ class Gateway:
             port=self.port,
             directory=self.directory,
         )
+        if self.saving:
+            args += saving(self.program, self.directory)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
@@ -107,21 +121,21 @@ class Gateway:
         return self
 
     def stop(self) -> None:
-        """Ends the process and the clients; AssertionError when it ends badly or has logged a problem."""
+        """Ends the process and the clients; AssertionError when that goes wrong, or a problem or a secret was seen."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
         try:
-            status = self._process.wait(10)
+            shown = list(self.shown())
+            self._process.send_signal(signal.SIGTERM)
+            status = self._process.wait(self.ends_within)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the gateway did not stop in 10 s\n{self.log()}") from None
+            raise AssertionError(f"the gateway did not stop in {self.ends_within} s\n{self.log()}") from None
         finally:
             self.kill()
         if self.check_log:
             assert status == 0, f"the gateway ended with status {status}\n{self.log()}"
             assert not PROBLEMS.search(self.log()), f"the gateway logged a problem\n{self.log()}"
-            leaks = [secret for secret in self.secrets() if secret in self.log()]
-            assert not leaks, f"the gateway logged {leaks}\n{self.log()}"
+        self.assert_discreet(shown)
 
     def restart(self) -> None:
         """Another process with the same files, on the same port. Clients made by `anthropic()` are closed."""
@@ -157,6 +171,7 @@ class Gateway:
     def _discard(self) -> None:
         self._temporary.cleanup()
         self._reserved.close()
+        del heard[self.port]
 
     # What it is told
 
@@ -168,12 +183,24 @@ class Gateway:
     def rewrite_env(self, env: Mapping[str, str]) -> None:
         """Writes .env: exactly these variables."""
         self.env = dict(env)
+        for name, value in env.items():
+            if "MODE" not in name:
+                self._keep_secrets(name, value.split(","))
         (self.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in env.items()))
 
-    def secrets(self) -> list[str]:
-        """The values of .env that must appear nowhere."""
-        values = [part for name, value in self.env.items() if "MODE" not in name for part in value.split(",")]
-        return [value for value in values if len(value) >= 8]
+    def secrets(self) -> list[Secret]:
+        """What must appear nowhere: the values that .env has had, and the credentials that clients have sent."""
+        self._keep_secrets("sent by a client", self.heard.sent)
+        return list(self._secrets.values())
+
+    def _keep_secrets(self, where: str, values: Iterable[str]) -> None:
+        for value in values:
+            if len(value) >= SHORTEST:
+                self._secrets.setdefault(value, Secret(f"{where} (…{value[-4:]})", value))
+
+    def look_for(self, secrets: Iterable[Secret]) -> None:
+        """These too must appear nowhere."""
+        self._secrets |= {secret.value: secret for secret in secrets}
 
     # What it is asked
 
@@ -218,6 +245,21 @@ class Gateway:
     def log(self) -> str:
         """All that it has written so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def shown(self, *, running: bool = False) -> Iterator[tuple[str, bytes]]:
+        """All that it shows only while it runs, by name; of requests that are running, or of all."""
+        yield from ()
+
+    def produced(self) -> Iterator[tuple[str, bytes]]:
+        """All that it has written and told so far, by name."""
+        yield "what clients were told", bytes(self.heard.told)
+        elsewhere = [self.directory / path for name, path in pairwise(self.options) if name == "-w"]
+        yield from files(self.directory, *elsewhere)
+
+    def assert_discreet(self, shown: Iterable[tuple[str, bytes]] = ()) -> None:
+        """No secret is in what it has shown, written or told."""
+        found = leaks(self.secrets(), [*shown, *self.produced()])
+        assert not found, "secrets were seen:\n" + "\n".join(found)
 
     def wait_until(self, condition: Callable[[], object], timeout: float = 5) -> None:
         """Returns when the condition holds; AssertionError with the log if it doesn't within `timeout` seconds.

@@ -6,12 +6,14 @@ Rule of this file: it asks what a person could ask with the mouse: flows, views,
 import re
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import httpx
 
 from tests.e2e.gateway import Gateway, Routing
+from tests.e2e.overheard import Heard, heard
 from tests.fakes.ports import port_of, reserve
 
 VIEWS = ("Trail", "Changes", "Conversation", "Answer")
@@ -31,6 +33,7 @@ class WebGateway(Gateway):
     def __init__(self, routing: Routing, *arguments: Any, options: Sequence[str] = (), **keywords: Any) -> None:
         self._web_port: socket.socket = reserve()
         web = ("--set", f"web_port={port_of(self._web_port)}", "--set", "web_open_browser=false")
+        self.web_heard = heard[port_of(self._web_port)] = Heard()
         super().__init__(routing, *arguments, options=(*web, *options), **keywords)
 
     def start(self) -> Self:
@@ -49,6 +52,7 @@ class WebGateway(Gateway):
 
     def _discard(self) -> None:
         super()._discard()
+        del heard[port_of(self._web_port)]
         self._web_port.close()
 
     def flows(self) -> list[dict[str, Any]]:
@@ -91,3 +95,25 @@ class WebGateway(Gateway):
     def events(self) -> list[str]:
         """mitmweb's event log."""
         return [entry["message"] for entry in self.web.get("/events").raise_for_status().json()]
+
+    def shown(self, *, running: bool = False) -> Iterator[tuple[str, bytes]]:
+        """Everything that mitmweb has shown and could show, of each kind of flow once."""
+        yield "what mitmweb has shown", bytes(self.web_heard.told)
+        if not self.saving:
+            return
+        for path in ("/", "/flows", "/flows/dump", "/events", "/options", "/state", "/commands"):
+            yield path, self.web.get(path).content
+        flows = [flow for flow in self.flows() if not (running and flow["comment"])]
+        kinds = {(flow["request"]["path"], re.sub(r"[\d.]+", "", flow["comment"])): flow for flow in flows}
+        for flow in kinds.values():
+            name = f"{flow['request']['method']} {flow['request']['path']} {flow['comment']}"
+            panes = {"request": ("raw", *VIEWS), "response": ("raw", "auto")}
+            for pane in [pane for pane in panes if flow.get(pane, {}).get("contentLength") is not None]:
+                for view in panes[pane]:
+                    yield f"{name}, {pane} as {view}", self.text(flow, pane, view).encode()
+            for form in ("curl", "httpie", "raw"):
+                with suppress(AssertionError):  # not every flow has all of it
+                    yield f"{name} as {form}", str(self.command("export", form, f"@{flow['id']}")).encode()
+        for command in ("gateway.pool", "gateway.routes"):
+            yield command, self.command(command).encode()
+        yield "gateway.trail", self.command("gateway.trail", "@all").encode()

@@ -46,4 +46,4 @@ def test_what_a_person_sees(routing: dict[str, Any], env: dict[str, str], anthro
             assert "Let me see." in answer
             assert "command: echo hi" in answer
             for secret in gateway.secrets():
-                assert secret not in page.driver.page_source
+                assert secret.value not in page.driver.page_source

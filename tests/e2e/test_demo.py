@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.gateway import messages_body
-from tests.fakes.demo import ALIASES, guide
-from tests.fakes.launch import ROOT
+from tests.e2e.canaries import Secret, files, leaks
+from tests.e2e.gateway import SAVING, messages_body
+from tests.fakes.demo import ALIASES, GOOD_TOKEN, TIRED_TOKEN, guide
+from tests.fakes.launch import ROOT, saving
 from tests.fakes.ports import port_of, reserve
 
 
@@ -25,6 +26,7 @@ def demo(tmp_path: Path) -> Iterator[httpx.Client]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ZAI_API_KEY": "a real key"}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tests.fakes.demo", "-p", str(port)]
+        command += saving("mitmdump", tmp_path) if SAVING else []
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
@@ -42,6 +44,7 @@ def demo(tmp_path: Path) -> Iterator[httpx.Client]:
         reserved.close()
     assert guide(f"http://127.0.0.1:{port}") in log.read_text()
     assert "Traceback" not in log.read_text()
+    assert leaks([Secret("the pool", token) for token in (GOOD_TOKEN, TIRED_TOKEN)], files(tmp_path)) == []
 
 
 def answers(client: httpx.Client) -> bool:

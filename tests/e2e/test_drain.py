@@ -76,7 +76,7 @@ def test_a_second_signal_ends_it_at_once(fresh_gateway: Gateway, zai: Provider) 
         terminate(fresh_gateway)
         assert ended(fresh_gateway, within=20) == 0
         stream.read()
-        assert stream.cut
+        assert stream.cut or stream.types[-1] == "error", "whichever connection is closed first"
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(0, 0.0, 15), (1, 0.9, 15)])

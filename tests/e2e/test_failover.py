@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import SAVING, Gateway
 from tests.e2e.sse import EventStream
 from tests.fakes.answers import Answer, Reply
 from tests.fakes.provider import Provider
@@ -136,6 +136,7 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="module")
 def seen(gateway: Gateway, providers: Providers) -> dict[tuple[str, bool], Seen]:
     """Every case of CASES by name and whether it is streamed, all at the same time: most of them wait for something.
+    (A gateway that logs all of it is too slow for that.)
 
     Which case a request belongs to stands in its text. Each has a connection of its own: a kept one that dies says
     nothing about a provider.
@@ -153,7 +154,7 @@ def seen(gateway: Gateway, providers: Providers) -> dict[tuple[str, bool], Seen]
 
     zai.always(lambda request: CASES[case_of(request)[0]])
     cases = [*((name, True) for name in CASES), *((name, False) for name in JSON)]
-    with ThreadPoolExecutor(len(cases)) as executor:
+    with ThreadPoolExecutor(8 if SAVING else len(cases)) as executor:
         answers = dict(zip(cases, executor.map(run, cases), strict=True))
     # Nobody is left generating: each connection that would have hung was closed.
     hung = [

@@ -2,26 +2,28 @@
 the database, a command's output or an answer to a client.
 
 Everything that can go right or wrong is done with a canary in every place where a secret can come from, in mitmdump and
-in mitmweb, with all the logging there is; then everything that was produced is searched.
+in mitmweb, with all the logging there is; then everything that was produced is searched, by the harness: it does so for
+every gateway of every test, and `./run.sh test` runs the end-to-end tests once more with all the logging there is.
 """
 
+import base64
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.e2e.canaries import Canary, leaks
+from tests.e2e.canaries import Canary, Secret, files, leaks
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway, messages_body
-from tests.e2e.mitmweb import VIEWS, WebGateway
+from tests.e2e.mitmweb import WebGateway
 from tests.e2e.raw_http import RawClient
 from tests.fakes.scripts import (
     Answer,
@@ -102,7 +104,7 @@ def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
 
 
 class Clients:
-    """Those who ask the gateway, and all that they were told."""
+    """Those who ask the gateway, and what they were told where nobody could overhear it."""
 
     def __init__(self, gateway: Gateway, providers: Providers) -> None:
         self.gateway, self.providers = gateway, providers
@@ -110,19 +112,14 @@ class Clients:
 
     def ask(self, model: str = "glm", headers: dict[str, str] | None = None, path: str = "/v1/messages", **body: Any):
         content = messages_body(model, tools=TOOLS, **body)
-        answer = self.gateway.client.post(path, json=content, headers=KEY if headers is None else headers)
-        return self.tell(f"the answer {len(self.told)}, of {model}", answer)
-
-    def tell(self, name: str, answer: httpx.Response) -> httpx.Response:
-        self.told.append((name, f"{answer.status_code} {answer.headers.raw!r}\n".encode() + answer.content))
-        return answer
+        return self.gateway.client.post(path, json=content, headers=KEY if headers is None else headers)
 
     @contextmanager
     def raw(self) -> Iterator[RawClient]:
         with RawClient(self.gateway) as client:
             yield client
             client.hang_up()
-            self.told.append((f"what raw client {len(self.told)} was told", client.rest()))
+            client.rest()
 
     # What goes right
 
@@ -152,7 +149,7 @@ class Clients:
         assert str(HIDDEN).encode() not in anthropic.last.body
         assert self.ask("claude-sonnet-5-5", path="/v1/messages/count_tokens").status_code == 200
         for path in ("/health", "/v1/models", "/v1/models/glm"):
-            self.tell(path, self.gateway.client.get(path, headers=KEY))
+            self.gateway.client.get(path, headers=KEY)
 
     def that_bring_their_own(self) -> None:
         anthropic = self.providers.anthropic
@@ -169,7 +166,7 @@ class Clients:
         anthropic.script(with_headers(say("hi"), {"set-cookie": f"__cf={SET_COOKIE}; Path=/"}))
         assert self.ask("claude-sonnet-5-5").status_code == 200
         refused = self.gateway.client.get(f"/v1/files?api_key={OWN_KEY}&k={STATIC}", headers=KEY)
-        assert self.tell("no such path", refused).status_code == 404
+        assert refused.status_code == 404
 
     # What goes wrong
 
@@ -187,7 +184,7 @@ class Clients:
         answer = self.gateway.client.post(
             "/v1/messages", content=b'{"api_key": "%b"' % HIDDEN.value.encode(), headers=KEY
         )
-        assert self.tell("no JSON", answer).status_code == 400
+        assert answer.status_code == 400
 
     def whose_providers_fail(self) -> None:
         anthropic, zai, kimi, _ = self.providers
@@ -203,11 +200,19 @@ class Clients:
         self.providers.openrouter.refuse()
         assert self.ask("openrouter").status_code == 502
         self.providers.openrouter.accept()
-        gate = Gate()
-        zai.script(insert(say("never to its end"), gate, after=4))
-        with self.gateway.stream("glm", headers=KEY) as running:
-            running.until("content_block_start")
-        zai.wait_for(lambda: zai.closed_by_peer)
+
+    def who_are_still_being_answered(self) -> None:
+        anthropic, zai, *_ = self.providers
+        for provider, model, headers in (
+            (zai, "glm", KEY),
+            (anthropic, "claude-sonnet-5-5", KEY),
+            (anthropic, "claude-sonnet-5-5", PASS),
+        ):
+            provider.script(insert(say("never to its end"), Gate(), after=4))
+            with self.gateway.stream(model, headers=headers) as running:
+                running.until("content_block_start")
+                self.gateway.assert_discreet(self.gateway.shown(running=True))
+            provider.wait_for(lambda: provider.last in provider.closed_by_peer)  # noqa: B023  # it waits here
 
     def whose_providers_repeat_the_credential(self) -> None:
         anthropic, zai, kimi, openrouter = self.providers
@@ -278,7 +283,7 @@ class Clients:
             self.providers.zai.script(say("over TLS"), echoing(lambda words: error(400, words)))
             for _ in range(2):
                 answer = client.post(url, json=messages_body(), headers={**KEY, "cookie": f"a={COOKIE}"})
-                self.tell("over TLS", answer)
+                self.told.append(("an answer over TLS", f"{answer.headers.raw!r}\n".encode() + answer.content))
 
     def who_see_another_configuration(self, env: dict[str, str]) -> None:
         reloads = self.gateway.log().count("configuration reloaded")
@@ -295,6 +300,7 @@ class Clients:
             self.that_bring_their_own,
             self.that_are_refused,
             self.whose_providers_fail,
+            self.who_are_still_being_answered,
             self.whose_providers_repeat_the_credential,
             self.that_talk_nonsense,
             self.that_come_over_tls,
@@ -315,61 +321,45 @@ def echoing(reply: Callable[[str], Reply]) -> Reply:
     return made
 
 
-def files(directory: Path) -> list[tuple[str, bytes]]:
-    """All that was written, but for the two files that a user writes."""
-    kept = [path for path in directory.rglob("*") if path.is_file() and path.name not in ("routing.yaml", ".env")]
-    return [(path.name, path.read_bytes()) for path in kept]
-
-
 def test_canaries_are_found() -> None:
     assert leaks(CANARIES, [("a", f"...{ZAI.value[:11]}".encode())])
     assert leaks(CANARIES, [("a", json.dumps({"key": OWN.value}).encode().hex().encode())])
     assert not leaks(CANARIES, [("a", f"Bearer sk-ant-oat01…{OWN.value[-4:]}".encode())])
 
 
+@pytest.mark.parametrize("value", ["short/+1", "of-words-0123456789", "sk-ant-oat01-quoted \"and\\ so on-0123"])
+def test_any_secret_is_found_however_it_is_written(value: str) -> None:
+    secret = Secret("a test", value)
+    for shift in range(4):
+        text = "x" * shift + f"{value} and more"
+        plain, encoded = text.encode(), base64.b64encode(text.encode())
+        others = [base64.urlsafe_b64encode(plain), plain.hex().encode(), quote(text, safe="").encode()]
+        for written in (plain, encoded, json.dumps(text).encode(), *others):
+            assert leaks([secret], [("a", written)]), written
+    assert not leaks([secret], [("a", f"sk-ant-oat01-…{value[-4:]}".encode())])
+
+
 def test_mitmdump(start_gateway: Callable[..., Gateway], providers: Providers, env: dict[str, str]) -> None:
-    saved = ("-w", "flows", "--set", "hardump=flows.har")
-    gateway = start_gateway(
-        options=(*saved, "--flow-detail", "4", "--set", "termlog_verbosity=debug", "--set", "proxy_debug=true")
-    )
+    gateway = start_gateway(saving=True)
+    gateway.look_for(CANARIES)
     clients = Clients(gateway, providers)
     clients.all(env)
-    while_running = files(gateway.directory)
+    gateway.assert_discreet(clients.told)
     gateway.stop()
+    written = dict(files(gateway.directory))
+    assert {"flows", "flows.har", "log", "gateway.sqlite"} <= set(written)
+    assert b"DataReceived(client, <" in written["log"]
     read = subprocess.run(
         [Path(sys.executable).with_name("mitmdump"), "-nr", gateway.directory / "flows", "--flow-detail", "4"],
         capture_output=True,
         check=True,
     )
-    written = files(gateway.directory)
-    assert {"flows", "flows.har", "log", "gateway.sqlite"} <= {name for name, _ in written}
-    assert b"DataReceived(client, <" in dict(written)["log"]
-    found = leaks(CANARIES, [*while_running, *written, ("the flows as read again", read.stdout), *clients.told])
-    assert not found, "\n".join(found)
-
-
-def looked_at(gateway: WebGateway) -> Iterator[tuple[str, bytes]]:
-    """Everything that mitmweb shows."""
-    for path in ("/", "/flows", "/flows/dump", "/events", "/options", "/state", "/commands"):
-        yield path, gateway.web.get(path).content
-    kinds = {(flow["request"]["path"], re.sub(r"[\d.]+", "", flow["comment"])): flow for flow in gateway.flows()}
-    for flow in kinds.values():
-        name = f"{flow['request']['method']} {flow['request']['path']} {flow['comment']}"
-        panes = {"request": ("raw", *VIEWS), "response": ("raw", "auto")}
-        for pane in [pane for pane in panes if flow.get(pane, {}).get("contentLength") is not None]:
-            for view in panes[pane]:
-                yield f"{name}, {pane} as {view}", gateway.text(flow, pane, view).encode()
-        for form in ("curl", "httpie", "raw"):
-            with suppress(AssertionError):  # not every flow has all of it
-                yield f"{name} as {form}", str(gateway.command("export", form, f"@{flow['id']}")).encode()
-    for command in ("gateway.pool", "gateway.routes"):
-        yield command, gateway.command(command).encode()
-    yield "gateway.trail", gateway.command("gateway.trail", "@all").encode()
+    assert leaks(CANARIES, [("the flows as read again", read.stdout)]) == []
 
 
 def test_mitmweb(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
-    options = ("--set", "proxy_debug=true", "--set", "termlog_verbosity=debug", "-w", "flows")
-    with WebGateway(routing, env, upstream=providers.anthropic.url, options=options) as gateway:
+    with WebGateway(routing, env, upstream=providers.anthropic.url, saving=True) as gateway:
+        gateway.look_for(CANARIES)
         clients = Clients(gateway, providers)
         clients.all(env)
         listed = [flow for flow in gateway.flows() if flow["comment"]]
@@ -379,8 +369,4 @@ def test_mitmweb(providers: Providers, routing: dict[str, Any], env: dict[str, s
         gateway.command("gateway.replay", f"@{original['id']}", "glm")
         gateway.command("gateway.unbench")
         gateway.wait_until(lambda: not gateway.command("replay.client.count"))
-        shown = list(looked_at(gateway))
-        while_running = files(gateway.directory)
-        gateway.stop()
-        found = leaks(CANARIES, [*shown, *while_running, *files(gateway.directory), *clients.told])
-        assert not found, "\n".join(found)
+        gateway.assert_discreet(clients.told)

@@ -47,3 +47,10 @@ def command(
         *("-p", str(port)),
         *(part for setting in settings for part in ("--set", setting)),
     ]
+
+
+def saving(program: str, directory: Path) -> list[str]:
+    """Options with which a gateway logs and saves all that it can."""
+    settings = ("termlog_verbosity=debug", "proxy_debug=true", f"hardump={directory / 'flows.har'}")
+    options = ["-w", f"+{directory / 'flows'}", *(part for setting in settings for part in ("--set", setting))]
+    return [*options, "--flow-detail", "4"] if program == "mitmdump" else options

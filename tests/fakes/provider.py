@@ -190,6 +190,10 @@ class Provider:
 
     async def _shut(self) -> None:
         if self._server is not None:
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening)
+            for _ in ("what was accepted", "becomes a connection"):  # a server that is closed would forget it
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         await self._drop()

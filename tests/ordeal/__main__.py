@@ -5,8 +5,9 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 
-from tests.ordeal.run import ALONE, WITH_FAILOVER, run
+from tests.ordeal.run import ALONE, WITH_FAILOVER, Result, run
 
 
 def main() -> int:
@@ -16,31 +17,36 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=200, help="agents at once (default: %(default)s)")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}, {options.sessions} sessions, {options.seconds:.0f} s")
+    print(f"seed {seed}, {options.sessions} sessions, {options.seconds:.0f} s", flush=True)
     started = time.monotonic()
     result = run(seconds=options.seconds, seed=seed, sessions=options.sessions)
-    whole = time.monotonic() - started
-    print(
-        f"{len(result.asked)} requests and {len(result.served)} attempts in {whole:.0f} s; around them:",
-        ", ".join(f"{name} ×{count}" for name, count in result.disturbances.items()),
-    )
-    print(
-        "the agents were told:",
-        dict(Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)),
-    )
-    print("the slowest answer:", f"{max((one.ended - one.started for one in result.asked), default=0):.1f} s")
-    for one in sorted(result.asked, key=lambda one: one.started - one.ended)[:5]:
-        behaviours = [f"{s.provider}: {s.behaviour}" for s in result.served if s.marker == one.marker]
-        took, kind = one.ended - one.started, "stream" if one.stream else "json"
-        print(f"  {took:.1f} s {one.marker} {one.model} {kind}, {one.failure or one.status}: {behaviours}")
-    print("answered in whole with failover:", result.rate(WITH_FAILOVER))
-    print("answered in whole without:", result.rate(ALONE))
-    for name, (then, now) in result.leaks.items():
-        print(f"{name}: {then:,.0f} → {now:,.0f}")
+    print(*report(result, time.monotonic() - started), sep="\n")
     for wrong in result.wrongs[:50]:
         print("BROKEN:", wrong)
     print(f"{len(result.wrongs)} broken promises (--seed {seed})" if result.wrongs else "no promise was broken")
     return 1 if result.wrongs else 0
+
+
+def report(result: Result, took: float) -> Iterator[str]:
+    yield f"{len(result.asked)} requests, {len(result.served)} attempts, {took:.0f} s"
+    yield f"around them: {counted(result.disturbances)}"
+    yield f"providers: {counted(Counter(served.behaviour for served in result.served))}"
+    told = Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)
+    yield f"agents were told: {counted(told)}"
+    yield f"answered in whole with failover: {result.rate(WITH_FAILOVER)}"
+    yield f"answered in whole without: {result.rate(ALONE)}"
+    slowest = max(result.asked, key=lambda one: one.ended - one.started)
+    behaviours = [
+        f"{served.provider}: {served.behaviour}" for served in result.served if served.marker == slowest.marker
+    ]
+    yield f"slowest answer: {slowest.ended - slowest.started:.1f} s, {slowest.model} ({', '.join(behaviours)})"
+    for name, (then, now) in result.left.items():
+        yield f"{name}: {then:,} → {now:,}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """The most frequent first."""
+    return ", ".join(f"{name} ×{count}" for name, count in sorted(counts.items(), key=lambda one: -one[1]))
 
 
 if __name__ == "__main__":

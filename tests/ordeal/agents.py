@@ -4,17 +4,20 @@ Rules of this file:
 - What comes back is read by h11, which shares no code with the gateway and forgives nothing.
 - Nothing is judged here: an `Asked` says what was asked and what came, to the byte.
 - An agent draws from a random generator of its own; what it does next depends on what it was told, as in life.
+- It sends a credential of its own, which is nobody's business: the gateway has better ones.
 """
 
 import asyncio
 import json
 import random
+import socket
+import struct
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import h11
 
@@ -23,6 +26,11 @@ from tests.ordeal.providers import TOOL
 
 LIMIT = 60.0
 """Seconds within which every request has its answer; the gateway's own limits add up to less."""
+
+REFUSED = "refused"
+"""The failure of a request for which no connection could be had."""
+
+CREDENTIAL = "sk-ant-oat01-of-an-agent-eeeeeeee"
 
 TOOLS = [{"name": TOOL, "description": "Runs a command", "input_schema": {"type": "object", "properties": {}}}]
 
@@ -57,6 +65,16 @@ class Refused(Exception):
     """Nobody listens."""
 
 
+class HangUp(NamedTuple):
+    """How an agent goes away before it has its answer."""
+
+    after: int | None
+    """Bytes of the body; None: after `seconds`, without having read anything."""
+    seconds: float
+    reset: bool
+    """With a reset, as a process does that is killed."""
+
+
 class Line:
     """One keep-alive connection to the gateway."""
 
@@ -64,8 +82,8 @@ class Line:
         self.port = port
         self.writer: asyncio.StreamWriter | None = None
 
-    async def ask(self, asked: Asked, headers: Sequence[tuple[str, str]], body: bytes, patience: int | None) -> None:
-        """Send one request and read its answer; hang up after `patience` bytes of the body if that is given."""
+    async def ask(self, asked: Asked, headers: Sequence[tuple[str, str]], body: bytes, hang_up: HangUp | None) -> None:
+        """Send one request and read its answer, unless the agent hangs up before."""
         if self.writer is None or self.writer.is_closing():
             try:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -79,14 +97,14 @@ class Line:
         sent += parser.send(h11.Data(body)) or b""
         sent += parser.send(h11.EndOfMessage()) or b""
         self.writer.write(sent)
-        received = bytearray()
-        if patience == -1:  # gone before anything came
-            await asyncio.sleep(0.05)
+        if hang_up and hang_up.after is None:
+            await asyncio.sleep(hang_up.seconds)
             asked.hung_up = True
-            self.close()
+            self.close(reset=hang_up.reset)
             return
+        received = bytearray()
         try:
-            while True:
+            while not asked.framed and not asked.hung_up:
                 event = parser.next_event()
                 if event is h11.NEED_DATA:
                     parser.receive_data(await self.reader.read(65536))
@@ -95,24 +113,24 @@ class Line:
                     asked.headers = {name.decode(): value.decode() for name, value in event.headers}
                 elif isinstance(event, h11.Data):
                     received += event.data
-                    if patience is not None and len(received) >= patience:
-                        asked.hung_up = True
-                        self.close()
-                        break
+                    asked.hung_up = bool(hang_up and len(received) >= (hang_up.after or 0))
                 elif isinstance(event, h11.EndOfMessage):
                     asked.framed = True
-                    break
                 elif isinstance(event, h11.ConnectionClosed):
                     raise ConnectionError("closed without an answer")
         finally:
             asked.body = bytes(received)
-        if not asked.hung_up and parser.our_state is h11.DONE and parser.their_state is h11.DONE:
+        if asked.framed and parser.our_state is h11.DONE and parser.their_state is h11.DONE:
             parser.start_next_cycle()
         else:
-            self.close()
+            self.close(reset=bool(hang_up and hang_up.reset))
 
-    def close(self) -> None:
+    def close(self, *, reset: bool = False) -> None:
         if self.writer:
+            if reset:
+                connection: socket.socket = self.writer.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.writer.transport.abort()
             self.writer.close()
             self.writer = None
 
@@ -127,23 +145,23 @@ class Agent:
         self.session = str(uuid.UUID(int=self.draw.getrandbits(128)))
         self.requests = 0
 
-    async def run(self, until: float) -> None:
-        """Conversation after conversation, until that monotonic time."""
+    async def run(self, over: Callable[[], bool]) -> None:
+        """Conversation after conversation, until it is over."""
         await asyncio.sleep(self.draw.random())
         try:
-            while time.monotonic() < until:
-                await self.conversation(until)
+            while not over():
+                await self.conversation(over)
         finally:
             self.line.close()
 
-    async def conversation(self, until: float) -> None:
+    async def conversation(self, over: Callable[[], bool]) -> None:
         model, thinks = self.draw.choice(self.models), self.draw.random() < 0.5
         messages: list[dict[str, Any]] = []
         results: list[dict[str, Any]] = []
         for _ in range(self.draw.randint(1, 8)):
             if self.draw.random() < 0.25:
                 model = self.draw.choice(self.models)
-            told = await self.turn(model, messages, results, thinks, until)
+            told = await self.turn(model, messages, results, thinks, over)
             if told is None:
                 return
             messages.append({"role": "assistant", "content": told})
@@ -154,11 +172,16 @@ class Agent:
             ]
 
     async def turn(
-        self, model: str, messages: list[dict[str, Any]], results: list[dict[str, Any]], thinks: bool, until: float
+        self,
+        model: str,
+        messages: list[dict[str, Any]],
+        results: list[dict[str, Any]],
+        thinks: bool,
+        over: Callable[[], bool],
     ) -> list[dict[str, Any]] | None:
         """One turn, asked again up to twice when it fails; None when the conversation is over."""
         for attempt in range(3):
-            if time.monotonic() > until:
+            if over():
                 return None
             self.requests += 1
             marker = f"a{self.number}.r{self.requests}"
@@ -186,18 +209,21 @@ class Agent:
             fields["tools"] = TOOLS
         if thinks:
             fields["thinking"] = {"type": "enabled", "budget_tokens": 1024}
-        patience = self.draw.choice((-1, 0, 300, 2000)) if self.draw.random() < 0.08 else None
-        headers = [("x-claude-code-session-id", self.session), ("anthropic-version", "2023-06-01")]
+        headers = [
+            ("x-claude-code-session-id", self.session),
+            ("anthropic-version", "2023-06-01"),
+            ("authorization", f"Bearer {CREDENTIAL}"),
+        ]
         if self.draw.random() < 0.2:
             self.line.close()
         asked = Asked(marker, model, fields["stream"], time.monotonic())
         body = json.dumps(fields).encode()
         try:
             async with asyncio.timeout(LIMIT):
-                await self.line.ask(asked, headers, body, patience)
+                await self.line.ask(asked, headers, body, self.hang_up())
         except Refused:
             await asyncio.sleep(0.3)
-            asked.failure = "refused"
+            asked.failure = REFUSED
         except TimeoutError:
             asked.failure = f"nothing more within {LIMIT:.0f} s"
         except (OSError, h11.ProtocolError) as error:
@@ -210,3 +236,10 @@ class Agent:
             with suppress(ValueError):
                 await asyncio.sleep(min(1.0, float(asked.headers.get("retry-after", "0.2"))))
         return None if asked.failure else asked
+
+    def hang_up(self) -> HangUp | None:
+        """Now and then, at any moment."""
+        if self.draw.random() > 0.08:
+            return None
+        after = self.draw.choice((None, None, 0, 300, 2000))
+        return HangUp(after, self.draw.choice((0, 0.002, 0.01, 0.05, 0.5, 1.5)), self.draw.random() < 0.5)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.e2e.gateway import Gateway
+from tests.ordeal.judge import Stop
 from tests.ordeal.providers import Unreliable
 
 INVALID = (
@@ -17,6 +18,9 @@ INVALID = (
     "",
     "\ufffd\x00",
 )
+
+RESTART_EVERY = 40.0
+"""Seconds; a shorter run has one restart all the same."""
 
 
 class Disturber(threading.Thread):
@@ -29,22 +33,35 @@ class Disturber(threading.Thread):
         self.gateway, self.providers, self.routing = gateway, providers, routing
         self.draw = random.Random(f"{seed}/disturber")
         self.env = dict(gateway.env)
-        self.restart_at = time.monotonic() + seconds / 2
-        self.down: list[tuple[float, float]] = []
+        self.seconds = seconds
+        self.restarts: list[float] = []
+        self.ends = float("inf")
+        self.stops: list[Stop] = []
         self.done: list[str] = []
         self.wrongs: list[str] = []
         self.over = threading.Event()
 
+    def start(self) -> None:
+        now, count = time.monotonic(), max(1, int(self.seconds / RESTART_EVERY))
+        self.restarts = [now + self.seconds * (number + 0.3) / count for number in range(count)]
+        self.ends = now + self.seconds
+        super().start()
+
+    def is_over(self) -> bool:
+        """The time is over, and the last process had some of it."""
+        last = self.stops[-1].up if self.stops else 0
+        return not self.restarts and time.monotonic() > max(self.ends, last + self.seconds / 4)
+
     def run(self) -> None:
-        acts = (self.change_routing, self.break_routing, self.change_tokens, self.refuse)
+        acts = (self.change_routing, self.break_routing, self.change_tokens, self.refuse, self.hang_up)
         while not self.over.wait(self.draw.uniform(0.5, 2.0)):
             act = self.draw.choice(acts)
-            if self.restart_at < time.monotonic():
-                self.restart_at, act = float("inf"), self.restart
-            self.done.append(act.__name__)
+            if self.restarts and self.restarts[0] < time.monotonic():
+                act = self.restart
+            self.done.append(act.__name__.replace("_", " "))
             try:
                 act()
-            except AssertionError as error:
+            except Exception as error:  # noqa: BLE001  # the judge has to hear of it
                 self.wrongs.append(f"{act.__name__}: {str(error)[:300]}")
 
     def stop(self) -> None:
@@ -65,21 +82,31 @@ class Disturber(threading.Thread):
         self.gateway.rewrite_routing(self.draw.choice(INVALID))
 
     def change_tokens(self) -> None:
+        """Some of them go, others come back, in another order."""
         tokens = self.env["CLAUDE_OAUTH_TOKENS"].split(",")
         some = self.draw.sample(tokens, self.draw.randint(1, len(tokens)))
         self.gateway.rewrite_env({**self.env, "CLAUDE_OAUTH_TOKENS": ",".join(some)})
 
     def refuse(self) -> None:
+        """A provider is gone for a moment, with all its connections."""
         provider = self.draw.choice(self.providers).provider
         provider.refuse()
         self.over.wait(0.7)
         provider.accept()
 
+    def hang_up(self) -> None:
+        """A provider closes all its connections, idle or not."""
+        self.draw.choice(self.providers).provider.hang_up()
+
     def restart(self) -> None:
+        """SIGTERM, while everybody goes on; then another process with the same files."""
         self.gateway.rewrite_routing(self.routing)  # a gateway does not start with an invalid one
-        started = time.monotonic()
-        self.down.append((started, float("inf")))
+        told = ended = time.monotonic()
+        self.stops.append(Stop(told, ended, float("inf")))
+        self.restarts.pop(0)
         try:
-            self.gateway.restart()
+            self.gateway.stop()
+            ended = time.monotonic()
+            self.gateway.start()
         finally:
-            self.down[-1] = (started, time.monotonic() + 0.5)
+            self.stops[-1] = Stop(told, ended, time.monotonic() + 0.5)

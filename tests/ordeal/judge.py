@@ -2,48 +2,35 @@
 goes in, one line for each broken promise comes out."""
 
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.ordeal.agents import Asked
+from tests.ordeal.agents import REFUSED, Asked
 from tests.ordeal.answer import Told, read_stream
 from tests.ordeal.providers import Served
+from tests.ordeal.rests import rest_problems
+from tests.ordeal.words import Closed, Planned, Word
 
-GRACE = 0.01
-"""Seconds after a refusal, and of doubt about its end."""
+TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What any provider takes for a tool-use id."""
 
-
-class Use(NamedTuple):
-    """A use of a pool token, in the gateway's words."""
-
-    token: str
-    began: float
-    """Monotonic seconds."""
-    refused: float
-    until: float
-    """Unix time until which a refused token rests; 0 when it need not."""
+STOPPING = b"the gateway is being restarted"
+SIGNAL = 2.0
+"""Seconds after which a gateway has surely heard a signal."""
 
 
-@dataclass(frozen=True)
-class Closed:
-    """How the gateway says that it ended a request (see probe.py)."""
+class Stop(NamedTuple):
+    """A gateway was stopped and started again."""
 
-    marker: str
-    hook: str
-    """`response` or `error`."""
-    attempts: tuple[str, ...]
-    """The providers in its trail, in order; those that were skipped are left out."""
-    targets: int
-    tried: int
-    """How many different targets were asked, or were skipped for a reason."""
-    last_resort: bool
-    uses: tuple[Use, ...] = field(kw_only=True, default=())
-    content: bool
-    """The client got content of the last attempt."""
-    final: bool
-    """The verdict was that it is an answer, not an outage."""
+    told: float
+    """Monotonic seconds, of the signal."""
+    ended: float
+    """The process was gone."""
+    up: float
+    """The next one has answered."""
 
 
 @dataclass
@@ -52,43 +39,56 @@ class Evidence:
 
     asked: Sequence[Asked]
     served: Sequence[Served]
-    closed: Sequence[Closed] = ()
-    down: Sequence[tuple[float, float]] = ()
-    """When the gateway was being stopped and started, in monotonic seconds."""
+    words: Sequence[Word] = ()
+    """The probe's; without any, nothing is said of the gateway's own view."""
+    stops: Sequence[Stop] = ()
     drain: float = 0.0
     """For so many seconds after it was told to stop, what ran already may go on."""
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """What nobody may see, and the name of its owner."""
+    """What no client may see, and whose it is."""
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By provider, the credentials that it may be shown."""
     strips: frozenset[str] = frozenset()
     """Providers whose thinking the client isn't shown."""
-    epoch: float = 0.0
-    """Unix time minus monotonic time."""
+    cooldown: float = 1.0
     max_attempts: int = 6
 
 
 def judge(evidence: Evidence) -> list[str]:
     """Every promise that was broken."""
     served: dict[str, list[Served]] = defaultdict(list)
+    issued: dict[str, set[str]] = defaultdict(set)
     for one in evidence.served:
         served[one.marker].append(one)
+        issued[one.provider] |= {block["id"] for block in one.content if "id" in block}
     closed: dict[str, list[Closed]] = defaultdict(list)
-    for end in evidence.closed:
-        closed[end.marker].append(end)
+    plans: dict[str, Planned] = {}
+    for word in evidence.words:
+        if isinstance(word, Closed):
+            closed[word.marker].append(word)
+        elif isinstance(word, Planned):
+            plans[word.marker] = word
     wrongs: list[str] = []
     for asked in evidence.asked:
-        disturbed = any(asked.started < end and asked.ended > start for start, end in evidence.down)
-        early = any(asked.started + 0.5 < start < asked.ended < start + evidence.drain for start, _ in evidence.down)
+        disturbed = any(asked.started < stop.up and asked.ended > stop.told for stop in evidence.stops)
+        early = any(
+            asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain for stop in evidence.stops
+        )
         found = [
             *answer_problems(asked, disturbed=disturbed and not early),
+            *stop_problems(asked, evidence.stops),
             *content_problems(asked, served[asked.marker], evidence.strips),
             *secret_problems(asked, evidence.secrets),
         ]
-        if evidence.closed and not disturbed and asked.failure != "refused":
-            found += trail_problems(asked, served[asked.marker], closed[asked.marker], evidence.max_attempts)
+        for one in served[asked.marker]:
+            found += provider_problems(one, evidence.keys, issued[one.provider])
+        if evidence.words and not disturbed and asked.failure != REFUSED:
+            plan = plans.get(asked.marker)
+            found += trail_problems(asked, served[asked.marker], closed[asked.marker], plan, evidence.max_attempts)
         history = ", ".join(f"{one.provider}: {one.behaviour}" for one in served[asked.marker])
         kind = "stream" if asked.stream else "json"
         wrongs += [f"{asked.marker} {asked.model} {kind} [{history}]: {problem}" for problem in found]
-    return [*wrongs, *bench_problems(evidence.closed, evidence.epoch)]
+    return [*wrongs, *rest_problems(evidence.words, evidence.cooldown)]
 
 
 def answer_problems(asked: Asked, *, disturbed: bool) -> Iterable[str]:
@@ -109,6 +109,18 @@ def answer_problems(asked: Asked, *, disturbed: bool) -> Iterable[str]:
         yield f"an agent's own request was refused: {asked.body[:300]!r}"
     if not asked.stream and asked.status == 200 and asked.headers.get("content-type") != "application/json":
         yield f"a JSON answer was asked for, and {asked.headers.get('content-type')} came"
+
+
+def stop_problems(asked: Asked, stops: Iterable[Stop]) -> Iterable[str]:
+    """A gateway that is told to stop refuses what is new, and only then."""
+    refused = asked.status == 503 and STOPPING in asked.body
+    if refused and "retry-after" not in asked.headers:
+        yield "refused without a time to come back"
+    if refused and not any(asked.started < stop.up and asked.ended > stop.told for stop in stops):
+        yield "refused as if the gateway were stopping"
+    for stop in stops:
+        if stop.told + SIGNAL < asked.started and asked.ended < stop.ended and asked.status and not refused:
+            yield f"answered with {asked.status} by a gateway that was told to stop"
 
 
 def content_problems(asked: Asked, served: Sequence[Served], strips: frozenset[str]) -> Iterable[str]:
@@ -156,8 +168,8 @@ def begins(told: Sequence[Mapping[str, Any]], meant: Sequence[Mapping[str, Any]]
     if last["type"] != whole["type"]:
         return False
     if last["type"] == "tool_use":
-        arguments = last.get("partial")
-        return same([last], [whole]) or json.dumps(whole["input"]).startswith(arguments or "")
+        written = (json.dumps(whole["input"], ensure_ascii=ascii_only) for ascii_only in (True, False))
+        return same([last], [whole]) or any(one.startswith(last.get("partial", "")) for one in written)
     return str(value_of(whole)).startswith(value_of(last))
 
 
@@ -167,8 +179,24 @@ def secret_problems(asked: Asked, secrets: Mapping[str, str]) -> Iterable[str]:
     yield from (f"the client was shown {name}" for secret, name in secrets.items() if secret.encode() in seen)
 
 
-def trail_problems(asked: Asked, served: Sequence[Served], closed: Sequence[Closed], limit: int) -> Iterable[str]:
-    """Closed once, and its trail names all that happened."""
+def provider_problems(one: Served, keys: Mapping[str, frozenset[str]], issued: Collection[str]) -> Iterable[str]:
+    """No provider sees another's credential, thinking, or tool ids; its own ids, which are `issued`, come back as they
+    were. (An id that any provider takes is nobody's.)"""
+    if one.provider in keys and one.token not in keys[one.provider]:
+        yield f"{one.provider} was shown the credential {one.token!r}"
+    yield from (f"{one.provider} was shown a secret of {owner}" for owner in one.secrets - {one.provider})
+    yield from (f"{one.provider} was shown the thinking of {maker}" for maker in one.thoughts - {one.provider})
+    for call in one.calls:
+        if call.maker == one.provider and call.id not in issued:
+            yield f"{one.provider} is shown its own tool id as {call.id}"
+        elif call.maker != one.provider and not TOOL_ID.fullmatch(call.id):
+            yield f"{one.provider} was shown the tool id {call.id} of {call.maker}"
+
+
+def trail_problems(
+    asked: Asked, served: Sequence[Served], closed: Sequence[Closed], plan: Planned | None, limit: int
+) -> Iterable[str]:
+    """Closed once, and its trail names all that happened, in the order in which it was to be."""
     if asked.hung_up and not closed and not served:
         return  # gone before the gateway had read the request
     if len(closed) != 1:
@@ -177,25 +205,15 @@ def trail_problems(asked: Asked, served: Sequence[Served], closed: Sequence[Clos
     end = closed[0]
     if missing := Counter(one.provider for one in served) - Counter(end.attempts):
         yield f"the trail does not know of {dict(missing)}"
+    if end.tried and (plan is None or end.tried != plan.targets[: len(end.tried)]):
+        yield f"planned {plan.targets if plan else None}, asked {end.tried}"
     if asked.hung_up or asked.failure:
         return
     if end.hook != "response":
         yield "the client was answered, but the gateway calls it an error"
     failed = asked.told.error and not end.content
-    if failed and not end.final and end.tried < end.targets and len(end.attempts) < limit:
-        yield f"failed after {end.tried} of {end.targets} targets: {end.attempts}, told {asked.body[:200]!r}"
-
-
-def bench_problems(closed: Sequence[Closed], epoch: float) -> Iterable[str]:
-    """A token that rests isn't used, but by those for whom nothing else is left."""
-    uses = sorted(((use.began, end, use) for end in closed for use in end.uses), key=lambda found: found[0])
-    rests = [(use.token, use.refused, use.until - epoch, end.marker) for _, end, use in uses if use.until]
-    for began, end, use in uses:
-        for token, refused, until, why in rests:
-            if token == use.token and refused + GRACE < began < until - GRACE and not end.last_resort:
-                left = until - began
-                yield f"{end.marker}: token {token[:6]} is used {left:.1f} s before its time (refused in {why})"
-                break
+    if failed and not end.final and len(end.tried) < end.targets and len(end.attempts) < limit:
+        yield f"failed after {len(end.tried)} of {end.targets} targets, told {asked.body[:200]!r}"
 
 
 @dataclass(frozen=True)
@@ -216,7 +234,7 @@ class Rate:
         return f"{self.served} of {self.asked}; {self.cut} cut after content; of the others {100 * self.share:.1f} %"
 
 
-def success(asked: Iterable[Asked], models: Iterable[str], down: Sequence[tuple[float, float]]) -> Rate:
+def success(asked: Iterable[Asked], models: Iterable[str], stops: Sequence[Stop]) -> Rate:
     """The success rate of the requests for these models; those that hung up or met a restart don't count."""
     wanted = set(models)
     counted = [
@@ -224,7 +242,7 @@ def success(asked: Iterable[Asked], models: Iterable[str], down: Sequence[tuple[
         for one in asked
         if one.model in wanted
         and not one.hung_up
-        and not any(one.started < end and one.ended > start for start, end in down)
+        and not any(one.started < stop.up and one.ended > stop.told for stop in stops)
     ]
     told = [one.told for one in counted]
     return Rate(len(counted), sum(t.complete for t in told), sum(bool(t.error and t.blocks) for t in told))

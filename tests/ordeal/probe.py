@@ -1,98 +1,137 @@
-"""An addon beside the gateway's own: writes down how each request was closed, and what the process holds.
+"""An addon beside the gateway's own: writes down what it decided, how each request ended, and what the process holds.
 
-Loaded by the ordeal as a second script. It changes nothing.
+Loaded by the ordeal as a second script, so that its hooks come right after the gateway's. It changes nothing.
 """
 
 import asyncio
 import gc
-import json
-import math
 import os
 import time
 from pathlib import Path
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.addons.proxyserver import Proxyserver
 
 from addons import state
-from addons.failover import is_answer
-from addons.state import Attempt, Exchange, exchange_of
+from addons.failover import died_of_age, is_answer
+from addons.state import Attempt, Exchange, Outcome, Trying, exchange_of
 from tests.ordeal.providers import MARKER
+from tests.ordeal.words import Answered, Closed, Count, Failed, Planned, Refused, Started, Target, Used, Word, say
 
 
 class Probe:
-    """Appends JSON lines to `ordeal_log`."""
+    """Appends to the file `ordeal_log`."""
 
     def load(self, loader: Loader) -> None:
         loader.add_option("ordeal_log", str, "", "Where the probe writes.")
 
     def running(self) -> None:
+        self.say(Started(at=time.monotonic()))
         self.counting = asyncio.get_running_loop().create_task(self.count())
 
     def done(self) -> None:
         self.counting.cancel()
 
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and exchange.kind == "messages" and not flow.response:
+            targets = tuple((target.provider.name, target.model) for target in exchange.targets)
+            self.say(Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets))
+
+    def attempt(self, trying: Trying) -> None:
+        token, exchange = trying.attempt.token, trying.exchange
+        if token:
+            marker, last_resort = marker_of(exchange), exchange.last_resort
+            self.say(Used(at=time.monotonic(), marker=marker, token=token.fingerprint, last_resort=last_resort))
+
+    def verdict(self, trying: Trying) -> None:
+        attempt, outcome = trying.attempt, trying.attempt.outcome
+        if not outcome:
+            return
+        self.failed(attempt, outcome)
+        if attempt.token and (reset := outcome.headers.get("anthropic-ratelimit-unified-5h-reset")):
+            now, marker = time.monotonic(), marker_of(trying.exchange)
+            until = float(reset) - time.time() + now
+            self.say(Refused(at=now, marker=marker, token=attempt.token.fingerprint, until=until))
+
     def response(self, flow: http.HTTPFlow) -> None:
-        self.closed("response", flow)
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        if attempt and attempt.target and attempt.answer:
+            if attempt.outcome is None:
+                self.say(Answered(at=time.monotonic(), target=target_of(attempt)))
+            elif attempt.answer.content:
+                self.failed(attempt, attempt.outcome)
+        self.closed("response", exchange)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        self.closed("error", flow)
+        self.closed("error", exchange_of(flow))
 
-    def closed(self, hook: str, flow: http.HTTPFlow) -> None:
-        exchange = exchange_of(flow)
-        if exchange and exchange.body and (found := MARKER.findall(exchange.body.raw.decode(errors="replace"))):
-            self.write({"marker": found[-1], "hook": hook, **facts(exchange)})
+    def failed(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.target:
+            wait = outcome.headers.get("retry-after")
+            self.say(
+                Failed(
+                    at=time.monotonic(),
+                    target=target_of(attempt),
+                    kind=outcome.kind,
+                    status=outcome.error.status,
+                    aged=died_of_age(attempt),
+                    pooled=attempt.target.provider.auth == "claude-oauth",
+                    wait=float(wait) if wait else None,
+                )
+            )
+
+    def closed(self, hook: str, exchange: Exchange | None) -> None:
+        if exchange and (marker := marker_of(exchange)):
+            last, outcome = exchange.attempt, exchange.attempt.outcome if exchange.attempt else None
+            tried = dict.fromkeys(target_of(attempt) for attempt in exchange.attempts if attempt.target)
+            self.say(
+                Closed(
+                    marker=marker,
+                    hook=hook,
+                    attempts=tuple(target_of(attempt)[0] for attempt in exchange.sent() if attempt.target),
+                    tried=tuple(tried),
+                    targets=len(exchange.targets),
+                    last_resort=exchange.last_resort,
+                    content=bool(last and last.answer and last.answer.content),
+                    final=bool(last and outcome and is_answer(exchange, last, outcome)),
+                )
+            )
 
     async def count(self) -> None:
         while True:
             gc.collect()
-            self.write(
-                {
-                    "time": time.monotonic(),
-                    "tasks": len(asyncio.all_tasks()),
-                    "exchanges": len(state._exchanges),
-                    "files": files(),
-                    "memory": memory(),
-                }
-            )
+            self.say(held())
             await asyncio.sleep(1)
 
-    def write(self, line: object) -> None:
-        with Path(ctx.options.ordeal_log).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+    def say(self, word: Word) -> None:
+        say(Path(ctx.options.ordeal_log), word)
 
 
-def facts(exchange: Exchange) -> dict[str, object]:
-    """What the judge wants to know (see judge.Closed)."""
-    last, outcome = exchange.attempt, exchange.attempt.outcome if exchange.attempt else None
-    tried = {id(attempt.target) for attempt in exchange.attempts}
-    return {
-        "attempts": [attempt.target.provider.name for attempt in exchange.sent() if attempt.target],
-        "targets": len(exchange.targets),
-        "tried": len(tried),
-        "last_resort": exchange.last_resort,
-        "uses": [use(attempt) for attempt in exchange.attempts if attempt.token],
-        "content": bool(last and last.answer and last.answer.content),
-        "final": bool(last and outcome and is_answer(exchange, last, outcome)),
-    }
+def held() -> Count:
+    server = ctx.master.addons.get("proxyserver")
+    assert isinstance(server, Proxyserver)
+    return Count(
+        process=os.getpid(),
+        tasks=len(asyncio.all_tasks()),
+        exchanges=len(state._exchanges),
+        clients=len(server.connections),
+        files=len(list(Path("/proc/self/fd").iterdir())),
+        memory=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
+    )
 
 
-def use(attempt: Attempt) -> tuple[str, float, float, float]:
-    """One use of a pool token: which, when it began, when it was refused, and until when (unix) it is to rest."""
-    headers = attempt.outcome.headers if attempt.outcome else {}
-    until = float(headers.get("anthropic-ratelimit-unified-5h-reset", 0))
-    assert attempt.token
-    return attempt.token.fingerprint, attempt.started, attempt.ended or math.inf, until
+def marker_of(exchange: Exchange) -> str:
+    body = exchange.body.raw if exchange.body else b""
+    found = MARKER.match(body[body.rfind(b"[[") :][:50].decode(errors="replace"))
+    return found[1] if found else ""
 
 
-def files() -> int:
-    """Open file descriptors, sockets included."""
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def memory() -> int:
-    """Resident bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def target_of(attempt: Attempt) -> Target:
+    assert attempt.target
+    return attempt.target.provider.name, attempt.target.model
 
 
 addons = [Probe()]

@@ -11,43 +11,46 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from tests.fakes.answers import Answer, Raw, Reply, resolve
-from tests.fakes.messages import ChatCompletion, Message, message, sse, text, thinking, tool_use
+from tests.fakes.answers import Answer, Reply, resolve
+from tests.fakes.messages import Block, Message, message, text, thinking, tool_use
 from tests.fakes.provider import Provider
-from tests.fakes.request import Request
-from tests.fakes.scripts import (
-    broken_chunk,
-    count_tokens,
-    deliver,
-    drop,
-    empty_error,
-    end,
-    endless_pings,
-    error,
-    error_event,
-    hang,
-    html_error,
-    insert,
-    invalid_event,
-    oauth_429,
-    openai_error,
-    plain_error,
-    redirect,
-    reset,
-    silent_close,
-    trickle,
-    windowless_429,
-    wrong_content_type,
-)
+from tests.fakes.request import Request, blocks_of
+from tests.fakes.scripts import count_tokens, oauth_429
+from tests.ordeal.behaviours import LIMITED, OF_CHAT, OF_MESSAGES, good
+from tests.wire import chat_checker
+from tests.wire.dialects import DIALECTS, Called, Dialect, Said
 
 MARKER = re.compile(r"\[\[([a-z0-9.]+)\]\]")
 """In the text of a request's last message: which request of which agent this is."""
 
+THINKING, TEXT, CALL = 0, 1, 2
+"""Places in an answer."""
+
+NONCE = re.compile(r"(\w+)#\d+@[a-z0-9.]+/(\d)\.")
+"""How the words of an answer begin: whose they are, and their place."""
+
 TOOL = "Bash"
+
+SPOKEN = tuple(
+    DIALECTS[name]
+    for name in (
+        "openai", "azure", "openrouter", "details-only", "groq", "mistral", "deepseek",
+        "indexless", "interleaved", "ollama", "zai", "xai", "databricks", "huggingface",
+    )
+)  # fmt: skip
+"""The dialects that can say all there is to say, without changing a space or an id of it."""
+
+
+class Call(NamedTuple):
+    """A tool call of an earlier answer, as a provider was shown it."""
+
+    maker: str
+    """Who made it; "" when it says nothing of that."""
+    id: str
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,22 @@ class Served:
     behaviour: str
     at: float
     """Monotonic seconds."""
-    token: str = field(repr=False)
     content: tuple[Mapping[str, Any], ...] = ()
     """The blocks of its message; nothing when it meant to fail."""
-    rests: float = 0.0
-    """For so many seconds the token is not to be used again."""
+    token: str = field(default="", repr=False)
+    """The credential that it was shown."""
+    secrets: frozenset[str] = frozenset()
+    """Whose secrets it was shown, anywhere in the request."""
+    thoughts: frozenset[str] = frozenset()
+    """Whose thinking it was shown, in whatever form."""
+    calls: tuple[Call, ...] = ()
 
 
 class Unreliable:
-    """What one provider answers."""
+    """What one provider answers. `secrets`: what may be in a request, and whose it is."""
 
-    def __init__(self, name: str, seed: int, *, chat: bool = False, faults: float = 0.5) -> None:
-        self.name, self.seed, self.chat, self.faults = name, seed, chat, faults
+    def __init__(self, name: str, seed: int, secrets: Mapping[str, str], *, chat: bool = False) -> None:
+        self.name, self.seed, self.chat, self.secrets = name, seed, chat, secrets
         self.served: list[Served] = []
         self._seen: Counter[str] = Counter()
         self.provider = Provider(name, always=self.answer, record=False)
@@ -82,25 +89,43 @@ class Unreliable:
         marker = marker_of(request)
         self._seen[marker] += 1
         draw = random.Random(f"{self.seed}/{self.name}/{marker}/{self._seen[marker]}")
-        behaviour, misbehave = GOOD
-        if draw.random() < self.faults:
-            behaviour, misbehave = draw.choice(CHAT_FAULTS if self.chat else FAULTS)
+        behaviours = OF_CHAT if self.chat else OF_MESSAGES
+        behaviour = "good" if draw.random() < 0.5 else draw.choice(list(behaviours))
         blocks = self.blocks(request, marker, draw)
-        reply: Reply = self.chat_reply(blocks, draw) if self.chat else self.message_reply(blocks, draw)
-        answer = resolve(misbehave(reply, draw, resolve(reply, request)), request)
-        rests = 0.0
-        if behaviour == "429 with a reset":
-            rests = draw.choice((1.0, 2.0, 4.0))
-            reset_at = time.time() + rests
-            answer = oauth_429({"5h": reset_at}) if self.name == "anthropic" else answer
-        ours = json.loads(json.dumps(blocks)) if answer.status == 200 else []
+        reply: Reply = self.message_reply(blocks, draw)
+        if self.chat:
+            dialect = draw.choice(SPOKEN)
+            blocks = blocks if dialect.thinks else blocks[1:]
+            reply = chat_reply(blocks, dialect)
+        answer = resolve(behaviours.get(behaviour, good)(reply, draw, resolve(reply, request)), request)
+        if behaviour == LIMITED:
+            answer = self.limited(answer, draw.choice((1.0, 2.0, 4.0)))
+        if self.chat:
+            chat_checker.check(request.json)
+        shown = f"{request.headers!r}{request.body.decode(errors='replace')}"
         self.served.append(
-            Served(self.name, marker, behaviour, time.monotonic(), request.token, tuple(ours), max(0.0, rests - 1.0))
+            Served(
+                self.name,
+                marker,
+                behaviour,
+                time.monotonic(),
+                content=tuple(json.loads(json.dumps(blocks))) if answer.status == 200 else (),
+                token=request.token,
+                secrets=frozenset(owner for secret, owner in self.secrets.items() if secret in shown),
+                thoughts=frozenset(maker for maker, place in NONCE.findall(shown) if int(place) == THINKING),
+                calls=tuple(calls_in(request)),
+            )
         )
         return answer
 
-    def blocks(self, request: Request, marker: str, draw: random.Random) -> list[Mapping[str, Any]]:
-        """What a good answer says. The nonce is in the first words of each block, a number in every word."""
+    def limited(self, answer: Answer, rest: float) -> Answer:
+        """Refused for so many seconds."""
+        if self.name == "anthropic":
+            return oauth_429({"5h": time.time() + rest})
+        return replace(answer, headers=(*answer.headers, ("retry-after", f"{rest:.0f}")))
+
+    def blocks(self, request: Request, marker: str, draw: random.Random) -> list[Block]:
+        """What a good answer says. The nonce is in every word."""
         nonce = f"{self.name}#{self._seen[marker]}@{marker}"
 
         def words(place: int, count: int) -> str:
@@ -108,18 +133,19 @@ class Unreliable:
                 f"{nonce}/{place}.{number}" + draw.choice(("", "\n", " é", "\u2028", "😀")) for number in range(count)
             )
 
-        size = draw.choice((1, 2, 5, 20, 60))
-        blocks: list[Mapping[str, Any]] = []
-        if (request.fields.get("thinking") or {}).get("type") == "enabled" and not self.chat:
-            blocks.append(thinking(words(0, 3)))
-        blocks.append(text(words(1, size)))
-        if request.fields.get("tools") and not self.chat and draw.random() < 0.5:
-            odd = "functions.Bash:{}" if self.name == "kimi" else "toolu_{}"
-            unique = f"{self.name}_{re.sub('[^a-z0-9]', '_', marker)}_{self._seen[marker]}"
-            blocks.append(tool_use(TOOL, {"command": words(2, size)}, tool_id=odd.format(unique)))
+        size = draw.choice((1, 2, 5, 20, 60)) if draw.random() > 0.005 else 4000
+        blocks: list[Block] = []
+        if self.chat or (request.fields.get("thinking") or {}).get("type") == "enabled":
+            blocks.append(thinking(words(THINKING, 3)))
+        blocks.append(text(words(TEXT, size)))
+        if request.fields.get("tools") and draw.random() < 0.5:
+            unique = f"{marker.partition('.')[2]}.{self._seen[marker]}"
+            kimis = f"functions.{TOOL}:{unique}"
+            tool_id = kimis if self.name == "kimi" else f"toolu_{self.name}_{unique.replace('.', '_')}"
+            blocks.append(tool_use(TOOL, {"command": words(CALL, size)}, tool_id=tool_id))
         return blocks
 
-    def message_reply(self, blocks: list[Mapping[str, Any]], draw: random.Random) -> Message:
+    def message_reply(self, blocks: Sequence[Block], draw: random.Random) -> Message:
         return message(
             *blocks,
             delta_size=draw.choice((7, 40, 400)),
@@ -132,8 +158,20 @@ class Unreliable:
             usage_at_start=self.name != "zai",
         )
 
-    def chat_reply(self, blocks: list[Mapping[str, Any]], draw: random.Random) -> ChatCompletion:
-        return ChatCompletion(value=blocks[0]["text"], delta_size=draw.choice((7, 40, 400)))
+
+def chat_reply(blocks: Sequence[Block], dialect: Dialect) -> Reply:
+    """The same in a dialect of Chat Completions."""
+    texts = {block["type"]: block[block["type"]] for block in blocks if block["type"] != "tool_use"}
+    calls = [Called(block["name"], block["input"], block["id"]) for block in blocks if block["type"] == "tool_use"]
+    said = dialect.can_say(Said(texts["text"], texts.get("thinking", ""), calls))
+
+    def reply(request: Request) -> Answer:
+        if request.stream:
+            headers = (("content-type", dialect.content_type),)
+            return Answer(headers=headers, pieces=tuple(dialect.events(said)), framing="chunked")
+        return Answer(headers=(("content-type", "application/json"),), pieces=(dialect.body(said),))
+
+    return reply
 
 
 def marker_of(request: Request) -> str:
@@ -143,97 +181,16 @@ def marker_of(request: Request) -> str:
     return str(found[-1]) if found else ""
 
 
-# The behaviours: (reply, draw, its answer) → what is sent instead.
-
-Misbehaviour = Callable[[Reply, random.Random, Answer], Reply]
-
-
-def good(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
-    return reply
-
-
-GOOD: tuple[str, Misbehaviour] = ("good", good)
+def calls_in(request: Request) -> Iterator[Call]:
+    """The tool calls of earlier answers."""
+    for message_ in request.messages:
+        for block in blocks_of(message_):
+            if block["type"] == "tool_use":
+                yield Call(maker_of(block["input"]), block["id"])
+        for call in message_.get("tool_calls") or ():
+            yield Call(maker_of(json.loads(call["function"]["arguments"])), call["id"])
 
 
-def somewhere(draw: random.Random, answer: Answer) -> int:
-    """A place between the pieces of an answer."""
-    return draw.randint(0, max(0, len(answer.pieces) - 1))
-
-
-def some_byte(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
-    return drop(reply, byte=draw.randint(0, max(1, len(answer.wire()) - 1)), then=draw.choice(("fin", "rst")))
-
-
-def trailers(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
-    count = len(answer.pieces)
-    ended = insert(deliver(reply, framing="chunked"), Raw(b"0\r\nx-checksum: 1\r\n\r\n"), after=count, rest=False)
-    return drop(ended, events=count + 1, then="keep")
-
-
-def gigantic(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
-    filler = {"message": {"filler": "x" * draw.choice((70_000, 3_000_000))}}
-    return insert(reply, sse("x-progress", filler), after=somewhere(draw, answer))
-
-
-SAME_FOR_ALL: list[tuple[str, Misbehaviour]] = [
-    ("gzip", lambda reply, draw, answer: deliver(reply, gzip=True)),
-    ("trickle", lambda reply, draw, answer: trickle(reply, size=draw.choice((1, 3)), every=0)),
-    ("slow", lambda reply, draw, answer: deliver(reply, pace=0.02)),
-    ("until close", lambda reply, draw, answer: deliver(reply, framing="close")),
-    ("closes afterwards", lambda reply, draw, answer: drop(reply, then=draw.choice(("fin", "rst")))),
-    ("silent close", lambda reply, draw, answer: silent_close()),
-    ("reset", lambda reply, draw, answer: reset()),
-    ("hangs before the head", lambda reply, draw, answer: hang()),
-    ("hangs after the head", lambda reply, draw, answer: hang(reply)),
-    ("hangs in the middle", lambda reply, draw, answer: hang(reply, events=somewhere(draw, answer))),
-    (
-        "cut at an event",
-        lambda reply, draw, answer: drop(reply, events=somewhere(draw, answer), then=draw.choice(("fin", "rst"))),
-    ),
-    ("cut at a byte", some_byte),
-    ("ends too early", lambda reply, draw, answer: end(reply, events=somewhere(draw, answer))),
-    ("429 with a reset", lambda reply, draw, answer: error(429, headers={"retry-after": "1"})),
-    ("429 without one", lambda reply, draw, answer: windowless_429()),
-    ("500", lambda reply, draw, answer: error(500, "inner trouble")),
-    ("502 html", lambda reply, draw, answer: html_error(502)),
-    ("503 empty", lambda reply, draw, answer: empty_error(503)),
-    ("503 retry-after", lambda reply, draw, answer: error(503, headers={"retry-after": "1"})),
-    ("529", lambda reply, draw, answer: error(529, "Overloaded")),
-    ("500 broken json", lambda reply, draw, answer: plain_error(500, b'{"error": {"mess')),
-    ("openai error", lambda reply, draw, answer: openai_error(500, "no capacity", code="server_error")),
-    ("200 empty", lambda reply, draw, answer: Answer(headers=(("content-type", "text/event-stream"),))),
-    ("200 html", lambda reply, draw, answer: plain_error(200, "<html>hello</html>")),
-    ("200 error json", lambda reply, draw, answer: plain_error(200, '{"error": {"message": "quota", "code": 429}}')),
-    ("redirect", lambda reply, draw, answer: redirect("http://127.0.0.1:9/elsewhere")),
-    ("broken chunk", lambda reply, draw, answer: broken_chunk(reply, after=somewhere(draw, answer))),
-    ("wrong content type", lambda reply, draw, answer: wrong_content_type(reply, "application/octet-stream")),
-    (
-        "wrong length",
-        lambda reply, draw, answer: deliver(reply, framing="content-length", length_error=draw.choice((-7, -1, 1, 50))),
-    ),
-    ("two lengths", lambda reply, draw, answer: deliver(reply, framing="both")),
-    ("not gzip", lambda reply, draw, answer: deliver(reply, headers={"content-encoding": "gzip"})),
-    ("trailers", trailers),
-]
-
-CHAT_FAULTS = SAME_FOR_ALL
-
-FAULTS: list[tuple[str, Misbehaviour]] = [
-    *SAME_FOR_ALL,
-    ("broken event", lambda reply, draw, answer: invalid_event(reply, after=somewhere(draw, answer))),
-    ("gigantic event", gigantic),
-    ("error first", lambda reply, draw, answer: insert(reply, error_event(), after=0, rest=False)),
-    (
-        "error event",
-        lambda reply, draw, answer: insert(
-            reply, error_event(), after=somewhere(draw, answer), rest=draw.random() < 0.3
-        ),
-    ),
-    (
-        "error event, then silence",
-        lambda reply, draw, answer: drop(
-            insert(reply, error_event(), after=(at := somewhere(draw, answer)), rest=False), events=at + 1, then="hang"
-        ),
-    ),
-    ("endless pings", lambda reply, draw, answer: endless_pings(reply, after=1, every=0.1)),
-]
+def maker_of(arguments: Mapping[str, str]) -> str:
+    found = NONCE.match(arguments.get("command", ""))
+    return found[1] if found else ""

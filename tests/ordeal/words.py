@@ -1,0 +1,116 @@
+"""What the probe says of a gateway, line by line. All times are monotonic seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+type Target = tuple[str, str]
+"""A provider and a model of it."""
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A new process."""
+
+    at: float
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The order in which a request's targets are to be asked."""
+
+    at: float
+    marker: str
+    targets: tuple[Target, ...]
+
+
+class Used(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A pool token was chosen."""
+
+    at: float
+    marker: str
+    token: str
+    last_resort: bool
+    """Nothing else was left."""
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A pool token was refused, and is to rest until then."""
+
+    at: float
+    marker: str
+    token: str
+    until: float
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An attempt failed, before content or after it."""
+
+    at: float
+    target: Target
+    kind: str
+    status: int
+    aged: bool = False
+    """A kept connection that the provider had closed by then."""
+    pooled: bool = False
+    """A limit is a token's, not the model's."""
+    wait: float | None = None
+    """The seconds that the provider has asked for."""
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An attempt brought a whole answer."""
+
+    at: float
+    target: Target
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A request has ended."""
+
+    marker: str
+    hook: str
+    """`response` or `error`."""
+    attempts: tuple[str, ...]
+    """The providers in its trail, in order; those that were skipped are left out."""
+    tried: tuple[Target, ...]
+    """The targets that were asked, or skipped for a reason, each once, in order."""
+    targets: int
+    """How many there were to ask."""
+    last_resort: bool
+    content: bool
+    """The client got content of the last attempt."""
+    final: bool
+    """The verdict was that it is an answer, not an outage."""
+
+
+class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the process holds."""
+
+    process: int
+    tasks: int
+    exchanges: int
+    """Requests with their attempts, in the gateway's own table."""
+    clients: int
+    """Connections of clients."""
+    files: int
+    """Open file descriptors, sockets included."""
+    memory: int
+    """Resident bytes."""
+
+
+type Word = Started | Planned | Used | Refused | Failed | Answered | Closed | Count
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Started | Planned | Used | Refused | Failed | Answered | Closed | Count).decode
+
+
+def say(path: Path, word: Word) -> None:
+    with path.open("ab") as file:
+        file.write(encode(word) + b"\n")
+
+
+def said(path: Path) -> Iterator[Word]:
+    """All that was said so far; the last line may be half written."""
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        if line.endswith(b"\n"):
+            yield decode(line)
