@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import SAVING, Gateway
 from tests.e2e.overheard import overhearing
 from tests.fakes.provider import Provider
+
+big = pytest.mark.skipif(SAVING, reason="megabytes, of which each read would be logged")
+"""For tests in which the size of a request matters, and the time or the memory that it takes."""
 
 TOKENS = ("sk-ant-oat01-first-of-the-pool-aaaa", "sk-ant-oat01-second-of-the-pool-bbbb")
 

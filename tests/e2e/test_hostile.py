@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.gateway import SAVING, Gateway, messages_body
+from tests.e2e.conftest import big
+from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Raw, deliver, drop, hang, insert, say
@@ -186,7 +187,7 @@ def test_an_endless_head_costs_no_memory(gateway: Gateway) -> None:
         assert memory(gateway) - before < 20_000_000
 
 
-@pytest.mark.skipif(SAVING, reason="the log has lines for each of thousands of reads")
+@big
 def test_without_a_key_an_endless_body_is_not_read_into_memory(gateway: Gateway, zai: Provider) -> None:
     before = memory(gateway)
     with ExitStack() as stack:

@@ -10,6 +10,7 @@ from typing import Any
 import anthropic as sdk
 import pytest
 
+from tests.e2e.conftest import big
 from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
@@ -41,12 +42,14 @@ def padded(size: int) -> bytes:
     return body.replace(b'"content":""', b'"content":"%b"' % (b"x" * (size - len(body))))
 
 
+@big
 def test_a_body_of_32_mb_is_taken(gateway: Gateway, zai: Provider) -> None:
     body = padded(LIMIT)
     assert gateway.client.post("/v1/messages", content=body).status_code == 200
     assert len(zai.last.body) == LIMIT + len("-5")
 
 
+@big
 @pytest.mark.parametrize("path", PATHS)
 def test_one_byte_more_is_refused(gateway: Gateway, path: str) -> None:
     with RawClient(gateway) as client:
@@ -73,6 +76,7 @@ def test_it_is_refused_before_it_is_asked_for(gateway: Gateway) -> None:
         assert answer.informational == ()
 
 
+@big
 def test_a_body_of_unknown_length_is_refused_when_it_is_too_long(gateway: Gateway) -> None:
     piece = b"%x\r\n%b\r\n" % (1 << 20, b"x" * (1 << 20))
     with RawClient(gateway) as client:
@@ -83,6 +87,7 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_long(gateway: Gatewa
         assert_is_413(answer.status, answer.body)
 
 
+@big
 @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
 def test_a_small_body_that_grows_is_refused(gateway: Gateway, coding: str, compress: Any) -> None:
     """Four gigabytes in four megabytes: the gateway must not even make them."""
@@ -101,6 +106,7 @@ def test_other_paths_have_the_same_limit(gateway: Gateway) -> None:
         assert_is_413(answer.status, answer.body)
 
 
+@big
 def test_the_sdk_is_told(gateway: Gateway) -> None:
     client = gateway.anthropic(max_retries=2)
     with pytest.raises(sdk.RequestTooLargeError):

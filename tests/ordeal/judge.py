@@ -82,7 +82,7 @@ def judge(evidence: Evidence) -> list[str]:
         ]
         for one in served[asked.marker]:
             found += provider_problems(one, evidence.keys, issued[one.provider])
-        if evidence.words and not disturbed and asked.failure != REFUSED:
+        if evidence.words and (early or not disturbed) and asked.failure != REFUSED:
             plan = plans.get(asked.marker)
             found += trail_problems(asked, served[asked.marker], closed[asked.marker], plan, evidence.max_attempts)
         history = ", ".join(f"{one.provider}: {one.behaviour}" for one in served[asked.marker])

@@ -136,7 +136,7 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
                 asyncio.run(talk(result.asked, gateway.port, seed, sessions, disturber.is_over))
                 disturber.stop()
                 gateway.client.close()
-                settle(providers, log)
+                settle(providers, log, keeps=gateway.saving)
                 gateway.stop()
                 result.wrongs += log_problems(gateway.log())
         except AssertionError as error:
@@ -158,7 +158,8 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
         strips=frozenset({"openrouter"}),
         cooldown=COOLDOWN,
     )
-    result.wrongs += [*disturber.wrongs, *judge(evidence), *leaks(counts)]
+    result.wrongs += [*disturber.wrongs, *judge(evidence)]
+    result.wrongs += [] if gateway.saving else leaks(counts)  # what is saved at the end is kept until then
     for one in providers:
         result.wrongs += provider_problems(one)
     return result
@@ -170,12 +171,12 @@ async def talk(log: list[Asked], port: int, seed: int, sessions: int, over: Call
     await asyncio.gather(*(agent.run(over) for agent in agents))
 
 
-def settle(providers: list[Unreliable], log: Path) -> None:
+def settle(providers: list[Unreliable], log: Path, *, keeps: bool) -> None:
     """Waits until nothing is going on any more, or for so long that something is left."""
 
     def is_quiet() -> bool:
         counts = [word for word in said(log) if isinstance(word, Count)]
-        return not any(one.provider.open_connections for one in providers) and not leaks(counts)
+        return not any(one.provider.open_connections for one in providers) and (keeps or not leaks(counts))
 
     deadline = time.monotonic() + PATIENCE
     while not is_quiet() and time.monotonic() < deadline:

@@ -173,6 +173,9 @@ def test_what_ran_when_the_gateway_was_stopped() -> None:
     cut = asked(WHOLE[:100], failure="reset", started=10.0, ended=13.0)
     assert verdict(cut, stops=[STOP]) == []
     assert any("no answer" in wrong for wrong in verdict(cut, stops=[STOP], drain=5.0))
+    whole = asked(started=10.0, ended=13.0)
+    assert verdict(whole, words=(PLAN,), stops=[STOP]) == []
+    assert any("closed 0 times" in wrong for wrong in verdict(whole, words=(PLAN,), stops=[STOP], drain=5.0))
 
 
 def test_nobody_listens() -> None:
