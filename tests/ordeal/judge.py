@@ -82,7 +82,7 @@ def judge(evidence: Evidence) -> list[str]:
         ]
         for one in served[asked.marker]:
             found += provider_problems(one, evidence.keys, issued[one.provider])
-        if evidence.words and (early or not disturbed) and asked.failure != REFUSED:
+        if evidence.words and (early or not disturbed) and asked.failure != REFUSED and not is_refusal(asked):
             plan = plans.get(asked.marker)
             found += trail_problems(asked, served[asked.marker], closed[asked.marker], plan, evidence.max_attempts)
         history = ", ".join(f"{one.provider}: {one.behaviour}" for one in served[asked.marker])
@@ -111,9 +111,14 @@ def answer_problems(asked: Asked, *, disturbed: bool) -> Iterable[str]:
         yield f"a JSON answer was asked for, and {asked.headers.get('content-type')} came"
 
 
+def is_refusal(asked: Asked) -> bool:
+    """Whether it was not let in, so that the probe doesn't know it: its body was not read."""
+    return asked.status == 503 and STOPPING in asked.body
+
+
 def stop_problems(asked: Asked, stops: Iterable[Stop]) -> Iterable[str]:
     """A gateway that is told to stop refuses what is new, and only then."""
-    refused = asked.status == 503 and STOPPING in asked.body
+    refused = is_refusal(asked)
     if refused and "retry-after" not in asked.headers:
         yield "refused without a time to come back"
     if refused and not any(asked.started < stop.up and asked.ended > stop.told for stop in stops):

@@ -97,8 +97,8 @@ def routing(urls: dict[str, str]) -> dict[str, Any]:
             "local": ["glm", "kimi"],
         },
         "failover": {
-            "first_byte_timeout": 1,
-            "answer_timeout": 3,
+            "first_byte_timeout": 2,
+            "answer_timeout": 4,
             "cooldown": COOLDOWN,
             "hold": 0.5,
             "ping_interval": 0.4,

@@ -189,6 +189,8 @@ def test_a_gateway_that_is_told_to_stop() -> None:
     refused = asked(REFUSAL, status=503, headers=headers, started=15.0, ended=15.1)
     assert verdict(refused, stops=[STOP]) == []
     assert any("as if the gateway were stopping" in wrong for wrong in verdict(refused))
+    late = replace(refused, started=11.0, ended=13.0)
+    assert verdict(late, words=(PLAN,), stops=[STOP], drain=5.0) == [], "its head was read late"
     assert any("without a time" in wrong for wrong in verdict(replace(refused, headers={}), stops=[STOP]))
     answered = asked(started=15.0, ended=15.1)
     assert any("answered with 200 by a gateway that was told to stop" in w for w in verdict(answered, stops=[STOP]))
