@@ -155,8 +155,12 @@ class GatewayStream(HttpStream):
                     self.give_up_at = self.in_seconds(self.answer_timeout)
                 return
             self.fed = out
+        if self._paused and isinstance(event, events.Wakeup) and event.command is self._paused.command:
+            event.reply = None
         for command in super().handle_event(event):
-            if isinstance(command, commands.StartHook) and self.gateway.call_hook(command):
+            if not isinstance(command, commands.StartHook) or self.child_layer is not None:
+                yield command  # (hooks of a child layer, a WebSocket's, are waited for by that layer)
+            elif self.gateway.call_hook(command):
                 yield from self.hook_called(command)
             else:
                 yield command
@@ -164,13 +168,18 @@ class GatewayStream(HttpStream):
     def hook_called(self, hook: commands.StartHook) -> Commands:
         """Go on behind the hook."""
         assert self._paused
+        wait: commands.Command
         if self.flow.intercepted:
-            resume = ResumeHook(self.flow)
-            resume.blocking = self  # type: ignore[assignment]  # as mitmproxy's `Layer.handle_event` does
-            self._paused = self._paused._replace(command=resume)
-            yield resume
+            wait = ResumeHook(self.flow)
+        elif isinstance(hook, HttpRequestHook) and self.gateway.relaying:
+            # The one long stretch of a request's life: what has come for running answers in the meantime goes first.
+            wait = commands.RequestWakeup(0)
         else:
             yield from self.handle_event(events.HookCompleted(hook))
+            return
+        wait.blocking = self  # as mitmproxy's `Layer.handle_event` does
+        self._paused = self._paused._replace(command=wait)
+        yield wait
 
     def _handle_event(self, event: events.Event) -> Commands:
         if self.over:
@@ -229,6 +238,7 @@ class GatewayStream(HttpStream):
     def rest(self) -> None:
         """Nothing more is waited for."""
         self.relayed = None
+        self.gateway.relaying.discard(self)
         self.retry_at = self.give_up_at = self.hold_until = self.ping_at = self.discard_until = math.inf
 
     # The client's side
@@ -552,6 +562,7 @@ class GatewayStream(HttpStream):
         self.held.clear()
         yield from self.say(data)
         self.relayed = self.current().answer
+        self.gateway.relaying.add(self)
 
     def await_more(self, answer: AnswerReader) -> Commands:
         """More is to come: another event, or only HTTP's own end."""

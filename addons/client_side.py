@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 
 import h11
-from h11._readers import ContentLengthReader
+from h11._readers import ContentLengthReader, Http10Reader
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
@@ -26,6 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
     ResponseEndOfMessage,
+    ResponseHeaders,
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
@@ -37,6 +38,9 @@ MAX_HEAD = 64 * 1024
 
 MAX_LINES = 256
 """Lines of a request's head; Claude Code sends about 25. (mitmproxy's headers take quadratic time.)"""
+
+MOST_AT_ONCE = 16
+"""Requests of one client that are read before others have their turn."""
 
 HEAD_WITHIN = 30.0
 """Seconds from the first byte of a request to the end of its head."""
@@ -57,16 +61,23 @@ class ReadsBodies(Http1Connection):
     """What has come of a body is one piece, however many chunks it was sent in; trailers after it are of no use."""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if type(event) is events.DataReceived and not self.buf and self.state == self.read_body:
-            reader = self.body_reader
-            if isinstance(reader, ContentLengthReader) and len(event.data) <= reader._remaining:  # noqa: SLF001
-                # Right through, where mitmproxy and h11 would copy it four times.
-                assert self.stream_id is not None
-                reader._remaining -= len(event.data)  # noqa: SLF001
-                yield ReceiveHttp(self.ReceiveData(self.stream_id, event.data))
-                if not reader._remaining:  # noqa: SLF001
-                    yield from self.read_body(events.DataReceived(self.conn, b""))
-                return
+        if type(event) is events.DataReceived and not self.buf:
+            if self.state == self.read_headers and (end := event.data.find(b"\r\n\r\n", 0, MAX_HEAD)) >= 0:
+                # As if they had come one after the other, so that the body is not copied with the head.
+                head, event = event.data[: end + 4], events.DataReceived(event.connection, event.data[end + 4 :])
+                yield from super()._handle_event(events.DataReceived(event.connection, head))
+                if not event.data:
+                    return
+            if self.state == self.read_body and not self.buf:
+                reader = self.body_reader
+                if isinstance(reader, ContentLengthReader) and len(event.data) <= reader._remaining:  # noqa: SLF001
+                    # Right through, where mitmproxy and h11 would copy it four times.
+                    assert self.stream_id is not None
+                    reader._remaining -= len(event.data)  # noqa: SLF001
+                    yield ReceiveHttp(self.ReceiveData(self.stream_id, event.data))
+                    if not reader._remaining:  # noqa: SLF001
+                        yield from self.read_body(events.DataReceived(self.conn, b""))
+                    return
         yield from super()._handle_event(event)
 
     def read_body(self, event: events.Event) -> Commands:
@@ -99,6 +110,9 @@ class ReadsBodies(Http1Connection):
 class ProviderSide(ReadsBodies, Http1Client):
     """The HTTP/1 connection to a provider."""
 
+    closes = False
+    """It ends after the answer that is being read."""
+
     def handle_event(self, event: events.Event) -> Commands:
         """What has come of a body is read without further ado: nothing here ever waits for a reply."""
         if type(event) is events.DataReceived and self.state == self.read_body and not self.debug:
@@ -117,7 +131,33 @@ class ProviderSide(ReadsBodies, Http1Client):
                 error = f"the head of the answer is over {MAX_HEAD} bytes"
                 yield ReceiveHttp(ResponseProtocolError(self.stream_id, error, ErrorCode.GENERIC_SERVER_ERROR))
                 return
-        yield from super().read_headers(event)
+        for command in super().read_headers(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
+                self.closes = self.is_last(command.event.response)
+            yield command
+
+    def is_last(self, response: http.Response) -> bool:
+        """Whether the connection ends after this answer."""
+        assert self.request
+        heads = (self.request, response)
+        # (Of an HTTP/2 client, mitmproxy serves one request on a connection.)
+        return self.request.is_http2 or any(http1.connection_close(head.http_version, head.headers) for head in heads)
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
+        """mitmproxy asks the heads of the flow, which are others by now: the client's request, the client's answer."""
+        is_whole = (request or self.request_done) and (response or self.response_done)
+        if not is_whole or self.response is None or self.response.status_code == 101:
+            yield from super().mark_done(request=request, response=response)
+        elif self.closes or isinstance(self.body_reader, Http10Reader):
+            self.request_done = self.response_done = True
+            yield commands.CloseConnection(self.conn)
+            self.state = self.done
+        else:
+            self.request_done = self.response_done = False
+            self.request = self.response = self.stream_id = None
+            self.state = self.read_headers
+            if self.buf:
+                yield from self.state(events.DataReceived(self.conn, b""))
 
 
 class ClientSide(ReadsBodies, Http1Server):
@@ -135,11 +175,16 @@ class ClientSide(ReadsBodies, Http1Server):
         """When what is being waited for is too late (monotonic seconds)."""
         self.body_due = math.inf
         """The same for the end of a body."""
+        self.is_reading = False
+        self.has_next = False
+        """The next request stands in the buffer: mitmproxy would read it within the reading of this one."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, events.Wakeup):
             if self.clock() + 0.001 >= self.due:
                 yield from self.refuse(408, "the request did not come in time")
+            elif self.has_next and self.state == self.read_headers:
+                yield from self.state(events.DataReceived(self.conn, b""))
         elif isinstance(event, events.DataReceived):
             yield from super()._handle_event(event)
             if len(self.buf) > MAX_HEAD and self.state != self.done:
@@ -169,6 +214,25 @@ class ClientSide(ReadsBodies, Http1Server):
             self.due = self.body_due = math.inf
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
+        """Requests that came at once, and are answered at once, are read one after the other, and not for long."""
+        if self.is_reading:
+            self.has_next = True
+            return
+        self.is_reading = True
+        try:
+            for _ in range(MOST_AT_ONCE):
+                self.has_next = False
+                yield from self.read_head(event)
+                if not self.has_next or self.state != self.read_headers:
+                    return
+                event = events.DataReceived(self.conn, b"")
+        finally:
+            self.is_reading = False
+        if wakeup := self.alarm(self.clock()):
+            yield wakeup
+
+    def read_head(self, event: events.ConnectionEvent) -> Commands:
+        """Read one."""
         if isinstance(event, events.ConnectionClosed):
             yield commands.CloseConnection(self.conn)
             return

@@ -41,10 +41,13 @@ class GatewayLayer(HttpLayer):
         mode: HTTPMode = HTTPMode.transparent,
         stream: type[GatewayStream] = GatewayStream,
         call_hook: CallHook = lambda hook: False,
+        relaying: set[GatewayStream] | None = None,
     ) -> None:
         super().__init__(context, mode)
         self.stream = stream
         self.call_hook = call_hook
+        self.relaying = set() if relaying is None else relaying
+        """The streams of all clients whose answers are running."""
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
@@ -137,6 +140,7 @@ class AttemptLoop:
         """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
         self.stream = stream
         self.call_hook = call_hook
+        self.relaying: set[GatewayStream] = set()
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -156,5 +160,5 @@ class AttemptLoop:
         stack = tunnel.LayerStack()
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook)
+        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook, relaying=self.relaying)
         nextlayer.layer = stack[0]

@@ -1,5 +1,7 @@
 """Settings of all tests: how long an example takes says more about the machine than about the code."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -12,11 +14,12 @@ settings.load_profile("gateway")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What a playbook plays goes both ways: hooks called in place, as in mitmdump, and by mitmproxy, as in mitmweb."""
     if getattr(metafunc.module, "Playbook", None) is Playbook:
-        if "hooks_in_place" not in metafunc.fixturenames:
-            metafunc.fixturenames.append("hooks_in_place")
         metafunc.parametrize("hooks_in_place", [True, False], ids=["in place", "by mitmproxy"], indirect=True)
 
 
-@pytest.fixture
-def hooks_in_place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Playbook, "in_place", request.param)
+@pytest.fixture(autouse=True)
+def hooks_in_place(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How playbooks call hooks. (Only an `autouse` fixture is set up for a test that doesn't name it.)"""
+    Playbook.in_place = getattr(request, "param", False)
+    yield
+    Playbook.in_place = False

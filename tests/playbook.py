@@ -99,6 +99,8 @@ class Playbook:
         self.servers: list[ProviderSide] = []
         self.sent_to_client = bytearray()
         self.wakeups: list[tuple[float, commands.RequestWakeup]] = []
+        self.turns = 0
+        """How often a stream has let the event loop do other things first."""
         self.client_is_gone = False
         self.hung_up = False
         """The client went by itself."""
@@ -248,6 +250,9 @@ class Playbook:
         match command:
             case commands.StartHook():
                 self._start_hook(command)
+            case commands.RequestWakeup() if command.blocking:  # a turn of the event loop
+                self.turns += 1
+                self._todo.append(lambda: self.feed(events.Wakeup(command)))
             case commands.RequestWakeup():
                 self.wakeups.append((self.clock.now + command.delay, command))
             case commands.OpenConnection():

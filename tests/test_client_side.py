@@ -12,7 +12,15 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
-from addons.client_side import BODY_SILENCE, BODY_WITHIN, HEAD_WITHIN, MAX_HEAD, MAX_LINES, no_end_within
+from addons.client_side import (
+    BODY_SILENCE,
+    BODY_WITHIN,
+    HEAD_WITHIN,
+    MAX_HEAD,
+    MAX_LINES,
+    MOST_AT_ONCE,
+    no_end_within,
+)
 from addons.responses import error_response
 from addons.wire.errors import BadRequest
 from tests.playbook import Playbook
@@ -120,6 +128,23 @@ def test_who_waits_for_an_answer_is_not_slow() -> None:
         play.advance(5000)
         assert is_open(play)
         play.server(1).sends(stream(event_bytes("at last")))
+
+
+def test_requests_that_come_at_once_leave_others_their_turn() -> None:
+    def refuse(flow: http.HTTPFlow) -> None:
+        flow.response = error_response(400, "no")
+
+    with Playbook("a.test") as play:
+        if not play.in_place:
+            pytest.skip("everybody has a turn at every hook")
+        play.on["requestheaders"] = refuse
+        play.client_sends(b"GET / HTTP/1.1\r\nhost: g\r\n\r\n" * (2 * MOST_AT_ONCE))
+        for turn in (1, 2):
+            # A head is read on its own, and then what came with it.
+            assert turn * MOST_AT_ONCE <= len(play.answers) <= turn * MOST_AT_ONCE + 1
+            play.advance(0.001)
+        assert len(play.answers) == 2 * MOST_AT_ONCE
+        assert is_open(play)
 
 
 def test_a_request_in_one_piece_needs_no_timer() -> None:
