@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,10 +69,10 @@ def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return lines
 
 
-def read_gateway_headers(lines: Iterable[tuple[str, str]]) -> Presented:
-    """What the gateway's own headers say; the last of each name counts."""
-    found = {name.lower(): value.strip() for name, value in lines if name.lower() in GATEWAY_HEADERS}
-    return Presented(found.get(KEY_HEADER, ""), found.get(MODE_HEADER, "").lower())
+def read_gateway_headers(values: Mapping[str, list[str]]) -> Presented:
+    """What the gateway's own headers say (values by name in lower case); the last of each name counts."""
+    token, mode = values.get(KEY_HEADER, [""])[-1], values.get(MODE_HEADER, [""])[-1]
+    return Presented(token.strip(), mode.strip().lower())
 
 
 def bearer(value: str) -> str:
@@ -110,9 +110,11 @@ def admit(
 
 
 @lru_cache(256)
-def kind_of(name: str) -> tuple[str, bool]:
-    """A header's name in lower case, and whether it carries a credential."""
-    return name.lower(), is_credential_header(name)
+def kind_of(name: str) -> tuple[str, bool, bool]:
+    """A header's name in lower case, whether it carries a credential, and whether it concerns only this connection or
+    the gateway."""
+    lower = name.lower()
+    return lower, is_credential_header(name), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
 
 
 class AuthGate:
@@ -138,22 +140,30 @@ class AuthGate:
         lines = unpacked([(as_text(name), as_text(value)) for name, value in fields])
         if len(lines) > len(fields):
             fields = tuple((as_bytes(name), as_bytes(value)) for name, value in lines)
-        kinds = [(*kind_of(name), name, value) for name, value in lines]
         values: dict[str, list[str]] = {}
-        for lower, _, _, value in kinds:
+        passed, shown = [], []
+        for line, own_bytes in zip(lines, fields, strict=True):
+            name, value = line
+            lower, secret, stays = kind_of(name)
             values.setdefault(lower, []).append(value)
-        presented = read_gateway_headers(lines)
+            if secret:
+                shown.append((own_bytes[0], as_bytes(mask(value))))
+            elif lower != TICKET_HEADER:
+                shown.append(own_bytes)
+                if not stays:
+                    passed.append(line)
+        presented = read_gateway_headers(values)
         caller, own = admit(config, presented, values.get("authorization", []), values.get("x-api-key", []))
-        dropped = HOP_BY_HOP | GATEWAY_HEADERS
         if named := values.get("connection"):
-            dropped |= {name.strip().lower() for name in ",".join(named).split(",")}
+            others = {name.strip().lower() for name in ",".join(named).split(",")} - HOP_BY_HOP
+            passed = [line for line in passed if line[0].lower() not in others] if others else passed
         exchange = Exchange(
             config=config,
             clock=time.monotonic,
             started=time.monotonic(),
             method=request.method,
             path=request.path,
-            headers=tuple((name, value) for lower, secret, name, value in kinds if not secret and lower not in dropped),
+            headers=tuple(passed),
             own=own,
             token_mode=token_mode(config, presented.mode),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
@@ -162,13 +172,7 @@ class AuthGate:
         if ticket := self.tickets.redeem(values.get(TICKET_HEADER, [""])[-1]):
             caller, ticket.exchange, ticket.flow = ticket.caller, exchange, flow
             exchange.own, exchange.token_mode = ticket.own, ticket.token_mode or exchange.token_mode
-        request.headers = http.Headers(
-            [
-                (name, as_bytes(mask(value))) if secret else (name, raw)
-                for (name, raw), (lower, secret, _, value) in zip(fields, kinds, strict=True)
-                if lower != TICKET_HEADER
-            ]
-        )
+        request.headers = http.Headers(shown)
         if MODE_HEADER in values:
             request.headers[MODE_HEADER] = exchange.token_mode  # whatever it was: it may have been a token
 
@@ -183,7 +187,7 @@ class AuthGate:
                 "missing or wrong gateway token: set ANTHROPIC_CUSTOM_HEADERS to "
                 '"x-litellm-api-key: <the PROXY_STATIC_TOKEN of the server>"',
             )
-        elif too_long(request):
+        elif too_long(values.get("content-length", [])):
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
@@ -200,10 +204,9 @@ def is_probe(request: http.Request) -> bool:
     return request.method in ("GET", "HEAD") and request.path.partition("?")[0] in OPEN_PATHS
 
 
-def too_long(request: http.Request) -> bool:
-    """Whether the announced body is over the limit."""
-    announced = request.headers.get("content-length", "")
-    return announced.isdigit() and int(announced) > MAX_REQUEST
+def too_long(announced: list[str]) -> bool:
+    """Whether the body is over the limit, by its content-length."""
+    return any(length.isdigit() and int(length) > MAX_REQUEST for length in announced)
 
 
 def refuse(exchange: Exchange, flow: http.HTTPFlow, status: int, message: str) -> None:

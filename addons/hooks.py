@@ -14,6 +14,10 @@ from inspect import iscoroutinefunction
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import safecall, traverse
+from mitmproxy.addons.maplocal import MapLocal
+from mitmproxy.addons.mapremote import MapRemote
+from mitmproxy.addons.modifybody import ModifyBody
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.proxy.commands import StartHook
 
@@ -65,9 +69,15 @@ class Hooks:
 
 def handlers_of(name: str) -> Handlers | None:
     """Who handles this hook, in the order of the chain. None where mitmproxy has to call them."""
-    found = [[getattr(one, name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
+    chain = [addon for addon in ctx.master.addons.chain if not is_idle(addon)]
+    found = [[getattr(one, name, None) for one in traverse([addon])] for addon in chain]
     called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in found]
     watchers = any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
     if watchers or any(iscoroutinefunction(handler) for of_one_addon in called for handler in of_one_addon):
         return None
     return [of_one_addon for of_one_addon in called if of_one_addon]
+
+
+def is_idle(addon: object) -> bool:
+    """Whether this is one of mitmproxy's addons that replace what an option says, which says nothing."""
+    return isinstance(addon, MapLocal | MapRemote | ModifyBody | ModifyHeaders) and not addon.replacements

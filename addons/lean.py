@@ -8,24 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterable
+from typing import SupportsIndex
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader, traverse
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client
 
-READ = 256 * 1024
-"""Bytes that are read of a client at once: as many as the event loop takes from a socket. mitmproxy takes them to its
-layers 64 KB at a time."""
-
 _check_types = getattr(http.MessageData, "__post_init__", None)
 
 
 class LargeReads(asyncio.StreamReader):
-    """Gives whatever has come."""
+    """Gives whatever has come, as it came: up to 256 KB. asyncio copies it three times, and mitmproxy takes it to its
+    layers 64 KB at a time."""
+
+    _buffer: bytes | bytearray
+    _eof: bool
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        if self._buffer or self._eof or not isinstance(data, bytes):
+            self._buffer = bytearray(self._buffer)
+            super().feed_data(data)
+        else:
+            self._buffer = data
+            self._wakeup_waiter()  # type: ignore[attr-defined]
 
     async def read(self, n: int = -1) -> bytes:
-        return await super().read(READ)
+        if error := self.exception():
+            raise error
+        if not self._buffer and not self._eof:
+            await self._wait_for_data("read")  # type: ignore[attr-defined]
+        data, self._buffer = self._buffer, bytearray()
+        self._maybe_resume_transport()  # type: ignore[attr-defined]
+        return bytes(data)
 
 
 class Lean:

@@ -18,6 +18,7 @@ from addons.auth import AuthGate, Presented, read_gateway_headers, unpacked
 from addons.config import Config, Settings
 from addons.responses import MAX_REQUEST
 from addons.state import ClientCredential, Exchange, exchange_of
+from addons.tickets import TICKET_HEADER
 
 TOKEN = "gateway-token-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -82,7 +83,14 @@ def enter(flow: http.HTTPFlow, **config: Any) -> Exchange:
     ],
 )
 def test_the_gateways_headers_in_one_line(lines: list[tuple[str, str]], presented: tuple[str, str]) -> None:
-    assert read_gateway_headers(unpacked(lines)) == Presented(*presented)
+    assert said_in(lines) == Presented(*presented)
+
+
+def said_in(lines: list[tuple[str, str]]) -> Presented:
+    values: dict[str, list[str]] = {}
+    for name, value in unpacked(lines):
+        values.setdefault(name.lower(), []).append(value)
+    return read_gateway_headers(values)
 
 
 WORDS = st.text(st.characters(codec="latin-1", exclude_characters=",\\\r\n"), min_size=1).map(str.strip).filter(bool)
@@ -98,8 +106,7 @@ def test_any_order_in_one_line_says_the_same(names: list[str], values: tuple[str
     head, *rest = [name for name in names if name == names[0] or name != "x-other"]
     said = dict(zip(names, values, strict=True))
     line = separator.join([said[head], *(f"{name}: {said[name]}" for name in rest)])
-    presented = read_gateway_headers(unpacked([(head, line)]))
-    assert presented == Presented(said[KEY], said[MODE].lower())
+    assert said_in([(head, line)]) == Presented(said[KEY], said[MODE].lower())
 
 
 # Who comes in
@@ -177,6 +184,13 @@ def test_a_token_in_the_place_of_the_mode_is_not_shown() -> None:
     flow = request((MODE, OWN))
     assert enter(flow, tokens=("t",)).token_mode == "rotate"
     assert flow.request.headers[MODE] == "rotate"
+
+
+def test_a_ticket_is_not_shown() -> None:
+    flow = request((TICKET_HEADER, "of-nobody"), ("x-mine", "1"))
+    made = enter(flow)
+    assert "of-nobody" not in repr(flow.get_state())
+    assert made.headers == (("x-mine", "1"),)
 
 
 def test_what_a_provider_may_see() -> None:

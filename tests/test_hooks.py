@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 from mitmproxy import http
 from mitmproxy.addonmanager import AddonManager
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.proxy.commands import StartHook
-from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
 from addons.hooks import Hooks
@@ -116,6 +117,18 @@ def test_the_chain_may_change(addons: AddonManager) -> None:
     addons.remove(first)
     hooks.call(request())
     assert said == ["first", "outer", "first", "outer", "script", "outer", "script"]
+
+
+def test_mitmproxys_replacements_are_made_when_an_option_says_so() -> None:
+    hooks = Hooks()
+    with taddons.context(hooks, ModifyHeaders()) as context:
+        for option, agents in [([], []), (["/~q/user-agent/me"], ["me"]), ([], [])]:
+            context.options.modify_headers = option
+            asked = HttpRequestHeadersHook(tflow.tflow())
+            asked.flow.live = True
+            asked.flow.request.headers.pop("user-agent", None)
+            assert hooks.call(asked)
+            assert asked.flow.request.headers.get_all("user-agent") == agents
 
 
 def test_the_page_of_mitm_it_is_not_served() -> None:

@@ -65,20 +65,63 @@ def test_log_lines_call_addons_only_where_one_listens(scripts: list[object]) -> 
     assert len(asyncio.run(handlers())) == len(scripts)
 
 
-def test_all_that_has_come_of_a_client_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def read() -> tuple[int, int]:
-        reader = asyncio.StreamReader()
-        reader.feed_data(b"x" * 200_000)
-        reader.feed_eof()
-        client = tflow.tclient_conn()
-        server = Proxyserver()
-        server.connections[client.id] = Mock(transports={client: ConnectionIO(reader=reader)})
-        with taddons.context(server):
-            Lean().client_connected(client)
-        assert isinstance(reader, LargeReads)
-        return len(await reader.read(65535)), len(await reader.read(65535))
+def reader_of_a_client() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    client = tflow.tclient_conn()
+    server = Proxyserver()
+    server.connections[client.id] = Mock(transports={client: ConnectionIO(reader=reader)})
+    with taddons.context(server):
+        Lean().client_connected(client)
+    assert isinstance(reader, LargeReads)
+    return reader
 
-    assert asyncio.run(read()) == (200_000, 0)
+
+def test_all_that_has_come_of_a_client_is_read_at_once() -> None:
+    async def read() -> None:
+        reader = reader_of_a_client()
+        first, second = b"x" * 200_000, b"y" * 100
+        reader.feed_data(first)
+        assert await reader.read(65535) is first, "it was copied"
+        reader.feed_data(first)
+        reader.feed_data(second)
+        assert not reader.at_eof()
+        reader.feed_eof()
+        assert await reader.read(65535) == first + second
+        assert await reader.read(65535) == b""
+        assert reader.at_eof()
+
+    asyncio.run(read())
+
+
+def test_who_waits_for_a_client_is_woken() -> None:
+    async def read() -> None:
+        reader = reader_of_a_client()
+        waiting = asyncio.create_task(reader.read(65535))
+        await asyncio.sleep(0)
+        reader.feed_data(b"now")
+        assert await waiting == b"now"
+        waiting = asyncio.create_task(reader.read(65535))
+        await asyncio.sleep(0)
+        reader.set_exception(ConnectionResetError("gone"))
+        for reading in (waiting, reader.read(65535)):
+            with pytest.raises(ConnectionResetError):
+                await reading
+
+    asyncio.run(read())
+
+
+def test_a_client_that_sends_more_than_is_read_is_slowed_down() -> None:
+    async def read() -> None:
+        reader, transport = reader_of_a_client(), Mock()
+        reader.set_transport(transport)
+        for _ in range(3):
+            reader.feed_data(b"x" * 100_000)
+        transport.pause_reading.assert_called_once()
+        transport.resume_reading.assert_not_called()
+        assert len(await reader.read(65535)) == 300_000
+        transport.resume_reading.assert_called_once()
+
+    asyncio.run(read())
 
 
 def test_another_kind_of_connection_is_left_alone() -> None:

@@ -12,6 +12,7 @@ Rules that hold here:
 """
 
 import secrets
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,14 +25,21 @@ _NONCE: Final = bytes(12)
 """Always the same: nothing is encrypted."""
 
 
-class Stretch[T](NamedTuple):
-    """A run of items that stood in an earlier text."""
+class _Shape(NamedTuple):
+    """What is compared before the tag."""
 
     place: int
     """Where it began; counted from the end of the text when it is negative."""
     length: int
     ending: int
     """The hash of its last bytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch[T]:
+    """A run of items that stood in an earlier text."""
+
+    shape: _Shape
     tag: bytes
     found: T
     """What parsing it has found."""
@@ -52,36 +60,54 @@ class Memory[T]:
         self.stand_in: Final = b'{"role":"%b","content":""}' % secrets.token_hex(16).encode()
         """A message, a content block, a tool: an item for any array."""
         self._most = most
-        self._stretches: list[Stretch[T]] = []
-        """Those that were seen last at the end."""
+        self._used: dict[Stretch[T], None] = {}
+        """All of them, those that were seen last at the end."""
+        self._shapes: dict[_Shape, dict[bytes, Stretch[T]]] = {}
+        """The same by shape and by tag: sessions that began with the same words are told apart by one tag of a text."""
+
+    def __len__(self) -> int:
+        return len(self._used)
 
     def find(self, text: bytes) -> Known[T] | None:
         """The longest stretch that stands in this text where it stood in an earlier one."""
         found: Known[T] | None = None
         longest = 0
-        for stretch in reversed(self._stretches):
-            place, length, ending, tag, _ = stretch
+        for (place, length, ending), stretches in self._shapes.items():
+            if length <= longest:
+                continue
             start = place if place >= 0 else len(text) + place
             stop = start + length
-            if length <= longest or start < 0 or hash(text[stop - _ENDING : stop]) != ending:
+            if start < 0 or hash(text[stop - _ENDING : stop]) != ending:
                 continue
-            if _tag(text, start, stop) == tag:
+            if stretch := stretches.get(_tag(text, start, stop)):
                 found, longest = Known(start, stop, stretch), length
         if found is not None:
-            self._stretches.remove(found.stretch)
-            self._stretches.append(found.stretch)
+            self._used[found.stretch] = self._used.pop(found.stretch)
         return found
 
     def add(self, text: bytes, start: int, stop: int, found: T, *, from_end: bool = False) -> None:
         """Remember a stretch of this text."""
         place = start - len(text) if from_end else start
-        ending = hash(text[stop - _ENDING : stop])
-        self._stretches.append(Stretch(place, stop - start, ending, _tag(text, start, stop), found))
-        del self._stretches[: -self._most]
+        shape = _Shape(place, stop - start, hash(text[stop - _ENDING : stop]))
+        stretch = Stretch(shape, _tag(text, start, stop), found)
+        same = self._shapes.setdefault(shape, {})
+        if older := same.get(stretch.tag):
+            del self._used[older]
+        same[stretch.tag] = stretch
+        self._used[stretch] = None
+        if len(self._used) > self._most:
+            self._forget(next(iter(self._used)))
 
     def forget(self, known: Known[T]) -> None:
         """Let go of a stretch, for another that goes further."""
-        self._stretches.remove(known.stretch)
+        self._forget(known.stretch)
+
+    def _forget(self, stretch: Stretch[T]) -> None:
+        del self._used[stretch]
+        same = self._shapes[stretch.shape]
+        del same[stretch.tag]
+        if not same:
+            del self._shapes[stretch.shape]
 
 
 def _tag(text: bytes, start: int, stop: int) -> bytes:

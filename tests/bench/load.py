@@ -9,6 +9,7 @@ and `events`.
 
 import asyncio
 import json
+import math
 import re
 import statistics
 import sys
@@ -25,6 +26,10 @@ Kind = Literal["sequence", "loop", "streams"]
 
 TOKEN = "bench-static-token"
 STAMP = re.compile(rb"@(\d+)@")
+BETWEEN = 0.02
+"""Seconds between two events of a stream."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it are spread evenly, however many: streams that began at multiples of BETWEEN would beat as one."""
 LATE = 0.5
 """Seconds after which a stream's next event counts as starved."""
 
@@ -34,10 +39,11 @@ class Task:
     """What to do.
 
     sequence: `count` requests on one connection, one after the other. loop: each of `connections` asks again as soon as
-    it has its answer, for `seconds` after `warm_up`, or as much longer as it takes to have four answers for each
-    connection, because large ones come in step (ten times as long at most). streams: each of `connections` has always
-    one stream of `stream_seconds` running, the starts spread evenly; measured are the events that the provider wrote in
-    the `seconds` after the first `stream_seconds`, and their arrival is waited for.
+    it has its answer, for `seconds` after `warm_up` and the first answer of each, or as much longer as it takes to have
+    four answers for each connection, because large ones come in step (ten times as long at most). streams: each of
+    `connections` has always one stream of `stream_seconds` running, the starts spread evenly, also between two events;
+    measured are the events that the provider wrote in the `seconds` after the first `stream_seconds`, and their arrival
+    is waited for.
     """
 
     kind: Kind
@@ -130,7 +136,9 @@ class Load:
         self.requests: dict[Client, Requests] = {}
         self.sent: dict[Client, float] = {}
         self.over = asyncio.Event()
-        self.begin = self.end = 0.0
+        self.begun: set[Client] = set()
+        self.have_begun = asyncio.Event()
+        self.begin = self.end = math.inf
 
     async def run(self) -> Measured:
         task = self.task
@@ -147,10 +155,13 @@ class Load:
         if not self.requests:
             self.over.set()
         start = time.monotonic()
-        self.begin = start + (task.stream_seconds or task.warm_up)
-        self.end = self.begin + task.seconds
         for number, client in enumerate(self.requests):
-            loop.call_later(task.stream_seconds * number / task.connections, self.ask, client)
+            spread = number / task.connections + number * GOLDEN % 1 * BETWEEN / max(task.stream_seconds, BETWEEN)
+            loop.call_later(task.stream_seconds * spread, self.ask, client)
+        if task.kind == "loop":
+            await self.all_under_way(start + task.warm_up)
+        self.begin = max(time.monotonic(), start + (task.stream_seconds or task.warm_up))
+        self.end = self.begin + task.seconds
         with suppress(TimeoutError):
             await asyncio.wait_for(self.over.wait(), self.end - start + self.grace if task.seconds else 600)
         if task.kind == "loop" and not self.enough():
@@ -161,6 +172,13 @@ class Load:
             client.close()
         self.finish()
         return self.measured
+
+    async def all_under_way(self, at_least_until: float) -> None:
+        """Waits for the first answer of each connection: a conversation doesn't begin with 1 MB, so the first request
+        of a session is no request like the others."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.have_begun.wait(), 60)
+        await asyncio.sleep(at_least_until - time.monotonic())
 
     def ask(self, client: Client) -> None:
         request = self.requests[client].next()
@@ -179,6 +197,9 @@ class Load:
             self.answered(client, now)
         if client.failure:
             self.requests.pop(client, None)
+        self.begun.add(client)
+        if self.begun >= self.requests.keys():
+            self.have_begun.set()
         if self.is_over(now):
             self.over.set()
         elif not client.failure:

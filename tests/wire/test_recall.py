@@ -87,7 +87,7 @@ def test_a_conversation_goes_on(monkeypatch):
         counts.append(known(body))
     assert counts == [0, 0, 2, 4, 6], "all but the last, which had a cache_control"
     assert RequestBody.parse(body.raw).messages.text.known.thoughts.signatures[5]
-    assert [len(memory._stretches) for memory in recall.MEMORIES.values()] == [1, 1, 1]
+    assert [len(memory) for memory in recall.MEMORIES.values()] == [1, 1, 1]
 
 
 def test_only_what_is_new_is_parsed(monkeypatch):

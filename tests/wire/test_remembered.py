@@ -51,6 +51,30 @@ def test_what_was_not_seen_for_longest_is_forgotten():
     assert [memory.find(text) is not None for text in texts] == [True, False, True]
 
 
+def test_texts_of_one_shape_are_told_apart():
+    memory = Memory[int](4)
+    ending = b"." * 100
+    texts = [bytes([letter]) * 100 + ending for letter in b"abc"]
+    for number, text in enumerate(texts):
+        memory.add(text, 0, 200, number)
+    found = [memory.find(text) for text in texts]
+    assert [known and known.stretch.found for known in found] == [0, 1, 2]
+    assert found[1] is not None
+    memory.forget(found[1])
+    assert [memory.find(text) is not None for text in texts] == [True, False, True]
+
+
+def test_what_is_added_again_counts_once():
+    memory = Memory[str](2)
+    texts = [bytes([letter]) * 100 for letter in b"ab"]
+    memory.add(texts[0], 0, 100, "earlier")
+    memory.add(texts[1], 0, 100, "other")
+    memory.add(texts[0], 0, 100, "later")
+    assert len(memory) == 2
+    found = [memory.find(text) for text in texts]
+    assert [known and known.stretch.found for known in found] == ["later", "other"]
+
+
 def test_nobody_knows_what_stands_in():
     first, second = Memory[str](1), Memory[str](1)
     assert first.stand_in != second.stand_in
