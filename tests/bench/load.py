@@ -162,11 +162,10 @@ class Load:
             await self.all_under_way(start + task.warm_up)
         self.begin = max(time.monotonic(), start + (task.stream_seconds or task.warm_up))
         self.end = self.begin + task.seconds
+        limit = task.seconds * 10 if task.kind == "loop" else task.seconds + self.grace if task.seconds else 600
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), self.end - start + self.grace if task.seconds else 600)
-        if task.kind == "loop" and not self.enough():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.over.wait(), task.seconds * 9)
+            await asyncio.wait_for(self.over.wait(), self.begin - time.monotonic() + limit)
+        if task.kind == "loop":
             self.end = time.monotonic()
         for client in self.requests:
             client.close()
