@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from weakref import WeakSet
 
 from mitmproxy import connection
 from mitmproxy.net.tls import starts_like_tls_record
@@ -41,12 +42,12 @@ class GatewayLayer(HttpLayer):
         mode: HTTPMode = HTTPMode.transparent,
         stream: type[GatewayStream] = GatewayStream,
         call_hook: CallHook = lambda hook: False,
-        relaying: set[GatewayStream] | None = None,
+        relaying: WeakSet[GatewayStream] | None = None,
     ) -> None:
         super().__init__(context, mode)
         self.stream = stream
         self.call_hook = call_hook
-        self.relaying = set() if relaying is None else relaying
+        self.relaying = WeakSet[GatewayStream]() if relaying is None else relaying
         """The streams of all clients whose answers are running."""
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
@@ -140,7 +141,7 @@ class AttemptLoop:
         """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
         self.stream = stream
         self.call_hook = call_hook
-        self.relaying: set[GatewayStream] = set()
+        self.relaying = WeakSet[GatewayStream]()
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
