@@ -24,6 +24,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestEndOfMessage,
     RequestProtocolError,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -62,11 +63,13 @@ class ReadsBodies(Http1Connection):
 
     def _handle_event(self, event: events.Event) -> Commands:
         if type(event) is events.DataReceived and not self.buf:
-            if self.state == self.read_headers and (end := event.data.find(b"\r\n\r\n", 0, MAX_HEAD)) >= 0:
+            is_asked = self.request is not None or isinstance(self, Http1Server)
+            end = event.data.find(b"\r\n\r\n", 0, MAX_HEAD) if is_asked and self.state == self.read_headers else -1
+            if end >= 0:
                 # As if they had come one after the other, so that the body is not copied with the head.
                 head, event = event.data[: end + 4], events.DataReceived(event.connection, event.data[end + 4 :])
                 yield from super()._handle_event(events.DataReceived(event.connection, head))
-                if not event.data:
+                if not event.data or not self.conn.connected:
                     return
             if self.state == self.read_body and not self.buf:
                 reader = self.body_reader
@@ -96,11 +99,15 @@ class ReadsBodies(Http1Connection):
             yield commands.CloseConnection(self.conn)
             yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, error, code=self.ReceiveProtocolError.code))
         elif part:
-            assert self.request
-            if self.request.data.method.upper() != b"CONNECT":
-                yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
-            ours = isinstance(self, Http1Server)
-            yield from self.mark_done(request=ours, response=not ours)
+            yield from self.ended(self.ReceiveEndOfMessage(self.stream_id))
+
+    def ended(self, end: RequestEndOfMessage | ResponseEndOfMessage) -> Commands:
+        """The body is whole."""
+        assert self.request
+        if self.request.data.method.upper() != b"CONNECT":
+            yield ReceiveHttp(end)
+        ours = isinstance(self, Http1Server)
+        yield from self.mark_done(request=ours, response=not ours)
 
     def rest(self) -> h11.Data | h11.EndOfMessage:
         """What the end of the connection is. Raises h11.ProtocolError where it isn't the body's."""
@@ -135,6 +142,15 @@ class ProviderSide(ReadsBodies, Http1Client):
             if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
                 self.closes = self.is_last(command.event.response)
             yield command
+
+    def ended(self, end: RequestEndOfMessage | ResponseEndOfMessage) -> Commands:
+        """First of all ready for the next request, which may follow at once from the end of this answer."""
+        assert self.response
+        if self.response.status_code == 101:
+            yield from super().ended(end)
+        else:
+            yield from self.mark_done(response=True)
+            yield ReceiveHttp(end)
 
     def is_last(self, response: http.Response) -> bool:
         """Whether the connection ends after this answer."""
@@ -185,6 +201,7 @@ class ClientSide(ReadsBodies, Http1Server):
                 yield from self.refuse(408, "the request did not come in time")
             elif self.has_next and self.state == self.read_headers:
                 yield from self.state(events.DataReceived(self.conn, b""))
+                self.expect_more()
         elif isinstance(event, events.DataReceived):
             yield from super()._handle_event(event)
             if len(self.buf) > MAX_HEAD and self.state != self.done:
@@ -218,6 +235,12 @@ class ClientSide(ReadsBodies, Http1Server):
         if self.is_reading:
             self.has_next = True
             return
+        if isinstance(event, events.ConnectionClosed):
+            while self.has_next and self.state == self.read_headers:
+                yield from self.read_headers(events.DataReceived(self.conn, b""))
+            if self.state != self.read_headers:
+                yield from self.state(event)
+                return
         self.is_reading = True
         try:
             for _ in range(MOST_AT_ONCE):

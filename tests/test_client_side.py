@@ -29,6 +29,7 @@ from tests.provider_bytes import stream
 
 BODY = b'{"model":"m","stream":true,"messages":[]}'
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % len(BODY)
+GET = b"GET / HTTP/1.1\r\nhost: g\r\n\r\n"
 CHUNKED = b"POST /v1/messages HTTP/1.1\r\nhost: g\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -138,13 +139,56 @@ def test_requests_that_come_at_once_leave_others_their_turn() -> None:
         if not play.in_place:
             pytest.skip("everybody has a turn at every hook")
         play.on["requestheaders"] = refuse
-        play.client_sends(b"GET / HTTP/1.1\r\nhost: g\r\n\r\n" * (2 * MOST_AT_ONCE))
+        play.client_sends(GET * (2 * MOST_AT_ONCE))
         for turn in (1, 2):
             # A head is read on its own, and then what came with it.
             assert turn * MOST_AT_ONCE <= len(play.answers) <= turn * MOST_AT_ONCE + 1
             play.advance(0.001)
         assert len(play.answers) == 2 * MOST_AT_ONCE
         assert is_open(play)
+
+
+def refusing_gets() -> Playbook:
+    """A gateway that answers every GET at once."""
+    play = Playbook("a.test", first_byte_timeout=0, answer_timeout=0)
+    route = play.on["requestheaders"]
+
+    def refuse(flow: http.HTTPFlow) -> None:
+        route(flow)
+        if flow.request.method == "GET":
+            flow.response = error_response(400, "no")
+
+    play.on["requestheaders"] = refuse
+    return play
+
+
+@pytest.mark.parametrize("before", [0, 1, MOST_AT_ONCE + 4])
+def test_the_next_request_may_wait_behind_an_answer(before: int) -> None:
+    """It is sent on the provider's connection in the very moment in which the answer ends."""
+    with refusing_gets() as play:
+        play.client_sends(HEAD + BODY + GET * before + HEAD + BODY)
+        for _ in range(2):
+            play.servers[-1].sends(stream(event_bytes("an answer")))
+            play.advance(0.1)
+        assert [answer.status for answer in play.answers] == [200, *[400] * before, 200]
+
+
+def test_who_has_sent_many_requests_at_once_has_the_usual_time() -> None:
+    with refusing_gets() as play:
+        play.client_sends(GET * (MOST_AT_ONCE + 4) + HEAD + BODY[:3])
+        play.advance(HEAD_WITHIN + 1)
+        play.client_sends(BODY[3:])
+        play.advance(HEAD_WITHIN + 1)
+        play.server(1).sends(stream(event_bytes("at last")))
+        play.advance(1000)
+        assert is_open(play)
+
+
+def test_requests_that_came_with_the_end_of_the_connection_are_answered() -> None:
+    with refusing_gets() as play:
+        play.client_sends(GET * 3 * MOST_AT_ONCE)
+        play.client_closes()
+        assert len(play.answers) == 3 * MOST_AT_ONCE
 
 
 def test_a_request_in_one_piece_needs_no_timer() -> None:

@@ -225,6 +225,11 @@ def test_pipelined_requests_are_answered_in_order(gateway: Gateway, times: int) 
     assert [status for status, _, _ in answers] == [200, 404] * times
 
 
+def test_requests_that_wait_behind_an_answer_are_answered(gateway: Gateway) -> None:
+    answers = ask(gateway, (f"{HEAD}{LENGTH}\r\n".encode() + BODY) * 3)
+    assert [status for status, _, _ in answers] == [200] * 3
+
+
 SLOW = {
     "a head that stops": (b"POST /v1/messages HTTP/1.1\r\nhost: g\r\n", b""),
     "a head in single bytes": (b"POST /v1/messages HTTP/1.1\r\n", b"x"),
