@@ -24,8 +24,8 @@ from addons.client_side import (
 from addons.responses import error_response
 from addons.wire.errors import BadRequest
 from tests.playbook import Playbook
+from tests.provider_bytes import ENDING, LAST_CHUNK, START, STREAM_HEAD, chunk, delta, stream
 from tests.provider_bytes import events as event_bytes
-from tests.provider_bytes import stream
 
 BODY = b'{"model":"m","stream":true,"messages":[]}'
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n\r\n" % len(BODY)
@@ -176,10 +176,12 @@ def test_the_next_request_may_wait_behind_an_answer(before: int) -> None:
 def test_an_answer_behind_many_requests_has_the_usual_time() -> None:
     with refusing_gets() as play:
         play.client_sends(GET * (MOST_AT_ONCE + 4) + HEAD + BODY)
-        play.advance(HEAD_WITHIN + 1)
-        play.server(1).sends(stream(event_bytes("at last")))
-        assert play.answers[-1].status == 200
-        play.advance(1000)
+        play.advance(0.01)
+        play.server(1).sends(STREAM_HEAD + chunk(START + delta("wait")))
+        for _ in range(3):
+            play.advance(HEAD_WITHIN + 1)
+        play.server(1).sends(chunk(ENDING) + LAST_CHUNK)
+        assert play.answers[-1].complete
         assert is_open(play)
 
 
