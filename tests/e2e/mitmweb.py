@@ -73,6 +73,17 @@ class WebGateway(Gateway):
         self.wait_until(found)
         return found()[0]
 
+    def that_is_replayed(self, condition: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The first replayed flow for which the condition holds, when it has its answer and can be replayed again.
+
+        Until it has, the request that it became is listed too, and is called a replay a moment earlier.
+        """
+        found = self.that_ends(
+            lambda flow: flow["is_replay"] and flow["comment"].startswith("replay") and condition(flow)
+        )
+        self.wait_until(lambda: not self.command("replay.client.count"))
+        return found
+
     def view(self, flow: dict[str, Any], pane: str, view: str = "auto") -> dict[str, Any]:
         """What a pane (`request` or `response`) shows of a flow: text, view_name …"""
         found = self.web.get(f"/flows/{flow['id']}/{pane}/content/{view}.json").raise_for_status()

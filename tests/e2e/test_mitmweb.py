@@ -164,7 +164,7 @@ def test_replay_goes_through_the_chain_again(web: WebGateway, providers: Provide
     listed = len(web.flows())
     providers.anthropic.script(say("This time it was Claude."))
     web.replay(flow)
-    again = web.that_ends(lambda seen: seen["id"] == flow["id"] and seen["comment"].startswith("replay"))
+    again = web.that_is_replayed(lambda seen: seen["id"] == flow["id"])
     assert again["comment"].startswith("replay · claude-sonnet-5-5 → anthropic/claude-sonnet-5-5 ")
     assert again["marked"] == ""
     asked = providers.anthropic.last
@@ -181,7 +181,7 @@ def test_a_replay_can_be_replayed(web: WebGateway, zai: Provider) -> None:
         zai.script(say(f"Answer {number}."))
         web.replay(flow)
         zai.wait_for(lambda: not zai.unused)
-        again = web.that_ends(lambda seen: seen["id"] == flow["id"])
+        again = web.that_is_replayed(lambda seen: seen["id"] == flow["id"])
         assert again["comment"].startswith("replay · glm → zai/glm-5 ")
         assert f"Answer {number}." in web.text(again, "response", "Answer")
     assert len(zai.requests) == 3
@@ -194,7 +194,7 @@ def test_a_replay_comes_in_as_its_first_caller(web: WebGateway, anthropic: Provi
     web.replay(flow)
     anthropic.wait_for(lambda: len(anthropic.requests) == 2)
     assert anthropic.last.token == OWN
-    web.that_ends(lambda seen: seen["id"] == flow["id"] and seen["comment"].startswith("replay"))
+    web.that_is_replayed(lambda seen: seen["id"] == flow["id"])
 
 
 def test_replay_to_another_model(web: WebGateway, providers: Providers) -> None:
@@ -202,7 +202,7 @@ def test_replay_to_another_model(web: WebGateway, providers: Providers) -> None:
     listed = {seen["id"] for seen in web.flows()}
     providers.zai.script(say("Hello from GLM."))
     assert web.command("gateway.replay", f"@{flow['id']}", "glm") == "sent 1 request to glm"
-    other = web.that_ends(lambda seen: seen["id"] not in listed and seen["comment"].startswith("replay"))
+    other = web.that_is_replayed(lambda seen: seen["id"] not in listed)
     assert other["comment"].startswith("replay · glm → zai/glm-5 ")
     assert providers.zai.last.json == messages_body("glm-5", text="Compare.", stream=True)
     assert "Hello from GLM." in web.text(other, "response", "Answer")
@@ -263,8 +263,8 @@ def test_saved_flows_are_shown_again(
         assert f"127.0.0.1:{web.port}/v1/messages" in web.command("export", "curl", f"@{first['id']}")
         providers.anthropic.script(say("Claude again."))
         web.replay(first)
-        again = web.that_ends(lambda flow: flow["comment"].startswith("replay · claude"))
-        assert again["id"] == first["id"]
+        again = web.that_is_replayed(lambda flow: flow["id"] == first["id"])
+        assert again["comment"].startswith("replay · claude")
         assert "Claude again." in web.text(again, "response", "Answer")
         assert providers.anthropic.last.token in TOKENS
 
