@@ -70,7 +70,7 @@ DISCARD_SECONDS = 10.0
 """How long the rest of a refused request's body is read and thrown away before the connection is closed."""
 
 MOST_PARTS = 1000
-"""Pieces of a body that are kept as they came: those of a large one are 64 KB each, but some clients trickle."""
+"""Pieces of a body that are kept as they came: those of a large one are up to 256 KB each, but some clients trickle."""
 
 AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
@@ -158,9 +158,9 @@ class GatewayStream(HttpStream):
         if self._paused and isinstance(event, events.Wakeup) and event.command is self._paused.command:
             event.reply = None
         for command in super().handle_event(event):
-            if not isinstance(command, commands.StartHook) or self.child_layer is not None:
-                yield command  # (hooks of a child layer, a WebSocket's, are waited for by that layer)
-            elif self.gateway.call_hook(command):
+            # (Hooks of a child layer, a WebSocket's, are waited for by that layer.)
+            is_own = self.child_layer is None
+            if is_own and isinstance(command, commands.StartHook) and self.gateway.call_hook(command):
                 yield from self.hook_called(command)
             else:
                 yield command

@@ -131,23 +131,6 @@ def test_who_waits_for_an_answer_is_not_slow() -> None:
         play.server(1).sends(stream(event_bytes("at last")))
 
 
-def test_requests_that_come_at_once_leave_others_their_turn() -> None:
-    def refuse(flow: http.HTTPFlow) -> None:
-        flow.response = error_response(400, "no")
-
-    with Playbook("a.test") as play:
-        if not play.in_place:
-            pytest.skip("everybody has a turn at every hook")
-        play.on["requestheaders"] = refuse
-        play.client_sends(GET * (2 * MOST_AT_ONCE))
-        for turn in (1, 2):
-            # A head is read on its own, and then what came with it.
-            assert turn * MOST_AT_ONCE <= len(play.answers) <= turn * MOST_AT_ONCE + 1
-            play.advance(0.001)
-        assert len(play.answers) == 2 * MOST_AT_ONCE
-        assert is_open(play)
-
-
 def refusing_gets() -> Playbook:
     """A gateway that answers every GET at once."""
     play = Playbook("a.test", first_byte_timeout=0, answer_timeout=0)
@@ -160,6 +143,19 @@ def refusing_gets() -> Playbook:
 
     play.on["requestheaders"] = refuse
     return play
+
+
+def test_requests_that_come_at_once_leave_others_their_turn() -> None:
+    with refusing_gets() as play:
+        if not play.in_place:
+            pytest.skip("everybody has a turn at every hook")
+        play.client_sends(GET * (2 * MOST_AT_ONCE))
+        for turn in (1, 2):
+            # A head is read on its own, and then what came with it.
+            assert turn * MOST_AT_ONCE <= len(play.answers) <= turn * MOST_AT_ONCE + 1
+            play.advance(0.001)
+        assert len(play.answers) == 2 * MOST_AT_ONCE
+        assert is_open(play)
 
 
 @pytest.mark.parametrize("before", [0, 1, MOST_AT_ONCE + 4])

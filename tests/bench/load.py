@@ -20,16 +20,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from tests.bench.http_client import Client
+from tests.bench.provider import INTERVAL
 from tests.bench.session import Script, Session
 
 Kind = Literal["sequence", "loop", "streams"]
 
 TOKEN = "bench-static-token"
 STAMP = re.compile(rb"@(\d+)@")
-BETWEEN = 0.02
-"""Seconds between two events of a stream."""
 GOLDEN = (5**0.5 - 1) / 2
-"""Multiples of it are spread evenly, however many: streams that began at multiples of BETWEEN would beat as one."""
+"""Multiples of it are spread evenly, however many: streams that began at multiples of INTERVAL would beat as one."""
 LATE = 0.5
 """Seconds after which a stream's next event counts as starved."""
 
@@ -156,7 +155,7 @@ class Load:
             self.over.set()
         start = time.monotonic()
         for number, client in enumerate(self.requests):
-            spread = number / task.connections + number * GOLDEN % 1 * BETWEEN / max(task.stream_seconds, BETWEEN)
+            spread = number / task.connections + number * GOLDEN % 1 * INTERVAL / max(task.stream_seconds, INTERVAL)
             loop.call_later(task.stream_seconds * spread, self.ask, client)
         if task.kind == "loop":
             await self.all_under_way(start + task.warm_up)
