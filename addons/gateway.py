@@ -14,6 +14,7 @@ from addons.oauth import OAuthRotator
 from addons.reload import HOME, Reload, settings
 from addons.replay import Replay
 from addons.router import ModelRouter
+from addons.startup import Startup
 from addons.store import Store
 from addons.thinking import ThinkingStripper
 from addons.threads import Threads
@@ -32,6 +33,7 @@ _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
 addons = [
+    Startup(),
     Lean(),
     Discreet(_settings),
     Reload(_settings),

@@ -54,7 +54,7 @@ class Reload:
             logger.error("%s", error)  # mitmproxy ends when an error is logged at start
 
     def client_connected(self, client: connection.Client) -> None:
-        if not self.is_loaded:  # mitmproxy listens before it ends
+        if not self.is_loaded:  # and mitmproxy did not end: it was running before this script was
             client.error = "there is no configuration"
 
     def running(self) -> None:
