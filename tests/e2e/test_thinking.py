@@ -280,7 +280,6 @@ class TestWhenAnthropicRefusesIt:
         assert thinking_sent(second) == []
         assert "thinking" not in second.fields
         assert second.token == first.token, "it was not the token's fault"
-        assert second.time - first.time < 0.5
         assert zai.requests == []
 
     def test_with_the_client_s_own_token_too(self, gateway: Gateway, anthropic: Provider) -> None:
