@@ -73,7 +73,7 @@ class Gateway:
         self.options = tuple(options)
         self.saving = saving
         self.check_log = True  # False: this gateway may log tracebacks
-        self.ends_within = 10.0  # seconds after it was told to stop
+        self.ends_within = 30.0 if saving else 10.0  # seconds after it was told to stop: a HAR is written at the end
         self._reserved = reserve()
         self.port = port_of(self._reserved)
         self._log = self.directory / "log"
@@ -261,7 +261,7 @@ class Gateway:
         found = leaks(self.secrets(), [*shown, *self.produced()])
         assert not found, "secrets were seen:\n" + "\n".join(found)
 
-    def wait_until(self, condition: Callable[[], object], timeout: float = 5) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout: float = 15) -> None:
         """Returns when the condition holds; AssertionError with the log if it doesn't within `timeout` seconds.
 
         A condition may ask the gateway: connections that are refused or closed count as "not yet".

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.conftest import big
 from tests.e2e.gateway import Gateway
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
@@ -93,6 +94,7 @@ def test_the_limit(start_gateway: StartGateway, zai: Provider, seconds: int, lea
         assert client.is_closed()
 
 
+@big
 def test_an_answer_that_is_still_on_its_way_is_sent_in_whole(fresh_gateway: Gateway, zai: Provider) -> None:
     """The request is over for the gateway, but the client reads slowly."""
     text = "x" * 20_000_000

@@ -156,7 +156,7 @@ class Provider:
     def open_connections(self) -> int:
         return len(self._connections)
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 5) -> None:
+    def wait_for(self, condition: Callable[[], object], timeout: float = 15) -> None:
         """Returns when the condition holds (it may look at anything); AssertionError after `timeout` s."""
         deadline = time.monotonic() + timeout
         while True:
