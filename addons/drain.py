@@ -13,11 +13,11 @@ from weakref import WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
-from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.log import ALERT
 
 from addons.responses import error_response
 from addons.state import exchange_of
+from addons.transports import proxyserver
 
 logger = logging.getLogger(__name__)
 
@@ -83,21 +83,17 @@ class Drain:
             await asyncio.sleep(LOOK_EVERY)
         if self.running_flows:
             logger.log(ALERT, "gateway: %d requests were cut off", len(self.running_flows))
-        await proxyserver().servers.update([])  # who is let in from here on gets no answer
+        if server := proxyserver():
+            await server.servers.update([])  # who is let in from here on gets no answer
         ctx.master.shutdown()
-
-
-def proxyserver() -> Proxyserver:
-    server = ctx.master.addons.get("proxyserver")
-    assert isinstance(server, Proxyserver)
-    return server
 
 
 def unsent() -> bool:
     """Whether something is still on its way to a client: a request is over before its last bytes are."""
-    return any(
+    server = proxyserver()
+    return server is not None and any(
         io.writer is not None and not io.writer.is_closing() and io.writer.transport.get_write_buffer_size()
-        for handler in proxyserver().connections.values()
+        for handler in server.connections.values()
         for io in list(handler.transports.values())
         if isinstance(io.writer, asyncio.StreamWriter)
     )

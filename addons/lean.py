@@ -13,8 +13,9 @@ from typing import SupportsIndex
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader, traverse
-from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client
+
+from addons.transports import io_of
 
 _check_types = getattr(http.MessageData, "__post_init__", None)
 
@@ -67,8 +68,6 @@ class Lean:
         gc.unfreeze()
 
     def client_connected(self, client: Client) -> None:
-        server = ctx.master.addons.get("proxyserver")
-        if isinstance(server, Proxyserver) and (handler := server.connections.get(client.id)):
-            reader = handler.transports[client].reader
-            if type(reader) is asyncio.StreamReader:
-                reader.__class__ = LargeReads
+        io = io_of(client)
+        if io and type(io.reader) is asyncio.StreamReader:
+            io.reader.__class__ = LargeReads
