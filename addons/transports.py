@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.proxy.server import ConnectionIO
+from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
 
 def proxyserver() -> Proxyserver | None:
@@ -13,8 +13,13 @@ def proxyserver() -> Proxyserver | None:
     return server if isinstance(server, Proxyserver) else None
 
 
+def handler_of(client: connection.Client) -> ConnectionHandler | None:
+    """What serves a client, for as long as it is connected."""
+    server = proxyserver()
+    return server.connections.get(client.id) if server else None
+
+
 def io_of(client: connection.Client) -> ConnectionIO | None:
     """A client's streams, for as long as it is connected."""
-    server = proxyserver()
-    handler = server.connections.get(client.id) if server else None
+    handler = handler_of(client)
     return handler.transports.get(client) if handler else None

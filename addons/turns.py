@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from mitmproxy import ctx
-from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.connection import Client
+
+from addons.transports import handler_of
 
 
 class Turn(asyncio.Lock):
@@ -33,6 +33,5 @@ class Turns:
     """Puts our lock in the place of mitmproxy's, before the first event of each client."""
 
     def client_connected(self, client: Client) -> None:
-        server = ctx.master.addons.get("proxyserver")
-        if isinstance(server, Proxyserver) and (handler := server.connections.get(client.id)):
+        if handler := handler_of(client):
             handler._server_event_lock = Turn()  # noqa: SLF001  # test_turns.py looks at it

@@ -5,7 +5,6 @@
 
 import json
 import socket
-import struct
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tests.e2e.gateway import Gateway, messages_body
 from tests.fakes.answers import Reply
 from tests.fakes.provider import Provider
+from tests.fakes.resets import reset_at_close
 from tests.fakes.scripts import deliver, drop, endless_pings, error, hang, message, say, text, thinking
 
 HOLD = 0.3
@@ -44,7 +44,7 @@ class Caller:
 
     def hang_up(self, *, reset: bool = False) -> None:
         if reset:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_close(self.socket)
         self.socket.close()
 
 

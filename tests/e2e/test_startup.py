@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.mitmweb import WebGateway
+from tests.fakes.resets import reset_at_close
 
 LATE = """\
 import asyncio
@@ -38,8 +38,7 @@ def connected(gateway: Gateway) -> socket.socket:
 
 
 BAD = b"GET /v1/nothing HTTP/1.1\r\nhost: g\r\n\r\n"
-REQUEST = {"model": "glm", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-BODY = json.dumps(REQUEST).encode()
+BODY = json.dumps(messages_body("glm")).encode()
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-length: %d\r\n" % len(BODY)
 
 
@@ -55,7 +54,7 @@ def leave(gateway: Gateway, request: bytes = b"", *, reset: bool = False) -> Non
     with connected(gateway) as sock:
         sock.sendall(request)
         if reset:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_close(sock)
 
 
 @pytest.mark.parametrize("kind", [Gateway, WebGateway])

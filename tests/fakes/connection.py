@@ -7,11 +7,11 @@ nothing is decided here, the provider says what to answer.
 import asyncio
 import contextlib
 import socket
-import struct
 from collections.abc import Iterable
 
 from .answers import Answer, Endless, Gate, Pause, Step, Then
 from .request import Headers
+from .resets import reset_at_close
 
 SETTLE = 0.05  # seconds between the last byte and a reset: a reset takes with it what the peer has not read yet
 
@@ -95,7 +95,7 @@ class Connection:
         elif then == "rst":
             await self._silence(SETTLE)
             transport: socket.socket = self._writer.get_extra_info("socket")
-            transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reset_at_close(transport)
             self._writer.transport.abort()
         return then == "keep"
 

@@ -11,7 +11,6 @@ import asyncio
 import json
 import random
 import socket
-import struct
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 
 import h11
 
+from tests.fakes.resets import reset_at_close
 from tests.ordeal.answer import Told, read_answer
 from tests.ordeal.providers import TOOL
 
@@ -129,7 +129,7 @@ class Line:
         if self.writer:
             if reset:
                 connection: socket.socket = self.writer.get_extra_info("socket")
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                reset_at_close(connection)
                 self.writer.transport.abort()
             self.writer.close()
             self.writer = None

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
-from mitmproxy.addons.proxyserver import Proxyserver
 
 from addons import state
 from addons.failover import died_of_age, is_answer
 from addons.state import Attempt, Exchange, Outcome, Trying, exchange_of
+from addons.transports import proxyserver
 from tests.ordeal.providers import MARKER
 from tests.ordeal.words import Answered, Closed, Count, Failed, Planned, Refused, Started, Target, Used, Word, say
 
@@ -111,8 +111,8 @@ class Probe:
 
 
 def held() -> Count:
-    server = ctx.master.addons.get("proxyserver")
-    assert isinstance(server, Proxyserver)
+    server = proxyserver()
+    assert server
     return Count(
         process=os.getpid(),
         tasks=len(asyncio.all_tasks()),
