@@ -253,7 +253,7 @@ case ${1:-} in
   '' | -*) serve mitmdump "$@" ;;
   web) shift; web "$@" ;;
   demo) shift; run_module .installed "$root" tests.fakes.demo "$@" ;;
-  settings) shift; examples; run_module .installed "$root" addons.client_settings "$@" ;;
+  settings) shift; examples; run_module .installed "$root" addons.config.client_settings "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module .installed-bench "${root}[test,bench]" tests.bench "$@" ;;
   ordeal) shift; run_module .installed-test "${root}[test]" tests.ordeal "$@" ;;

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
-from addons.config import Config, Settings
-from addons.responses import MAX_REQUEST, as_bytes, as_text, error_response, too_large
-from addons.state import ClientCredential, Exchange, TokenMode, remember
-from addons.tickets import TICKET_HEADER, Tickets
+from addons.config.config import Config, Settings
+from addons.proxy.replies import MAX_REQUEST, as_bytes, as_text, error_response, too_large
+from addons.state.exchange import ClientCredential, Exchange, TokenMode, remember
+from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.wire.masking import is_credential_header, mask
 
 logger = logging.getLogger(__name__)

@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
 
-from addons.config import Config, Target
-from addons.responses import error_response
+from addons.config.config import Config, Target
+from addons.proxy.replies import error_response
 from addons.router import ROUTES
-from addons.state import Exchange, Trying, Verdict, exchange_of
+from addons.state.exchange import Exchange, Trying, Verdict, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown
-from addons.wire.tokens import estimate_request
+from addons.wire.token_estimate import estimate_request
 
 CREATED = "2025-01-01T00:00:00Z"
 """An alias has no date of birth; the field is required."""

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from mitmproxy import http
 
-from addons.breakers import Breakers
-from addons.responses import error_response
-from addons.state import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
+from addons.proxy.replies import error_response
+from addons.state.breakers import Breakers
+from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
 from addons.wire.errors import ProviderError, error_type, is_envelope
-from addons.wire.ratelimit import LONGEST_WAIT, client_visible, retry_after
+from addons.wire.rate_limits import LONGEST_WAIT, client_visible, retry_after
 from addons.wire.refusals import (
     context_overflow,
     credit_refused,

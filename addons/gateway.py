@@ -1,31 +1,31 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
 from addons.auth import AuthGate
-from addons.discreet import Discreet
-from addons.drain import Drain
+from addons.config.reload import HOME, Reload, settings
 from addons.endpoints import Endpoints
 from addons.failover import Failover
-from addons.hooks import Hooks
-from addons.keeper import Keeper
-from addons.layer import AttemptLoop
-from addons.lean import Lean
 from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
-from addons.reload import HOME, Reload, settings
+from addons.process.drain import Drain
+from addons.process.log_masking import Discreet
+from addons.process.startup import Startup
+from addons.process.tuning import Lean
+from addons.process.welcome import Welcome
+from addons.proxy.event_lock import Turns
+from addons.proxy.hook_dispatch import Hooks
+from addons.proxy.layer import AttemptLoop
 from addons.replay import Replay
 from addons.router import ModelRouter
-from addons.startup import Startup
-from addons.store import Store
+from addons.state.replay_tickets import Tickets
+from addons.state.store import Store
 from addons.thinking import ThinkingStripper
 from addons.threads import Threads
-from addons.tickets import Tickets
 from addons.trail import Trail
 from addons.translator import Translator
-from addons.turns import Turns
 from addons.views import Views
-from addons.watch import Watch, stream_class
-from addons.web import WebPage
-from addons.welcome import Welcome
+from addons.views.mitmweb import WebPage
+from addons.views.recording import Watch, stream_class
+from addons.views.retention import Keeper
 
 _settings = settings()
 _hooks = Hooks()

@@ -8,10 +8,10 @@ from pathlib import Path
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
-from addons.config import Price
-from addons.state import Attempt, Exchange, exchange_of
-from addons.store import RequestRow, Store
-from addons.wire.answer import Usage
+from addons.config.config import Price
+from addons.state.exchange import Attempt, Exchange, exchange_of
+from addons.state.store import RequestRow, Store
+from addons.wire.messages.answer import Usage
 
 
 class Ledger:

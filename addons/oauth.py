@@ -13,12 +13,12 @@ from collections.abc import Callable
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
 
-from addons.config import Config, Settings
-from addons.pool import Token, TokenPool, TokenView
-from addons.responses import error_response
-from addons.state import Attempt, Exchange, Outcome, Trying
-from addons.store import Store
-from addons.wire import ratelimit
+from addons.config.config import Config, Settings
+from addons.proxy.replies import error_response
+from addons.state.exchange import Attempt, Exchange, Outcome, Trying
+from addons.state.pool import Token, TokenPool, TokenView
+from addons.state.store import Store
+from addons.wire import rate_limits as ratelimit
 from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
 from addons.wire.refusals import credit_refused, token_refused

@@ -16,15 +16,15 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.addons import export
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.config import Settings
-from addons.state import Exchange, exchange_of, forget, remember
-from addons.tickets import TICKET_HEADER, Ticket, Tickets
+from addons.config.config import Settings
+from addons.state.exchange import Exchange, exchange_of, forget, remember
+from addons.state.replay_tickets import TICKET_HEADER, Ticket, Tickets
 from addons.trail import mark, summary
 from addons.views.summary import METADATA, to_metadata
-from addons.wire.body import Draft
-from addons.wire.context import Context
-from addons.wire.fields import hidden_credentials
 from addons.wire.masking import mask_bytes
+from addons.wire.messages.body import Draft
+from addons.wire.steps.anthropic_fields import hidden_credentials
+from addons.wire.steps.context import Context
 
 MASKED_HEADER = re.compile(r"'([\w-]+: )[^']*…[^']*'")
 """A header with a masked value, as the curl export quotes it."""

@@ -11,13 +11,13 @@ import hashlib
 import msgspec
 from mitmproxy import http
 
-from addons.config import Provider, Target
-from addons.responses import MAX_REQUEST, as_bytes, error_response, too_large
-from addons.state import Exchange, Kind, Trying, exchange_of
-from addons.wire.body import RequestBody
+from addons.config.config import Provider, Target
+from addons.proxy.replies import MAX_REQUEST, as_bytes, error_response, too_large
+from addons.state.exchange import Exchange, Kind, Trying, exchange_of
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
+from addons.wire.messages.body import RequestBody
 
 ROUTES: dict[tuple[str, str], Kind] = {
     ("POST", "/v1/messages"): "messages",

@@ -10,12 +10,12 @@ from __future__ import annotations
 import msgspec
 from mitmproxy import http
 
-from addons.config import Provider
-from addons.state import Exchange, Outcome, Trying, exchange_of
-from addons.wire.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
+from addons.config.config import Provider
+from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
+from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.reader import AnswerReader
-from addons.wire.steps import Context, apply
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
+from addons.wire.steps.table import Context, apply
 
 
 class ThinkingStripper:

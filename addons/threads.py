@@ -11,8 +11,8 @@ import json
 
 from mitmproxy import http
 
-from addons.responses import error_response
-from addons.state import Exchange, Trying
+from addons.proxy.replies import error_response
+from addons.state.exchange import Exchange, Trying
 
 
 class Threads:

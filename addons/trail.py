@@ -10,7 +10,7 @@ import logging
 from mitmproxy import http
 from mitmproxy.log import ALERT
 
-from addons.state import Attempt, Exchange, exchange_of
+from addons.state.exchange import Attempt, Exchange, exchange_of
 
 logger = logging.getLogger(__name__)
 

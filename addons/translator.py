@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from addons.state import Exchange, Outcome, Trying, exchange_of
-from addons.wire.chat_answer import ChatAnswer
-from addons.wire.chat_message import message_from_chat
-from addons.wire.chat_request import ChatRequest, to_chat
-from addons.wire.context import Context
+from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
+from addons.wire.answer_reader import AnswerReader
+from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.request import ChatRequest, to_chat
+from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
-from addons.wire.fields import max_tokens
-from addons.wire.reader import AnswerReader
-from addons.wire.tokens import estimate_request
+from addons.wire.steps.anthropic_fields import max_tokens
+from addons.wire.steps.context import Context
+from addons.wire.token_estimate import estimate_request
 
 PATH = "/chat/completions"
 

@@ -8,12 +8,12 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config import Config, FailoverSettings, Provider, Target
-from addons.state import Attempt, Exchange, Outcome, OutcomeKind, Trying, remember
-from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
-from addons.wire.body import RequestBody
+from addons.config.config import Config, FailoverSettings, Provider, Target
+from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, remember
+from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
-from addons.wire.reader import AnswerReader
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from addons.wire.messages.body import RequestBody
 
 STARTED = 100.0
 """Monotonic seconds."""

@@ -31,9 +31,9 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from addons.attempt import GatewayStream
-from addons.layer import AttemptLoop, GatewayLayer
-from addons.state import Exchange, Outcome, OutcomeKind, exchange_of
+from addons.proxy.layer import AttemptLoop, GatewayLayer
+from addons.proxy.stream import GatewayStream
+from addons.state.exchange import Exchange, Outcome, OutcomeKind, exchange_of
 from tests.provider_bytes import encode, stream
 from tests.provider_bytes import events as events_of
 from tests.provider_side import LARGEST_HEAD, ProviderSide, plain, read_body

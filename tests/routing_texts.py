@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from addons.config import Config, ConfigError, Target, load
+from addons.config.config import Config, ConfigError, Target, load
 
 KEYS = {"ZAI_API_KEY": "zai-secret", "KIMI_API_KEY": "kimi-secret", "OPENROUTER_API_KEY": "or-secret"}
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from mitmproxy import http
 
-from addons.config import Config, FailoverSettings, Provider, Target
-from addons.responses import error_response
-from addons.state import Exchange, Trying, Verdict, exchange_of, remember
-from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
-from addons.wire.body import RequestBody
-from addons.wire.reader import AnswerReader
+from addons.config.config import Config, FailoverSettings, Provider, Target
+from addons.proxy.replies import error_response
+from addons.state.exchange import Exchange, Trying, Verdict, exchange_of, remember
+from addons.wire.answer_reader import AnswerReader
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from addons.wire.messages.body import RequestBody
 
 SECRET = "sk-real-0123456789"
 MASKED = "sk-r…6789"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
-from addons.responses import error_response
+from addons.proxy.replies import error_response
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     LAST_CHUNK,

@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy.flow import Error
 
-from addons.responses import error_response
+from addons.proxy.replies import error_response
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     LAST_CHUNK,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.attempt import AWAIT_END
+from addons.proxy.stream import AWAIT_END
 from tests.playbook import Playbook
 from tests.provider_bytes import (
     BLOCK_START,

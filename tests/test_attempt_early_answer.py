@@ -2,9 +2,9 @@
 
 import pytest
 
-from addons import attempt
-from addons.attempt import DISCARD_SECONDS, MOST_PARTS
-from addons.responses import MAX_REQUEST, error_response, too_large
+from addons.proxy import stream as attempt
+from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.stream import DISCARD_SECONDS, MOST_PARTS
 from tests.playbook import Playbook
 from tests.provider_bytes import LAST_CHUNK, answer, chunk, encode, events, message, stream
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from addons.responses import error_response
-from addons.state import Verdict
+from addons.proxy.replies import error_response
+from addons.state.exchange import Verdict
 from addons.wire.errors import ProviderError
 from tests.playbook import Playbook
 from tests.provider_bytes import (

@@ -9,7 +9,7 @@ from mitmproxy import connection
 from mitmproxy.flow import Error
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.layer import AttemptLoop
+from addons.proxy.layer import AttemptLoop
 from tests.playbook import Playbook
 from tests.provider_bytes import LAST_CHUNK, PING, START, STREAM_HEAD, chunk, delta, encode, error, events, stream
 

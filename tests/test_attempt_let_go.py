@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from addons.attempt import GatewayStream
-from addons.wire.body import RequestBody
+from addons.proxy.stream import GatewayStream
+from addons.wire.messages.body import RequestBody
 from tests.playbook import Playbook
 from tests.provider_bytes import answer, message
 

@@ -6,7 +6,7 @@ from mitmproxy.proxy.events import DataReceived
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
 
-from addons.layer import AttemptLoop, GatewayLayer
+from addons.proxy.layer import AttemptLoop, GatewayLayer
 from tests.playbook import Playbook
 
 

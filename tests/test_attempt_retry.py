@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from addons.state import Outcome, Verdict
+from addons.state.exchange import Outcome, Verdict
 from addons.wire.errors import ProviderError
 from tests.playbook import Playbook
 from tests.provider_bytes import (

@@ -15,10 +15,10 @@ from mitmproxy.test import taddons, tflow
 
 from addons import auth
 from addons.auth import AuthGate, Presented, read_gateway_headers, unpacked
-from addons.config import Config, Settings
-from addons.responses import MAX_REQUEST
-from addons.state import ClientCredential, Exchange, exchange_of
-from addons.tickets import TICKET_HEADER
+from addons.config.config import Config, Settings
+from addons.proxy.replies import MAX_REQUEST
+from addons.state.exchange import ClientCredential, Exchange, exchange_of
+from addons.state.replay_tickets import TICKET_HEADER
 
 TOKEN = "gateway-token-0123456789"
 ADMIN = "admin-key-0123456789"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from addons.breakers import THRESHOLD, Breakers
-from addons.config import Target
+from addons.config.config import Target
+from addons.state.breakers import THRESHOLD, Breakers
 from tests.exchanges import target
 
 COOLDOWN = 60.0

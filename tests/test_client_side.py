@@ -12,7 +12,7 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
-from addons.client_side import (
+from addons.proxy.http1 import (
     BODY_SILENCE,
     BODY_WITHIN,
     HEAD_WITHIN,
@@ -21,7 +21,7 @@ from addons.client_side import (
     MOST_AT_ONCE,
     no_end_within,
 )
-from addons.responses import error_response
+from addons.proxy.replies import error_response
 from addons.wire.errors import BadRequest
 from tests.playbook import Playbook
 from tests.provider_bytes import ENDING, LAST_CHUNK, START, STREAM_HEAD, chunk, delta, stream

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from addons.config import Price
+from addons.config.config import Price
 from tests.routing_texts import (
     MINIMAL,
     brief,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from addons.wire.chat_options import ChatOptions
+from addons.wire.chat.options import ChatOptions
 from tests.routing_texts import complaint, config, with_provider
 
 CHAT = ("base_url: http://127.0.0.1:11434/v1", "auth: none", "format: openai-chat")

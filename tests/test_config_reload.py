@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from addons.config import ConfigError, Settings
+from addons.config.config import ConfigError, Settings
 from tests.routing_texts import (
     MINIMAL,
 )

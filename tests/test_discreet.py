@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy.log import ALERT, MitmFormatter
 
-from addons import discreet
-from addons.config import Config, Settings
-from addons.discreet import Discreet
+from addons.config.config import Config, Settings
+from addons.process import log_masking as discreet
+from addons.process.log_masking import Discreet
 
 KEY = "zai-key-0123456789"
 TOKEN = "sk-ant-oat01-abcdefghijklmnop3f9a"

@@ -8,7 +8,7 @@ import pytest
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.test import taddons
 
-from addons.drain import Drain
+from addons.process.drain import Drain
 
 
 def test_nobody_is_let_in_who_would_get_no_answer() -> None:

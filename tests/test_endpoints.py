@@ -8,10 +8,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config import Config, Route
+from addons.config.config import Config, Route
 from addons.endpoints import ESTIMATE_HEADER, Endpoints, model_list
-from addons.state import ClientCredential, Exchange, Outcome, Verdict, exchange_of, remember
-from addons.wire.body import RequestBody
+from addons.state.exchange import ClientCredential, Exchange, Outcome, Verdict, exchange_of, remember
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import DROPPED, exchange, failed, failure, provider, status, target, targets, trying
 
 ROUTES = ("glm", "kimi", "claude-*", "a/b c")

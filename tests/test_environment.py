@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.config import ConfigError, Settings, environment
+from addons.config.config import ConfigError, Settings, environment
 from tests.routing_texts import KEYS, MINIMAL, complaint, config, with_provider
 
 

@@ -9,8 +9,8 @@ import pytest
 from mitmproxy import http
 
 from addons.failover import Failover, next_move
-from addons.pool import Token
-from addons.state import Outcome, Verdict, exchange_of
+from addons.state.exchange import Outcome, Verdict, exchange_of
+from addons.state.pool import Token
 from tests.exchanges import DROPPED, answered, exchange, failed, failure, status, target, targets, trying
 
 NOW = 1_790_000_000.0

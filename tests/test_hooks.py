@@ -16,7 +16,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
-from addons.hooks import Hooks
+from addons.proxy.hook_dispatch import Hooks
 from tests import playbook
 
 

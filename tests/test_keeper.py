@@ -9,8 +9,8 @@ from mitmproxy import http
 from mitmproxy.addons.view import View
 from mitmproxy.test import taddons, tflow
 
-from addons.keeper import Keeper, kept_bytes
-from addons.state import Kept, remember
+from addons.state.exchange import Kept, remember
+from addons.views.retention import Keeper, kept_bytes
 from tests.exchanges import exchange, failed, status, targets
 
 

@@ -16,7 +16,7 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.test import taddons, tflow
 
-from addons.lean import LargeReads, Lean
+from addons.process.tuning import LargeReads, Lean
 
 
 @pytest.fixture

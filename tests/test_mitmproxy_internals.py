@@ -1,4 +1,4 @@
-"""What `addons/attempt.py` relies on inside mitmproxy, one test each: an upgrade that moves something fails by name.
+"""What `addons/proxy/` relies on inside mitmproxy, one test each: an upgrade that moves something fails by name.
 
 Nothing of ours is tested here. The stream below is mitmproxy's own, with only a hole where a test looks in.
 """
@@ -35,8 +35,8 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.test import taddons, tflow
 
-from addons.attempt import AttemptHook, VerdictHook
-from addons.state import Trying
+from addons.proxy.stream import AttemptHook, VerdictHook
+from addons.state.exchange import Trying
 from tests.playbook import Playbook
 from tests.provider_bytes import LAST_CHUNK, STREAM_HEAD, chunk, error, head, stream
 from tests.provider_bytes import events as event_bytes

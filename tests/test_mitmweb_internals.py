@@ -29,14 +29,14 @@ FOLDER = Path(web.__file__).parent
 
 
 def test_the_page_is_index_html_with_one_head() -> None:
-    """`addons/web/page.py` adds its tags there."""
+    """`addons/views/mitmweb/page.py` adds its tags there."""
     assert handlers[0][:2] == (r"/", IndexHandler)
     assert (FOLDER / "index.html").read_text().count("</head>") == 1
 
 
 @pytest.mark.parametrize("name", ["col-comment", "col-path", "col-timestamp", "flow-table", "flow-detail"])
 def test_the_page_has_these_names(name: str) -> None:
-    """`addons/web/page.css` and `page.js` go by them."""
+    """`addons/views/mitmweb/page.css` and `page.js` go by them."""
     assert any(name in script.read_text() for script in (FOLDER / "static").glob("*.js"))
 
 

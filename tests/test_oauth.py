@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from addons.config import Config, PoolSettings, Settings
+from addons.config.config import Config, PoolSettings, Settings
 from addons.oauth import OAUTH_BETA, OAuthRotator, with_flag
-from addons.state import ClientCredential, Exchange, Outcome, Trying
-from addons.store import Store
+from addons.state.exchange import ClientCredential, Exchange, Outcome, Trying
+from addons.state.store import Store
 from tests.exchanges import DROPPED, exchange, failed, failure, status, target, trying
 
 A, B, C = (f"sk-ant-oat01-{letter * 40}-{letter}001" for letter in "abc")

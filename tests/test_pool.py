@@ -6,8 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from addons import pool as pool_module
-from addons.pool import LONGEST_BENCH, Bench, Pick, Token, TokenPool
+from addons.state import pool as pool_module
+from addons.state.pool import LONGEST_BENCH, Bench, Pick, Token, TokenPool
 
 NOW = 1_790_000_000.0
 OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"

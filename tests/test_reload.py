@@ -12,9 +12,9 @@ import pytest
 from mitmproxy import exceptions
 from mitmproxy.test import taddons
 
-from addons import reload
-from addons.config import Settings
-from addons.reload import Reload
+from addons.config import reload
+from addons.config.config import Settings
+from addons.config.reload import Reload
 from tests.routing_texts import MINIMAL
 
 WRONG = MINIMAL.replace("zai/glm-5", "zia/glm-5")

@@ -14,13 +14,13 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import taddons, tflow
 
-from addons.config import Config, Settings
+from addons.config.config import Config, Settings
+from addons.config.routing import Route
 from addons.replay import Replay, copy_for, for_readers, own_address
-from addons.routes import Route
-from addons.state import Exchange, exchange_of, remember
-from addons.tickets import TICKET_HEADER, Ticket, Tickets
+from addons.state.exchange import Exchange, exchange_of, remember
+from addons.state.replay_tickets import TICKET_HEADER, Ticket, Tickets
 from addons.views.summary import METADATA
-from addons.wire.body import RequestBody
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import answered, exchange, provider, target
 
 

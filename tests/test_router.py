@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config import Config, Route, Target
-from addons.responses import MAX_REQUEST
+from addons.config.config import Config, Route, Target
+from addons.proxy.replies import MAX_REQUEST
 from addons.router import ModelRouter, body_bytes, session_of
-from addons.state import ClientCredential, Exchange, Trying, remember
-from addons.wire.body import RequestBody
+from addons.state.exchange import ClientCredential, Exchange, Trying, remember
 from addons.wire.errors import BadRequest
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, provider, target, trying
 
 ROUTER = ModelRouter()

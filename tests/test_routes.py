@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.routes import PatternTable, overlap
+from addons.config.routing import PatternTable, overlap
 from tests.routing_texts import (
     brief,
     config,

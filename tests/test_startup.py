@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons, tflow
 
-from addons.startup import Startup
+from addons.process.startup import Startup
 
 
 @asynccontextmanager

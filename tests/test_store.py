@@ -10,9 +10,9 @@ from threading import Event
 
 import pytest
 
-from addons import store as store_module
-from addons.pool import Bench
-from addons.store import MIGRATIONS, RequestRow, Store
+from addons.state import store as store_module
+from addons.state.pool import Bench
+from addons.state.store import MIGRATIONS, RequestRow, Store
 
 NOW = 1_790_000_000.0
 ROW = RequestRow(
@@ -197,7 +197,7 @@ def test_a_bench_is_not_shortened_by_a_second_process(path):
 WRITER = """
 import sys
 from pathlib import Path
-from addons.store import Store
+from addons.state.store import Store
 from tests.test_store import ROW
 store = Store(Path(sys.argv[1]))
 for _ in range(500):

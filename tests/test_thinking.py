@@ -10,11 +10,11 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config import Target
-from addons.state import Exchange, Kind, Trying
+from addons.config.config import Target
+from addons.state.exchange import Exchange, Kind, Trying
 from addons.thinking import ThinkingStripper, read_count
-from addons.wire.body import RequestBody
 from addons.wire.errors import ProviderError
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, provider, target, trying
 
 STRIPPER = ThinkingStripper()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from addons.config import Target
-from addons.state import Trying
+from addons.config.config import Target
+from addons.state.exchange import Trying
 from addons.threads import Threads
-from addons.wire.body import RequestBody
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, provider, target, trying
 
 THREADS = [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from addons.state import ClientCredential
-from addons.tickets import Tickets
+from addons.state.exchange import ClientCredential
+from addons.state.replay_tickets import Tickets
 from tests.exchanges import exchange
 
 

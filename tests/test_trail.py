@@ -8,9 +8,9 @@ import pytest
 from mitmproxy import flow, http
 from mitmproxy.test import tflow
 
-from addons.state import Exchange, remember
+from addons.state.exchange import Exchange, remember
 from addons.trail import Trail, summary
-from addons.wire.body import RequestBody
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import DROPPED, Clock, answered, exchange, failed, failure, status, target, targets
 
 

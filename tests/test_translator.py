@@ -10,11 +10,11 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config import Target
-from addons.state import Exchange, Trying
+from addons.config.config import Target
+from addons.state.exchange import Exchange, Trying
 from addons.translator import Translator
-from addons.wire.body import RequestBody
-from addons.wire.chat_options import ChatOptions
+from addons.wire.chat.options import ChatOptions
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, provider, target, trying
 from tests.wire.dialects import DIALECTS, Called, Said
 

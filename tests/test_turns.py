@@ -12,7 +12,7 @@ from mitmproxy.proxy import commands, events, server
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from addons.turns import Turns
+from addons.proxy.event_lock import Turns
 
 
 class Handler(server.SimpleConnectionHandler):

@@ -14,13 +14,13 @@ from mitmproxy.addons.view import View
 from mitmproxy.proxy import layer
 from mitmproxy.test import taddons, tflow
 
-from addons.attempt import GatewayStream
-from addons.config import Config
-from addons.layer import AttemptLoop, GatewayLayer
-from addons.state import ClientCredential, Kept, Trying, remember
+from addons.config.config import Config
+from addons.proxy.layer import AttemptLoop, GatewayLayer
+from addons.proxy.stream import GatewayStream
+from addons.state.exchange import ClientCredential, Kept, Trying, remember
+from addons.views.recording import Watch, WatchedStream, as_asked, share, stream_class, take_secrets
 from addons.views.summary import METADATA, from_metadata
-from addons.watch import Watch, WatchedStream, as_asked, share, stream_class, take_secrets
-from addons.wire.body import RequestBody
+from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, failed, status, target, targets
 from tests.playbook import Playbook
 from tests.provider_bytes import START, STREAM_HEAD, answer, chunk, delta, events, message, stream
@@ -55,7 +55,7 @@ class Watched(Playbook):
 
 @pytest.fixture(autouse=True)
 def _address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addons.watch.own_address", lambda: ("127.0.0.1", 4000))
+    monkeypatch.setattr("addons.views.recording.own_address", lambda: ("127.0.0.1", 4000))
 
 
 # Who watches
@@ -223,7 +223,7 @@ def test_any_other_coding_stays_as_it_is(coding: str) -> None:
 
 
 def test_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("addons.watch.own_address", lambda: ("::1", 4000))
+    monkeypatch.setattr("addons.views.recording.own_address", lambda: ("::1", 4000))
     again = as_asked(tflow.tflow().request, exchange(target("zai")), Kept("POST /", (), b""))
     assert (again.headers["host"], again.host) == ("[::1]:4000", "::1")
 

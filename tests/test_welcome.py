@@ -9,7 +9,7 @@ import pytest
 from mitmproxy.log import ALERT
 from mitmproxy.test import taddons
 
-from addons.welcome import Welcome
+from addons.process.welcome import Welcome
 
 
 class Proxyserver:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from mitmproxy import contentviews, flow, http
 from mitmproxy.addonmanager import Loader
 
-from addons.views.view import VIEWS, trail_of
+from addons.views.content_views import VIEWS, trail_of
 
 
 class Views:

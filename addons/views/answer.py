@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from addons.state import Exchange
-from addons.views.blocks import content_lines
-from addons.views.folding import counted, fold, indented, lines, rule, seconds, size
-from addons.views.kept import body_of, events_of, fields_of, header, is_stream, presentable, text_of
+from addons.state.exchange import Exchange
+from addons.views.bodies import body_of, events_of, fields_of, header, is_stream, presentable, text_of
+from addons.views.content_blocks import content_lines
 from addons.views.outline import field, pretty
 from addons.views.summary import Ending, ending
+from addons.views.text_layout import counted, fold, indented, lines, rule, seconds, size
 from addons.views.trail import tokens_of
-from addons.wire.assemble import Assembler, Json
-from addons.wire.pieces import load
+from addons.wire.messages.assembler import Assembler, Json
+from addons.wire.raw_json import load
 from addons.wire.sse import parse
 
 MOST: Final = 60_000

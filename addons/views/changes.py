@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from addons.state import Attempt, Exchange, Kept
-from addons.views.event_changes import event_changes
-from addons.views.folding import LONGEST_LINE, counted, fold, rule, shortened, size
-from addons.views.json_changes import json_changes
-from addons.views.kept import body_of, events_of, is_stream, presentable, text_of
+from addons.state.exchange import Attempt, Exchange, Kept
+from addons.views.bodies import body_of, events_of, is_stream, presentable, text_of
+from addons.views.diff.event_changes import event_changes
+from addons.views.diff.json_changes import json_changes
+from addons.views.diff.text_changes import text_changes
 from addons.views.summary import Ending, ending, failure
-from addons.views.text_changes import text_changes
-from addons.wire.assemble import Assembler
-from addons.wire.pieces import dump
+from addons.views.text_layout import LONGEST_LINE, counted, fold, rule, shortened, size
+from addons.wire.messages.assembler import Assembler
+from addons.wire.raw_json import dump
 
 MOST: Final = 400
 """Lines of one body's diff."""

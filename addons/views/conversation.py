@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from addons.state import Exchange
-from addons.views.blocks import cache_mark, content_lines
-from addons.views.folding import counted, fold, indented, lines, rule, size
-from addons.views.kept import body_of, fields_of, presentable, text_of
+from addons.state.exchange import Exchange
+from addons.views.bodies import body_of, fields_of, presentable, text_of
+from addons.views.content_blocks import cache_mark, content_lines
 from addons.views.outline import compact, field, pretty
-from addons.wire.pieces import Raw, load, split_array
+from addons.views.text_layout import counted, fold, indented, lines, rule, size
+from addons.wire.raw_json import Raw, load, split_array
 
 BUDGET: Final = 120_000
 """Characters of texts that are shown in all, shared out among the blocks: the more there are, the less of each."""

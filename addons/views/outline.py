@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from addons.views.folding import fold, indented, lines, more, shortened
+from addons.views.text_layout import fold, indented, lines, more, shortened
 
 DEEPEST: Final = 30
 """Levels of nesting that are shown."""

@@ -13,8 +13,8 @@ from mitmproxy import http
 
 from addons.failover import describe
 from addons.ledger import cost
-from addons.state import Attempt, Exchange, Kept, Outcome, Step
-from addons.views.kept import body_of, header, presentable
+from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Step
+from addons.views.bodies import body_of, header, presentable
 from addons.wire.errors import read_error
 from addons.wire.masking import is_credential_header
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from addons.state import Exchange
-from addons.views.folding import fold, indented, rule, seconds, size
+from addons.state.exchange import Exchange
 from addons.views.summary import AttemptSummary, Ending, StepSummary, Summary, ending, summarize
+from addons.views.text_layout import fold, indented, rule, seconds, size
 
 UPSTREAM: Final = "the default upstream"
 """Where a relayed request goes."""

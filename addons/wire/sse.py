@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Raw
 
-from addons.wire import pieces
+from addons.wire import raw_json as pieces
 
 Fields = dict[str, Raw]
 """A JSON object's top level; every value in its own bytes."""

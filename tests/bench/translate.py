@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.chat_answer import ChatAnswer
-from addons.wire.chat_options import ChatOptions
-from addons.wire.chat_request import to_chat
+from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.options import ChatOptions
+from addons.wire.chat.request import to_chat
+from addons.wire.messages.body import Draft, RequestBody
 from tests.bench.conversation import KILOBYTE, TEXT, conversation
 from tests.wire.dialects import DIALECTS, Called, Dialect, Said
 

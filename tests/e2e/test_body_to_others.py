@@ -226,6 +226,6 @@ def test_a_step_can_be_switched_on_and_off_for_anthropic(gateway: Gateway, anthr
 
 
 def test_the_steps_are_those_of_the_configuration() -> None:
-    from addons.wire.steps import STEP_NAMES
+    from addons.wire.steps.table import STEP_NAMES
 
     assert set(STEPS) == STEP_NAMES

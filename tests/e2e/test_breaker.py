@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from addons.breakers import THRESHOLD
+from addons.state.breakers import THRESHOLD
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Gate, error, hang, insert, say

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(SAVING, reason="a HAR is made of flows that are 
 PROBE = """
 import gc, json
 from mitmproxy import http
-from addons import state
-from addons.wire.body import RequestBody
+from addons.state import exchange as state
+from addons.wire.messages.body import RequestBody
 
 class Probe:
     def request(self, flow):

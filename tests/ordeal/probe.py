@@ -12,10 +12,10 @@ from pathlib import Path
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
-from addons import state
 from addons.failover import died_of_age, is_answer
-from addons.state import Attempt, Exchange, Outcome, Trying, exchange_of
-from addons.transports import proxyserver
+from addons.proxy.connections import proxyserver
+from addons.state import exchange as state
+from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
 from tests.ordeal.providers import MARKER
 from tests.ordeal.words import Answered, Closed, Count, Failed, Planned, Refused, Started, Target, Used, Word, say
 

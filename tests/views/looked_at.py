@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from addons.config import Price
-from addons.state import Attempt, Exchange, Kept, Outcome, Verdict
-from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
-from addons.wire.body import RequestBody
-from addons.wire.context import Context
+from addons.config.config import Price
+from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Verdict
+from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
-from addons.wire.reader import AnswerReader
-from addons.wire.steps import apply
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from addons.wire.messages.body import RequestBody
+from addons.wire.steps.context import Context
+from addons.wire.steps.table import apply
 from tests.exchanges import STARTED, exchange, target
 
 PRICE = Price(input=1000, output=3000, cache_read=100, cache_write=1000)

@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.views.alignment import align
+from addons.views.diff.alignment import align
 
 FEW = st.lists(st.integers(0, 3), max_size=30)
 MANY = st.lists(st.integers(0, 1000), max_size=30)

@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.views.event_changes import event_changes
-from addons.views.kept import events_of
-from addons.wire.answer import MessagesAnswer, Rewrite
+from addons.views.bodies import events_of
+from addons.views.diff.event_changes import event_changes
+from addons.wire.messages.answer import MessagesAnswer, Rewrite
 from tests.wire.streams import (
     MESSAGE_STOP,
     PING,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.views.folding import LONGEST_WORD, fold, lines, shortened, size, word_end, word_start
-from addons.views.text_changes import around
+from addons.views.diff.text_changes import around
+from addons.views.text_layout import LONGEST_WORD, fold, lines, shortened, size, word_end, word_start
 
 FOLDED = re.compile(r"^… [\d,]+ equal characters … | … [\d,]+ equal characters …$")
 WORDS = st.lists(st.text("ab", min_size=1, max_size=40), max_size=30).map(" ".join)

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.views.json_changes import json_changes
+from addons.views.diff.json_changes import json_changes
 from tests.wire.bodies import assistant, request, system, text, thinking, tool_use, user
 
 JSON = st.recursive(

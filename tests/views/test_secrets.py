@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from addons.config import Config
-from addons.state import ClientCredential
+from addons.config.config import Config
+from addons.state.exchange import ClientCredential
 from addons.views import answer, changes, conversation, trail
 from addons.wire.errors import error_event
 from tests.exchanges import provider

@@ -9,7 +9,7 @@ from mitmproxy import flow
 from mitmproxy.io import tnetstring
 from mitmproxy.test import tflow, tutils
 
-from addons.config import Config
+from addons.config.config import Config
 from addons.views import trail
 from addons.views.summary import ending, from_metadata, to_metadata
 from tests.views.looked_at import Watched

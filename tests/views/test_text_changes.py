@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.views.text_changes import text_changes
+from addons.views.diff.text_changes import text_changes
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "", "a long line of words"]), max_size=12).map("\n".join)
 

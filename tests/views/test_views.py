@@ -8,10 +8,10 @@ from mitmproxy.contentviews import prettify_message
 from mitmproxy.io import FlowReader, FlowWriter
 from mitmproxy.test import taddons, tflow
 
-from addons.state import remember
+from addons.state.exchange import remember
 from addons.views import Views
+from addons.views.content_views import NO_TRAIL, NOT_OURS, VIEWS
 from addons.views.summary import to_metadata
-from addons.views.view import NO_TRAIL, NOT_OURS, VIEWS
 from tests.exchanges import exchange, target
 from tests.views.looked_at import Watched, kept
 from tests.wire.streams import sse, text, whole

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.context import Context
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.steps.context import Context
 
 ANTHROPIC = Context(provider="anthropic", is_anthropic=True)
 ZAI = Context(provider="zai", is_anthropic=False)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
 from addons.wire.errors import ProviderError
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
 from addons.wire.provenance import decode_tool_id, encode_tool_id, unwrap_signature
 from tests.wire.checker import check, content_of, events_of
 from tests.wire.streams import (

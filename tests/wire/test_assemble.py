@@ -6,7 +6,7 @@ from anthropic import Anthropic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.assemble import Assembler, message_events, message_in
+from addons.wire.messages.assembler import Assembler, message_events, message_in
 from tests.wire.checker import check, content_of
 from tests.wire.streams import (
     MESSAGE_STOP,

@@ -3,7 +3,7 @@ import json
 import pytest
 from msgspec import Raw
 
-from addons.wire.blocks import kind_of, stamp, stamp_all
+from addons.wire.messages.stamps import kind_of, stamp, stamp_all
 from addons.wire.provenance import encode_tool_id
 from addons.wire.sse import read_object
 

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from addons.wire.body import Draft, RequestBody
 from addons.wire.errors import BadRequest
-from addons.wire.messages import KEEP
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.messages.message import KEEP
 from tests.wire.bodies import request, text
 
 ODD = (

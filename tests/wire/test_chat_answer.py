@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.assemble import Assembler
-from addons.wire.chat_answer import ChatAnswer
-from addons.wire.chat_message import message_from_chat
+from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.whole_answer import message_from_chat
+from addons.wire.messages.assembler import Assembler
 from addons.wire.provenance import decode_tool_id, unwrap_signature, valid_tool_id
 
 from .checker import check, content_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.chat_arguments import INVALID_JSON, Arguments
+from addons.wire.chat.tool_arguments import INVALID_JSON, Arguments
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=12),

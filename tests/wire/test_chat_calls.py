@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from addons.wire.chat_calls import Calls
+from addons.wire.chat.tool_calls import Calls
 
 
 def piece(name: str | None, arguments: str | None = None, **fields: Any) -> dict[str, Any]:

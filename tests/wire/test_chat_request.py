@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.chat_options import ChatOptions
-from addons.wire.chat_request import ChatRequest, reasoning_effort, to_chat
+from addons.wire.chat.options import ChatOptions
+from addons.wire.chat.request import ChatRequest, reasoning_effort, to_chat
 from addons.wire.errors import BadRequest
+from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import encode_tool_id, wrap_signature
 
 from .bodies import assistant, request, system, text, thinking, tool_result, tool_use, user

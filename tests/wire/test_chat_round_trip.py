@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.chat_answer import ChatAnswer
-from addons.wire.chat_message import message_from_chat
-from addons.wire.chat_options import ChatOptions
-from addons.wire.chat_request import ChatRequest, to_chat
+from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.options import ChatOptions
+from addons.wire.chat.request import ChatRequest, to_chat
+from addons.wire.chat.whole_answer import message_from_chat
+from addons.wire.messages.body import Draft, RequestBody
 
 from .bodies import assistant, request, text, tool_result, tool_use, user
 from .chat_checker import check as check_chat

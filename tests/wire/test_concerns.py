@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.concerns import (
+from addons.wire.errors import BadRequest
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.messages.traits import (
     BETA_TOOLS,
     CACHE_CONTROL,
     EMPTY_TEXT,
@@ -17,9 +18,8 @@ from addons.wire.concerns import (
     THINKING,
     TOOL_IDS,
 )
-from addons.wire.context import Context
-from addons.wire.errors import BadRequest
-from addons.wire.steps import apply
+from addons.wire.steps.context import Context
+from addons.wire.steps.table import apply
 from tests.wire.any_body import messages, spelled, top_level
 from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, assistant, request, text, thinking, tool_result, tool_use, user
 

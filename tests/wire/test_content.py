@@ -1,6 +1,6 @@
 import pytest
 
-from addons.wire.content import cache_control, empty_text
+from addons.wire.steps.empty_text import cache_control, empty_text
 from tests.wire.bodies import (
     ANTHROPIC,
     assistant,

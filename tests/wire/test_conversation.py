@@ -1,9 +1,9 @@
 import json
 
-from addons.wire.body import RequestBody
-from addons.wire.conversation import Conversation, counted, open_turn
-from addons.wire.messages import DROP, KEEP, new_message
-from addons.wire.pieces import dump
+from addons.wire.messages.body import RequestBody
+from addons.wire.messages.edited_messages import Conversation, counted, open_turn
+from addons.wire.messages.message import DROP, KEEP, new_message
+from addons.wire.raw_json import dump
 from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
 
 THOUGHT = thinking("s")

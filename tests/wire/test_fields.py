@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.context import Context
-from addons.wire.fields import (
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.steps.anthropic_fields import (
     billing_header,
     dropping,
     hidden_credentials,
@@ -12,6 +11,7 @@ from addons.wire.fields import (
     thinking_adaptive,
     thinking_display,
 )
+from addons.wire.steps.context import Context
 from tests.wire.bodies import ANTHROPIC, ZAI, request, run, text, unchanged
 
 BILLING = "x-anthropic-billing-header: cc_version=2.1.330.abc; cc_entrypoint=cli;"

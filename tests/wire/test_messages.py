@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from addons.wire import pieces
-from addons.wire.body import Draft, RequestBody
-from addons.wire.heads import decode_blocks
-from addons.wire.messages import DROP, KEEP, edit_blocks, new_message
+from addons.wire import raw_json as pieces
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.messages.message import DROP, KEEP, edit_blocks, new_message
+from addons.wire.messages.schema import decode_blocks
 from tests.wire.any_body import spelled
 
 CONTENT = (

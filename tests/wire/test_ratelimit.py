@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
-from addons.wire.ratelimit import LONGEST_WAIT, Limit, client_visible, read, retry_after
+from addons.wire.rate_limits import LONGEST_WAIT, Limit, client_visible, read, retry_after
 
 NOW = 1_790_000_000.0
 COOLDOWN = 60.0

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.answer import MessagesAnswer, Rewrite, rewrite_message
-from addons.wire.chat_answer import ChatAnswer
-from addons.wire.chat_message import message_from_chat
-from addons.wire.reader import AnswerReader
+from addons.wire.answer_reader import AnswerReader
+from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.whole_answer import message_from_chat
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 
 from .dialects import DIALECTS, Said, chunk
 from .streams import PING, bytes_of, delta, message_start, messages, pieces_of, sse, start, text, thinking, whole
@@ -180,7 +180,7 @@ def test_white_space_of_any_length_before_an_answer(space: bytes, cut: bool):
 
 
 def test_white_space_without_end_is_not_kept(monkeypatch):
-    monkeypatch.setattr("addons.wire.reader.MAX_BODY", 1000)
+    monkeypatch.setattr("addons.wire.answer_reader.MAX_BODY", 1000)
     reader = OWN(stream=False)
     assert not spoke(reader, [b" " * 600] * 2)
     assert reader.error

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from addons.wire import recall
-from addons.wire.body import Draft, RequestBody
-from addons.wire.context import Context
 from addons.wire.errors import BadRequest
-from addons.wire.parsing import parse
-from addons.wire.remembered import Memory
-from addons.wire.steps import apply
+from addons.wire.messages import reading as recall
+from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.messages.memory import Memory
+from addons.wire.messages.parsing import parse
+from addons.wire.steps.context import Context
+from addons.wire.steps.table import apply
 from tests.wire.any_body import compact, message, messages, spelled, tool, top_level
 from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, assistant, request, text, thinking, tool_result, tool_use, user
 

@@ -1,4 +1,4 @@
-from addons.wire.remembered import Memory
+from addons.wire.messages.memory import Memory
 
 FIRST, SECOND = b'{"a":1}' * 100, b'{"b":2}' * 100
 

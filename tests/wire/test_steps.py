@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.context import Context
+from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import encode_tool_id, wrap_signature
-from addons.wire.steps import STEP_NAMES, STEPS, apply
+from addons.wire.steps.context import Context
+from addons.wire.steps.table import STEP_NAMES, STEPS, apply
 from tests.wire.bodies import (
     ANTHROPIC,
     KIMI,

@@ -1,6 +1,6 @@
 import pytest
 
-from addons.wire.system_messages import system_messages
+from addons.wire.steps.system_messages import system_messages
 from tests.wire.bodies import assistant, request, run, system, text, tool_result, tool_use, unchanged, user
 
 

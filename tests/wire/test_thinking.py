@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from addons.wire.body import Draft, RequestBody
-from addons.wire.context import Context
+from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import wrap_signature
-from addons.wire.thinking import keep_own_thinking, turn_off
+from addons.wire.steps.context import Context
+from addons.wire.steps.thinking import keep_own_thinking, turn_off
 from tests.wire.bodies import (
     ANTHROPIC,
     KIMI,

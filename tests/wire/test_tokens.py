@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from addons.wire import pieces
-from addons.wire.body import RequestBody
-from addons.wire.tokens import IMAGE_TOKENS, PAGE_TOKENS, estimate, image_tokens
-from addons.wire.tokens import estimate_request as estimate_fields
+from addons.wire import raw_json as pieces
+from addons.wire.messages.body import RequestBody
+from addons.wire.token_estimate import IMAGE_TOKENS, PAGE_TOKENS, estimate, image_tokens
+from addons.wire.token_estimate import estimate_request as estimate_fields
 
 PROSE = """
 When a gateway sits between a person and a model, the first thing it owes that person is the truth about what

@@ -1,7 +1,7 @@
 import pytest
 
 from addons.wire.provenance import encode_tool_id
-from addons.wire.tool_blocks import server_tools, tool_ids
+from addons.wire.steps.server_tools import server_tools, tool_ids
 from tests.wire.bodies import (
     ANTHROPIC,
     KIMI,

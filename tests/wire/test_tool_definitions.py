@@ -1,6 +1,6 @@
 import pytest
 
-from addons.wire.tool_definitions import beta_tools
+from addons.wire.steps.beta_tools import beta_tools
 from tests.wire.bodies import assistant, request, run, text, tool_result, tool_use, unchanged, user
 
 BASH = {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "strict": True}}

@@ -1,0 +1,65 @@
+"""The settings block that points Claude Code at this gateway: `./run.sh settings [alias]` prints it.
+
+Why each line is there was seen with the real client: the custom header alone sends nothing ("Not logged in"), so an
+ANTHROPIC_AUTH_TOKEN of any value stands beside it; the context window of a model that Claude Code doesn't know is taken
+as 1M, so that it would never compact unless it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from addons.auth import token_mode
+from addons.config.config import Config, ConfigError
+from addons.config.reload import settings
+
+HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
+
+
+def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str, str]]:
+    """What belongs into `.claude/settings.json`. The gateway's token itself is not in it, only a place for it."""
+    targets = config.targets(alias)
+    env = {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_MODEL": alias,
+        "ANTHROPIC_AUTH_TOKEN": "any-value",
+        "API_TIMEOUT_MS": "3000000",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    if config.static_token:
+        env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
+    if targets and targets[0].provider.is_anthropic and token_mode(config, "") == "passthrough":
+        del env["ANTHROPIC_AUTH_TOKEN"]  # passthrough: the login of Claude Code itself is used
+    if targets and targets[0].context_window and not targets[0].provider.is_anthropic:
+        env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(targets[0].context_window)
+    return {"env": env}
+
+
+def main(arguments: list[str]) -> int:
+    """Print the block for the alias given, or for the first one that can be used."""
+    where = settings()
+    where.routing_path = Path(os.environ.get("GATEWAY_ROUTING") or where.routing_path)
+    where.env_path = Path(os.environ.get("GATEWAY_ENV") or where.env_path)
+    try:
+        where.load()
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    config = where.current
+    usable = [route.alias for route in config.aliases() if not route.provider.missing]
+    alias = arguments[0] if arguments else (usable or ["claude-sonnet-5-5"])[0]
+    if not config.targets(alias):
+        sys.stderr.write(f"no route for {alias!r}; models: {', '.join(route.alias for route in config.models)}\n")
+        return 1
+    host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
+    shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
+    sys.stdout.write(json.dumps(client_settings(config, alias, url), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

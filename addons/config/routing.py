@@ -1,0 +1,216 @@
+"""What the configuration says, as typed values, and the one rule by which a model name finds its route.
+
+Rules of this file: values only, immutable and already validated; each field carries its whole documentation
+(what, unit, default, zero). How they are written in a file is `routing_file`'s business, where they come from
+`config`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from addons.wire.chat.options import ChatOptions
+
+Auth = Literal["bearer", "x-api-key", "claude-oauth", "none"]
+Format = Literal["anthropic", "openai-chat"]
+Thinking = Literal["keep", "strip"]
+Strategy = Literal["session", "request"]
+
+AUTHS: tuple[Auth, ...] = get_args(Auth)
+FORMATS: tuple[Format, ...] = get_args(Format)
+THINKING: tuple[Thinking, ...] = get_args(Thinking)
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One upstream: where it is, how to log in there, and what it takes."""
+
+    name: str
+    """Its key in `providers:`. Matches `[a-z0-9_]+(-[a-z0-9_]+)*`: it becomes a part of tool-use ids."""
+    base_url: str
+    """http or https, without query and without a slash at the end; empty when `missing` concerns it. A
+    request goes to this plus the client's own path (`/v1/messages`), to an openai-chat provider to this plus
+    `/chat/completions`."""
+    scheme: str
+    host: str
+    """Lower case; an IPv6 address without brackets. Empty when `missing` concerns the base_url."""
+    port: int
+    """The scheme's own (443, 80) unless the base_url has one. 0 when `missing` concerns the base_url."""
+    path: str = ""
+    """The path of the base_url: empty, or `/api/anthropic`."""
+    auth: Auth
+    """How a request is authenticated: `bearer` (Authorization: Bearer api_key), `x-api-key` (that header),
+    `claude-oauth` (a token of the pool, or the client's own in passthrough), `none`. No default."""
+    api_key: str = field(default="", repr=False)
+    """For bearer and x-api-key; not used by the others. Empty when `missing` concerns it."""
+    missing: str = ""
+    """The name of an environment variable that this provider needs and that is not set: no request can be
+    sent there. Empty when it has all it needs."""
+    format: Format = "anthropic"
+    """The API it speaks: `anthropic` (Messages; default) or `openai-chat` (Chat Completions)."""
+    thinking: Thinking = "keep"
+    """`keep` (default): the client is shown this provider's thinking, marked as its. `strip`: never."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """Extra headers for every request, as written. Default: none."""
+    betas: frozenset[str] = frozenset()
+    """The flags of `anthropic-beta` that it understands; all others are left out. Default: none. Anthropic
+    itself gets every flag that the client sent."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """What is particular about an openai-chat provider: `chat:`, and `schema:` (JSON schema keywords to leave out of
+    tool definitions)."""
+    steps: Mapping[str, bool] = field(default_factory=dict, hash=False)
+    """Steps of the body's way to it, switched on (true) or off (false) by name. Default: each step's own."""
+
+    @property
+    def is_anthropic(self) -> bool:
+        """Anthropic itself: it gets what the client sent, and its thinking is never wrapped."""
+        return self.auth == "claude-oauth" or self.host == "api.anthropic.com"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a model costs, in USD per million tokens. 0: free."""
+
+    input: float
+    output: float
+    cache_read: float
+    """Input tokens read from the prompt cache. Default: the price of input."""
+    cache_write: float
+    """Input tokens written to the prompt cache. Default: the price of input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One place where a request can be sent."""
+
+    alias: str
+    """The name it was found by: what the client asked for, or the name of the fallback."""
+    provider: Provider
+    model: str
+    """The name that is sent upstream."""
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    price: Price | None = None
+    fallback: bool = False
+    """Not what the client asked for, but what stands in for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One line of `models:`."""
+
+    alias: str
+    """What a client asks for; one `*` in it stands for any text, also for none."""
+    provider: Provider
+    model: str
+    """The provider's name for it; a `*` (only if the alias has one) is replaced by what that stands for."""
+    context_window: int | None = None
+    """Tokens, at least 1: told to clients (`/v1/models`, the settings that we print). Default: unknown."""
+    max_output_tokens: int | None = None
+    """Tokens, at least 1: a larger `max_tokens` is clamped to this. Default: no clamping."""
+    price: Price | None = None
+    """Default: unknown, and usage is recorded without a cost."""
+
+    def target(self, name: str, part: str, *, fallback: bool) -> Target | None:
+        """This route for a request for `name`; `part` is what `*` stands for in it.
+
+        None when that leaves no model: `anthropic/*` and a request for `anthropic/`.
+        """
+        model = self.model.replace("*", part)
+        if not model:
+            return None
+        return Target(
+            alias=name,
+            provider=self.provider,
+            model=model,
+            context_window=self.context_window,
+            max_output_tokens=self.max_output_tokens,
+            price=self.price,
+            fallback=fallback,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """One line of `fallbacks:`."""
+
+    asked: str
+    """What the client asked for; one `*` in it stands for any text."""
+    models: tuple[str, ...]
+    """Names of models, asked in this order when the route itself fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailoverSettings:
+    """When an attempt counts as failed, and how long the search for another one goes on."""
+
+    first_byte_timeout: float = 120
+    """Seconds, from sending a streamed request, in which the provider's first event must come (its response
+    headers don't count). Default 120; 0 (here: infinity): no limit. Raise it for providers that are silent
+    while they reason."""
+    answer_timeout: float = 600
+    """Seconds for the whole answer when the client asked for `stream: false`. Default 600; 0 (here:
+    infinity): no limit."""
+    cooldown: float = 60
+    """Seconds for which a token rests after a 429 that gives no time itself. Default 60; 0: not at all."""
+    retries: int = 1
+    """How often the same target is asked again after a 5xx or a dropped connection, before the next one is.
+    Default 1; 0: the next one at once."""
+    max_attempts: int = 6
+    """Attempts for one request, over all targets and tokens. Default 6; at least 1."""
+    hold: float = 5
+    """Seconds in which nothing is sent to a streaming client while the first content isn't there; after that
+    it gets a 200 and pings while the search goes on (so the status of a later failure can't be told any
+    more). Default 5; 0: the 200 goes out at once."""
+    ping_interval: float = 10
+    """Seconds of silence towards a streaming client before it gets a ping. Default 10; 0 (here: infinity): no
+    pings. Clients take long silence for a stall: Claude Code gives up after 300."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How the Claude tokens are shared out."""
+
+    strategy: Strategy = "session"
+    """`session` (default): a session stays on its token while that is usable, as prompt caches belong to the
+    account. `request`: the next token for every request."""
+
+
+class PatternTable[T]:
+    """Values found by name: exact before wildcard, among wildcards the longest literal part, then file
+    order."""
+
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
+        self._exact: dict[str, T] = {}
+        wildcards: list[tuple[str, str, T]] = []
+        for pattern, value in entries:
+            before, star, after = pattern.partition("*")
+            if star:
+                wildcards.append((before, after, value))
+            else:
+                self._exact.setdefault(pattern, value)
+        self._wildcards = sorted(wildcards, key=lambda entry: -len(entry[0]) - len(entry[1]))
+
+    def find(self, name: str) -> tuple[T, str] | None:
+        """The value for `name`, and what `*` stands for in it ("" in an exact entry); None: nothing
+        matches."""
+        if name in self._exact:
+            return self._exact[name], ""
+        for before, after, value in self._wildcards:
+            if len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after):
+                return value, name[len(before) : len(name) - len(after)]
+        return None
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some name matches both patterns."""
+    (before, star, after), (other_before, other_star, other_after) = one.partition("*"), other.partition("*")
+    if not star:
+        return PatternTable([(other, None)]).find(one) is not None
+    if not other_star:
+        return PatternTable([(one, None)]).find(other) is not None
+    starts = before.startswith(other_before) or other_before.startswith(before)
+    return starts and (after.endswith(other_after) or other_after.endswith(after))

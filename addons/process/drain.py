@@ -1,0 +1,99 @@
+"""Drain: SIGTERM lets running requests finish, refuses new ones, and then ends the process.
+
+A second SIGTERM ends it at once, and so does SIGINT, as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from weakref import WeakSet
+
+from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.log import ALERT
+
+from addons.proxy.connections import proxyserver
+from addons.proxy.replies import error_response
+from addons.state.exchange import exchange_of
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = "5"
+"""Seconds after which a refused client should ask again: ten tries of Claude Code outlast the longest drain."""
+
+LOOK_EVERY = 0.05
+"""Seconds between looks at what is still running."""
+
+
+class Drain:
+    """Counts the running requests. Its place is right behind the gate."""
+
+    def __init__(self) -> None:
+        self.running_flows: WeakSet[http.HTTPFlow] = WeakSet()
+        self.draining: asyncio.Task[None] | None = None
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("gateway_drain", int, 30, "Seconds that running requests have to finish after SIGTERM.")
+
+    def running(self) -> None:
+        try:  # in place of mitmproxy's own handler, which is there by now
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.terminate)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            logger.debug("SIGTERM is not ours to handle here")
+
+    def done(self) -> None:
+        if self.draining:
+            self.draining.cancel()
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        self.running_flows.add(flow)
+        if self.draining and flow.response is None:
+            exchange = exchange_of(flow)
+            flow.request.headers.pop("expect", None)
+            flow.response = error_response(
+                503, "the gateway is being restarted, ask again in a moment", exchange.request_id if exchange else None
+            )
+            flow.response.headers["retry-after"] = RETRY_AFTER
+            flow.response.headers["connection"] = "close"
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.running_flows.discard(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.running_flows.discard(flow)
+
+    def terminate(self) -> None:
+        """SIGTERM has come."""
+        if self.draining or not ctx.options.gateway_drain:
+            ctx.master.shutdown()
+        else:
+            self.draining = asyncio.get_running_loop().create_task(self.drain(ctx.options.gateway_drain))
+
+    async def drain(self, limit: float) -> None:
+        """End the process when nothing runs any more, at the latest after `limit` seconds."""
+        if count := len(self.running_flows):
+            logger.log(ALERT, "gateway: stopping; %d running requests have %d s to finish", count, limit)
+        deadline = time.monotonic() + limit
+        while (  # noqa: ASYNC110  # nobody says when what is unsent has been sent
+            self.running_flows or unsent()
+        ) and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_EVERY)
+        if self.running_flows:
+            logger.log(ALERT, "gateway: %d requests were cut off", len(self.running_flows))
+        if server := proxyserver():
+            await server.servers.update([])  # who is let in from here on gets no answer
+        ctx.master.shutdown()
+
+
+def unsent() -> bool:
+    """Whether something is still on its way to a client: a request is over before its last bytes are."""
+    server = proxyserver()
+    return server is not None and any(
+        io.writer is not None and not io.writer.is_closing() and io.writer.transport.get_write_buffer_size()
+        for handler in server.connections.values()
+        for io in list(handler.transports.values())
+        if isinstance(io.writer, asyncio.StreamWriter)
+    )

@@ -1,0 +1,68 @@
+"""Startup: nobody is served before the gateway runs.
+
+mitmproxy listens first, and only then tells its addons that they run. Who comes in between meets addons that fail until
+they have been told (mitmproxy's own `tlsconfig` has no certificates yet); and mitmproxy ends when an error is logged
+before it runs. So a gateway that was restarted among busy clients could end at the first of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mitmproxy import connection, ctx
+
+from addons.proxy.connections import io_of
+
+LOOK_EVERY = 0.002
+"""Seconds between looks at whether mitmproxy runs."""
+
+
+class Startup:
+    """Keeps the connections that come early waiting: they are accepted, and not a byte is read."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self.waiting: asyncio.Task[None] | None = None
+
+    def running(self) -> None:
+        self.waiting = asyncio.get_running_loop().create_task(self.wait())
+
+    def done(self) -> None:
+        if self.waiting:
+            self.waiting.cancel()
+        self.over.set()
+
+    async def client_connected(self, client: connection.Client) -> None:
+        if not self.over.is_set():
+            with unread(client):
+                await self.over.wait()
+
+    async def wait(self) -> None:
+        """Until every addon has been told, and mitmproxy no longer ends at an error."""
+        while ends_at_an_error():  # noqa: ASYNC110  # nobody says when
+            await asyncio.sleep(LOOK_EVERY)
+        self.over.set()
+
+
+@contextmanager
+def unread(client: connection.Client) -> Iterator[None]:
+    """Leaves what a client sends in its socket. mitmproxy expects nothing to have come when it begins to read: who has
+    asked and gone by then crashes it (it reads, answers and closes before it has noted who is reading)."""
+    io = io_of(client)
+    transport = io.writer.transport if io and isinstance(io.writer, asyncio.StreamWriter) else None
+    if isinstance(transport, asyncio.Transport):
+        transport.pause_reading()
+    try:
+        yield
+    finally:
+        if isinstance(transport, asyncio.Transport):
+            transport.resume_reading()
+
+
+def ends_at_an_error() -> bool:
+    """Whether mitmproxy's `errorcheck` still looks at what is logged: it stops when everything runs."""
+    check = ctx.master.addons.get("errorcheck")
+    return check is not None and check.logger in logging.getLogger().handlers

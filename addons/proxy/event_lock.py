@@ -1,0 +1,37 @@
+"""Turns: a connection that is to be closed while its task waits for its turn is closed.
+
+mitmproxy handles the events of a client one at a time (`ConnectionHandler.server_event`), and ends a connection by
+cancelling its task. A task that is cancelled while it waits for others ends without closing anything: the provider
+goes on generating for nobody, or a client waits for an end that never comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from mitmproxy.connection import Client
+
+from addons.proxy.connections import handler_of
+
+
+class Turn(asyncio.Lock):
+    """Whoever waits for it gets it, and is cancelled afterwards: where mitmproxy expects that."""
+
+    async def acquire(self) -> Literal[True]:
+        try:
+            return await super().acquire()
+        except asyncio.CancelledError as cancelled:
+            await self.acquire()
+            task = asyncio.current_task()
+            assert task
+            task.cancel(*cancelled.args)
+            return True
+
+
+class Turns:
+    """Puts our lock in the place of mitmproxy's, before the first event of each client."""
+
+    def client_connected(self, client: Client) -> None:
+        if handler := handler_of(client):
+            handler._server_event_lock = Turn()  # noqa: SLF001  # test_turns.py looks at it

@@ -1,0 +1,165 @@
+"""The HTTP layer of one client connection: makes `GatewayStream`s, keeps their time and their provider connections.
+
+`AttemptLoop` puts it under every client of a reverse proxy, through `next_layer`, which runs for scripts before
+mitmproxy's own choice. What this file knows of mitmproxy's insides is tested by name in test_mitmproxy_internals.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from weakref import WeakSet
+
+from mitmproxy import connection
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import commands, events, layer, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    HttpClient,
+    HttpLayer,
+    HTTPMode,
+    RegisterHttpConnection,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from addons.proxy.hook_dispatch import CallHook
+from addons.proxy.http1 import ClientSide, ProviderSide
+from addons.proxy.stream import Commands, GatewayStream
+
+
+class GatewayLayer(HttpLayer):
+    """The HTTP layer of one client connection: makes our streams, and keeps their time."""
+
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+
+    def __init__(
+        self,
+        context: Context,
+        mode: HTTPMode = HTTPMode.transparent,
+        stream: type[GatewayStream] = GatewayStream,
+        call_hook: CallHook = lambda hook: False,
+        relaying: WeakSet[GatewayStream] | None = None,
+    ) -> None:
+        super().__init__(context, mode)
+        self.stream = stream
+        self.call_hook = call_hook
+        self.relaying = WeakSet[GatewayStream]() if relaying is None else relaying
+        """The streams of all clients whose answers are running."""
+        self.alarms: dict[commands.Command, float] = {}
+        self.used: set[connection.Connection] = set()
+        """Provider connections that have served a request."""
+
+    def handle_event(self, event: events.Event) -> Commands:
+        """What has been received goes right to its connection, as it would in the end."""
+        if type(event) is events.DataReceived and not self.debug and (side := self.connections.get(event.connection)):
+            yield from self.event_to_child(side, event)
+        else:
+            yield from super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        client = self.context.client
+        if isinstance(event, events.Start) and client.alpn != b"h2":
+            self.connections.setdefault(client, ClientSide(self.context.fork(), self.clock, self.alarm))
+        if isinstance(event, events.Wakeup) and self.alarms.pop(event.command, None) is not None:
+            self.command_sources.pop(event.command, None)
+            if isinstance(side := self.connections.get(client), ClientSide):
+                yield from self.event_to_child(side, event)
+            for stream in list(self.streams.values()):
+                if stream.child_layer is None:  # else it has become a WebSocket, or just bytes
+                    yield from self.event_to_child(stream, event)
+        elif isinstance(event, events.ConnectionEvent) and self.is_forgotten(event.connection):
+            return
+        else:
+            yield from super()._handle_event(event)
+
+    def alarm(self, due: float) -> commands.RequestWakeup | None:
+        """The command that wakes every stream at `due`; None when an alarm that is at least as early is pending.
+
+        mitmproxy has no way to take a wakeup back, and each is a task: so the streams of a connection share them.
+        """
+        if any(at <= due for at in self.alarms.values()):
+            return None
+        command = commands.RequestWakeup(max(0.0, due - self.clock()))
+        self.alarms[command] = due
+        return command
+
+    def make_stream(self, stream_id: int) -> Commands:
+        self.streams[stream_id] = self.stream(self.context.fork(), stream_id, self)
+        yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def forget_closed(self) -> None:
+        """mitmproxy keeps every connection of the past, and answers a request to the address of one that could not
+        be opened with that error, for ever: let it try."""
+        for server in list(self.connections):
+            closed = server.state is connection.ConnectionState.CLOSED
+            if closed and server is not self.context.client and server not in self.waiting_for_establishment:
+                del self.connections[server]
+        self.used.intersection_update(self.connections)
+
+    def is_forgotten(self, server: connection.Connection) -> bool:
+        """Whether this connection was given up: nobody wants to hear of it any more."""
+        return server not in self.connections and server is not self.context.server
+
+    def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
+        """Nobody waits for this connection any more. Returns the connection that is being opened for it."""
+        self.command_sources.pop(command, None)
+        for server, waiting in self.waiting_for_establishment.items():
+            others = [other for other in waiting if other is not command]  # equal they are when their addresses are
+            if len(others) < len(waiting):
+                if others:
+                    self.waiting_for_establishment[server] = others
+                    return None  # another stream of this client (HTTP/2) waits for it too
+                del self.waiting_for_establishment[server]
+                return server
+        return None
+
+    def register_connection(self, command: RegisterHttpConnection) -> Commands:
+        if command.connection in self.waiting_for_establishment:
+            outermost = self.connections[command.connection]
+            *_, client, side = outermost.context.layers
+            if isinstance(client, HttpClient) and isinstance(side, Http1Client):
+                side.__class__ = ProviderSide  # mitmproxy has no place where its class could be chosen
+                side.state = side.read_headers  # methods that were taken from what it was before
+                client._handle_event = side.handle_event  # noqa: SLF001  # as it does itself
+                if outermost is client:
+                    self.connections[command.connection] = side
+            yield from super().register_connection(command)
+
+
+class AttemptLoop:
+    """The addon that puts our layer under every client of a reverse proxy."""
+
+    def __init__(
+        self,
+        stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream,
+        call_hook: CallHook = lambda hook: False,
+    ) -> None:
+        """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
+        self.stream = stream
+        self.call_hook = call_hook
+        self.relaying = WeakSet[GatewayStream]()
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
+        a connection can be given up, and one stream can send a second request on it."""
+        if isinstance(data.client.proxy_mode, ReverseMode):
+            data.server.alpn_offers = (b"http/1.1",)
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        context = nextlayer.context
+        if nextlayer.layer or len(context.layers) != 1:
+            return
+        mode = context.client.proxy_mode
+        if not isinstance(mode, ReverseMode) or mode.scheme not in ("http", "https"):
+            return
+        if mode.scheme == "https":
+            context.server.tls = True
+        stack = tunnel.LayerStack()
+        if starts_like_tls_record(nextlayer.data_client()):
+            stack /= tls.ClientTLSLayer(context)
+        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook, relaying=self.relaying)
+        nextlayer.layer = stack[0]

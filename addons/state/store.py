@@ -1,0 +1,313 @@
+"""The SQLite file: benches, so that they survive a restart, and one row per finished client request.
+
+Rules that hold here:
+- Whoever records never waits for the disk and never gets an error: rows are queued, and one thread writes
+  them in batches (what came within a second; benches at once).
+- That thread sleeps through the second, whatever comes: to be woken for each row would cost the event loop a
+  hand-over of the interpreter for each request.
+- A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
+- No column holds a secret: tokens go by their fingerprint, and error texts are masked once more here.
+- Several processes may use one file.
+"""
+
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic, sleep
+from typing import Final, NamedTuple
+
+from addons.state.pool import Bench
+from addons.wire.masking import mask_text
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS: Final = 100
+BATCH_SECONDS: Final = 1.0
+# More than this is never waiting, however long the disk is stuck.
+MOST_QUEUED: Final = 10_000
+BUSY_SECONDS: Final = 5.0
+BUSY_PAUSE: Final = 0.02
+LARGEST_INTEGER: Final = 2**63 - 1
+
+# One entry per version of the file; `user_version` says how many have been applied.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE benches (
+        fingerprint TEXT NOT NULL,
+        model TEXT NOT NULL, -- '': all models
+        until REAL NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (fingerprint, model)
+    ) WITHOUT ROWID;
+    CREATE TABLE requests (
+        time REAL NOT NULL,
+        session TEXT,
+        caller TEXT,
+        asked_model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        fallback INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cost_usd REAL,
+        first_event_s REAL,
+        duration_s REAL NOT NULL,
+        error TEXT
+    );
+    CREATE INDEX requests_time ON requests (time);
+    """,
+)
+
+
+class RequestRow(NamedTuple):
+    """One finished client request, with the target that gave the answer the client got; the columns of `requests`.
+
+    time           epoch seconds, when the request came in
+    session        Claude Code's session id, if it sent one
+    caller         who asked, if callers are told apart
+    asked_model    the alias the client asked for
+    provider       name of the provider; "" when none was asked
+    model          the name sent to the provider
+    status         what the client got
+    attempts       sends to providers, in all
+    fallback       the answer came from a fallback
+    *_tokens       usage as the provider reported it
+    cost_usd       None when the model has no price
+    first_event_s  seconds to the first event of the answer; None when none came
+    duration_s     seconds until the answer was complete
+    error          the error the client got, or the one that cut its stream
+    """
+
+    time: float
+    session: str | None
+    caller: str | None
+    asked_model: str
+    provider: str
+    model: str
+    status: int
+    attempts: int
+    fallback: bool
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: float | None
+    first_event_s: float | None
+    duration_s: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Unbench:
+    """All benches of one token are over."""
+
+    fingerprint: str
+
+
+Item = RequestRow | Bench | Unbench | Event | None
+"""What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
+
+INSERT_REQUESTS: Final = "INSERT INTO requests VALUES "
+A_REQUEST: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_BENCH: Final = """
+    INSERT INTO benches (fingerprint, model, until, reason) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason WHERE excluded.until > until
+"""
+
+
+class Store:
+    """The file at `path`, made (readable by its owner only) when there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.dropped = 0
+        self.warned = False
+        self.lock = Lock()
+        self.queue: deque[Item] = deque()
+        self.queued = Event()
+        self.urgent = Event()
+        self.thread = Thread(target=self.run, name="store", daemon=True)
+        self.thread.start()
+
+    def record(self, row: RequestRow) -> None:
+        """Queue a row; it is in the file about a second later."""
+        if self.thread.is_alive() and len(self.queue) < MOST_QUEUED:
+            self.queue.append(row)
+            if not self.queued.is_set():
+                self.queued.set()
+        else:
+            self.drop(1, "too slow, or closed")
+
+    def hurry(self, item: Item) -> None:
+        """Queue something that can't wait."""
+        self.queue.append(item)
+        self.urgent.set()
+        self.queued.set()
+
+    def save_bench(self, bench: Bench) -> None:
+        """Queue a bench, to be written at once. A longer one that is in the file already stays."""
+        self.hurry(bench)
+
+    def forget_benches(self, fingerprint: str) -> None:
+        """Queue the end of a token's benches, to be written at once."""
+        self.hurry(Unbench(fingerprint))
+
+    def load_benches(self, now: float) -> list[Bench]:
+        """The benches that still hold; the others are deleted. Waits for the file: meant for the start."""
+        rows = []
+        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+            connection.execute("DELETE FROM benches WHERE until <= ?", (now,))
+            rows = connection.execute("SELECT fingerprint, model, until, reason FROM benches").fetchall()
+        return [Bench(fingerprint, model or None, until, reason) for fingerprint, model, until, reason in rows]
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is written (or dropped)."""
+        done = Event()
+        self.hurry(done)
+        while self.thread.is_alive() and not done.wait(BATCH_SECONDS):
+            pass
+
+    def close(self) -> None:
+        """Write what is queued and stop; what is recorded later is dropped."""
+        self.hurry(None)
+        self.thread.join()
+        if self.dropped:
+            logger.warning("%d requests are missing in %s", self.dropped, self.path)
+
+    def run(self) -> None:
+        """The writing thread."""
+        batch: list[Item] = []
+        while None not in batch:
+            self.queued.wait()
+            self.urgent.wait(BATCH_SECONDS)
+            # Cleared before the queue is looked at: what comes from here on is announced again.
+            self.queued.clear()
+            self.urgent.clear()
+            due = len(self.queue)
+            while due and None not in batch:
+                batch = self.next_batch(due)
+                due -= len(batch)
+                self.write(batch)
+
+    def next_batch(self, due: int) -> list[Item]:
+        """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
+        batch = [self.queue.popleft()]
+        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow):
+            batch.append(self.queue.popleft())
+        return batch
+
+    def write(self, batch: list[Item]) -> None:
+        rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
+        benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
+        ended = [(item.fingerprint,) for item in batch if isinstance(item, Unbench)]
+        if rows or benches or ended:
+            # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
+            with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
+                connection.executemany("DELETE FROM benches WHERE fingerprint = ?", ended)
+                connection.executemany(INSERT_BENCH, benches)
+                if rows:
+                    # One statement: in between two the event loop would be made to hand over the interpreter.
+                    values = ", ".join([A_REQUEST] * len(rows))
+                    connection.execute(INSERT_REQUESTS + values, list(chain.from_iterable(rows)))
+        for done in batch:
+            if isinstance(done, Event):
+                done.set()
+
+    def open(self) -> sqlite3.Connection:
+        """A connection to the file in its present version. Raises OSError or sqlite3.Error."""
+        # SQLite would make it readable by all; its -wal and -shm files take after it.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        deadline = monotonic() + BUSY_SECONDS
+        while True:
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                migrate(connection)
+                return connection
+            except (OSError, sqlite3.Error) as error:
+                connection.close()
+                # SQLite's own time limit does not cover another process making, opening or leaving a WAL.
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                    raise
+                sleep(BUSY_PAUSE)
+
+    @contextmanager
+    def survived(self, rows: int) -> Iterator[None]:
+        """Whatever is wrong with the file inside it costs `rows` rows and a warning."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            self.drop(rows, str(error))
+        else:
+            self.warned = False
+
+    def drop(self, rows: int, why: str) -> None:
+        with self.lock:
+            self.dropped += rows
+            if not self.warned:
+                self.warned = True
+                logger.warning("%s can't be used (%s): nothing is recorded until it can", self.path, why)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file up to the present version, once, whoever else opens it at the same time."""
+    if user_version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = user_version(connection)
+        if version > len(MIGRATIONS):
+            raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def user_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. Takes the right to write at once: a lock gained later is not waited for."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+Cell = str | int | float | None
+
+
+def request_cells(row: RequestRow) -> list[Cell]:
+    if row.error:
+        row = row._replace(error=mask_text(row.error, ()))
+    return [cell(value) for value in row]
+
+
+def bench_cells(bench: Bench) -> list[Cell]:
+    return [cell(value) for value in (bench.fingerprint, bench.model or "", bench.until, bench.reason)]
+
+
+def cell(value: Cell) -> Cell:
+    """What SQLite takes of a value: no lone surrogates, no integers beyond 64 bits."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return min(value, LARGEST_INTEGER) if isinstance(value, int) else value

@@ -1,0 +1,102 @@
+"""What was kept of an exchange, in a form that can be read: bodies decoded, texts free of secrets.
+
+Rule that holds here: everything that a view shows passes through `presentable`. Headers were kept masked; what a client
+or a provider wrote into a body was not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from addons.state.exchange import Exchange, Kept
+from addons.wire import raw_json as pieces
+from addons.wire.encoding import Decoder
+from addons.wire.masking import mask_text
+from addons.wire.sse import EventTooLarge, Splitter
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of a decoded body that are looked at; no body that the gateway takes is larger."""
+
+SLICE: Final = 64 * 1024
+
+_PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
+_PICTURES.update(dict.fromkeys(range(0x80, 0xA0), 0xFFFD))
+"""Control characters as pictures of them: no text may speak to the reader's terminal."""
+
+_STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:event|data|id|retry)?:")
+
+
+def header(kept: Kept, name: str) -> str:
+    """A header by its lower-case name, or the empty string."""
+    return next((value for key, value in kept.headers if key.lower() == name), "")
+
+
+def body_of(kept: Kept) -> bytes:
+    """The body without its content-encoding, as far as it can be decoded."""
+    raw, coding = bytes(kept.body), header(kept, "content-encoding")
+    if not coding or coding.strip().lower() == "identity":
+        return raw
+    out = bytearray()
+    try:
+        decoder = Decoder(coding)
+        for start in range(0, len(raw), SLICE):
+            out += decoder.feed(raw[start : start + SLICE])
+            if len(out) > LARGEST:
+                break
+    except ValueError:
+        return bytes(out) or raw
+    return bytes(out)
+
+
+def is_stream(body: bytes) -> bool:
+    """Whether these are server-sent events, whatever the content-type says."""
+    return _STREAM.match(body[:256]) is not None
+
+
+def events_of(body: bytes) -> list[bytes]:
+    """The events of a stream, the last one too when it is not complete."""
+    splitter = Splitter(limit=LARGEST)
+    try:
+        events = splitter.feed(body)
+    except EventTooLarge:
+        return [body]
+    return [*events, splitter.rest] if splitter.rest.strip() else events
+
+
+def text_of(body: bytes) -> str:
+    """The body as text, whatever it is."""
+    return body.decode("utf-8", "replace")
+
+
+def value_of(body: bytes) -> Raw | str:
+    """The body as one JSON value that can be taken apart, or in words why it is none."""
+    try:
+        text, fields, _ = pieces.checked(body)
+        if fields is None:  # then nobody has looked beyond its first character
+            text, _ = pieces.without_lone_surrogates(text)
+            msgspec.json.decode(text)
+    except pieces.NotJson as error:
+        return f"not valid JSON: {error}"
+    except (msgspec.DecodeError, RecursionError):
+        return "not valid JSON"
+    return Raw(text.strip())
+
+
+def fields_of(body: bytes) -> dict[str, Raw] | str:
+    """The top-level fields of a JSON object, or in words why the body is none."""
+    value = value_of(body)
+    if isinstance(value, str):
+        return value
+    fields = pieces.split_object(value)
+    return "JSON, but no object" if fields is None else fields
+
+
+def presentable(text: str, exchange: Exchange | None = None) -> str:
+    """The text as it may be shown: without control characters, and without anything that is, or looks like, a
+    credential."""
+    freed = mask_text(text, exchange.secrets() if exchange else ())
+    return freed.encode("utf-8", "replace").decode().translate(_PICTURES)

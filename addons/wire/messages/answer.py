@@ -1,0 +1,281 @@
+"""The answer side of the Anthropic wire: what a provider's message becomes on its way to the client.
+
+Rules that hold here:
+- What needs no change leaves as the provider's own bytes, a whole chunk at a time when all of it passes. What an
+  event becomes depends on that event and on the blocks that are open, never on how the bytes were split.
+- Nearly every chunk is one text or thinking delta, and must cost next to nothing: `feed` knows it by its head.
+- Anthropic's answers (`Rewrite.own`) are only watched. All other providers' thinking leaves wrapped
+  (provenance.py) or not at all, their tool ids are made valid, their server-tool ids wrapped, their blocks
+  numbered from 0 (answer_blocks.py).
+- An error ends the answer and is not sent on: the caller decides between failover and telling the client.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from msgspec import UNSET, Raw
+
+from addons.wire import raw_json as pieces
+from addons.wire.errors import ProviderError, read_error
+from addons.wire.messages.answer_blocks import DELTA, AnswerBlocks
+from addons.wire.messages.stamps import kind_of, stamp_all
+from addons.wire.sse import (
+    BOM,
+    Event,
+    EventTooLarge,
+    Fields,
+    Splitter,
+    frame,
+    is_long,
+    object_in,
+    parse,
+    read_object,
+    reframe,
+    split,
+    value_in,
+)
+
+_MESSAGE_EVENTS: Final = frozenset({"message_start", "message_delta", "message_stop"})
+_BLOCK_EVENTS: Final = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
+_KNOWN_EVENTS: Final = _MESSAGE_EVENTS | _BLOCK_EVENTS
+
+_DELTA_STARTS: Final = (DELTA, b"event: content_block_delta\r\n")
+_DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
+_FIRST_LINE: Final = len(DELTA)
+_CR: Final = ord("\r")
+_BARE_ERROR: Final = re.compile(rb"error:\s*\{")
+_NUMBERS: Final = (int, float)
+_NULL: Final = Raw(b"null")
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one answer. `input_tokens` are those neither read from a cache nor written to one."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+
+    def update(self, usage: Any) -> None:
+        """Takes over the numbers of a `usage` object, if it is one. They are cumulative, and the last that isn't
+        zero counts: some providers begin with zeros (Z.AI), others leave out at the end what they said at the start.
+        """
+        for name in self.__slots__ if isinstance(usage, dict) else ():
+            number = usage.get(name)
+            if isinstance(number, _NUMBERS) and 0 < number < 1e15:
+                setattr(self, name, int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What has to happen to one provider's answers."""
+
+    provider: str
+    """Its name in the configuration: what is wrapped says this name."""
+    own: bool
+    """The provider is Anthropic: nothing is wrapped, dropped or renumbered."""
+    strip_thinking: bool
+    """Thinking never reaches the client."""
+
+
+def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | None] | ProviderError:
+    """A JSON answer (`stream: false`) for the client: (body, usage, stop_reason), or why it is no message.
+
+    The body is the one passed in when nothing had to change. An error object under a 200 is an error.
+    """
+    message = read_object(body.removeprefix(BOM)) or {}
+    is_message = "content" in message and pieces.first(message["content"]) == "["
+    if not is_message and _is_error(message):
+        return read_error(200, "application/json", body)
+    if not is_message:
+        what = "JSON that is no message" if message else "an answer that is not JSON"
+        return ProviderError(502, "api_error", f"{rewrite.provider} sent {what}: {_excerpt(body)}")
+    usage = Usage()
+    usage.update(value_in(message, "usage"))
+    if not rewrite.own:
+        content = pieces.split_array(message["content"]) or []
+        blocks = stamp_all(content, rewrite.provider, strip_thinking=rewrite.strip_thinking)
+        if blocks is not None:
+            message["content"] = pieces.join_array(blocks)
+            body = bytes(pieces.join_object(message))
+    return body, usage, pieces.string(message.get("stop_reason", UNSET))
+
+
+class MessagesAnswer:
+    """The `AnswerStream` of a provider that speaks Anthropic's Messages API."""
+
+    def __init__(self, rewrite: Rewrite) -> None:
+        self.started = False
+        self.content = False
+        self.spoke = False
+        self.error: ProviderError | None = None
+        self.finished = False
+        self.usage = Usage()
+        self.stop_reason: str | None = None
+        self._rewrite = rewrite
+        self._splitter = Splitter()
+        self._blocks = AnswerBlocks(rewrite.provider, own=rewrite.own, strip_thinking=rewrite.strip_thinking)
+        self._held = b""  # the message_delta that ends the message, kept back while blocks are open
+        # As in `_blocks`, while nothing of the next event has come.
+        self._head: bytes | tuple[()] = ()
+        self._instead: bytes | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """See `AnswerStream`."""
+        if (  # one delta, in two lines
+            data.startswith(self._head)
+            and data.endswith(b"}\n\n")
+            and data.find(b"\n", _FIRST_LINE) == len(data) - 2
+            and _CR not in data
+        ):
+            self.spoke = True
+            if self._instead is None:
+                return data
+            return self._instead and self._instead + data[len(self._head) :]
+        return self._feed(data)
+
+    def end(self) -> bytes:
+        """See `AnswerStream`. A last event without its blank line counts when its JSON is whole."""
+        if self.error or self.finished:
+            return b""
+        out = b""
+        rest = self._splitter.rest.rstrip(b"\r\n")
+        event = parse(rest)
+        if read_object(event.data) is not None or _BARE_ERROR.match(event.other):
+            self.started = True
+            out = self._event(rest + b"\n\n")
+        if self.stop_reason and not self.error and not self.finished:
+            out += self._finish() + frame("message_stop", {"type": "message_stop"})
+        return out
+
+    def _feed(self, data: bytes) -> bytes:
+        self.spoke = False
+        self._head = ()
+        if self.error or self.finished:
+            return b""
+        try:
+            out = self._splitter.take(data)
+        except EventTooLarge as error:
+            self._fail(f"sent {error}")
+            return b""
+        if out:
+            self.started = True
+            if self._blocks.passing and _only_deltas(out):
+                self.content = self.spoke = True
+            else:
+                out = self._events(out)
+                if self.error or self.finished:
+                    return out
+        if not self._splitter.between:
+            self.spoke = self.spoke or (bool(data) and self._splitter.tells)
+        elif self.content:
+            self._head, self._instead = self._blocks.head, self._blocks.instead
+        return out
+
+    def _events(self, batch: bytes) -> bytes:
+        out = []
+        for raw in split(batch):
+            out.append(self._event(raw))
+            if self.error or self.finished:
+                break
+        return b"".join(out)
+
+    def _event(self, raw: bytes) -> bytes:
+        """One event of the provider: what the client gets for it, maybe nothing."""
+        if raw.startswith(_DELTA_STARTS) and raw.endswith(_DELTA_ENDS):
+            self.content = self.spoke = True
+            delta = self._blocks.delta(raw)
+            if delta is not None:
+                return delta
+        event = parse(raw)
+        if not event.data and _BARE_ERROR.match(event.other):
+            event = Event("error", event.other, b"")
+        if event.type == "ping" or not event.data:  # the latter: a comment, a blank line, `retry:`
+            self.spoke = self.spoke or is_long(raw)
+            return raw
+        if event.data.strip() == b"[DONE]":
+            self.spoke = True
+            return b""
+        read = read_object(event.data)
+        json = read or {}
+        came = raw
+        if event.type in ("", "message") and kind_of(json):
+            # Clients know an event by its `event:` line, which some providers leave out.
+            event = event._replace(type=kind_of(json))
+            raw = frame(*event)
+        self.spoke = self.spoke or event.type != "ping" or is_long(came)
+        known = event.type in _KNOWN_EVENTS
+        if event.type == "error" or (not known and _is_error(json)):
+            self.error = read_error(200, "text/event-stream", event.data)
+            return b""
+        if read is None and (known or event.type in ("", "message")):
+            self._fail(f"sent an event that is not JSON: {_excerpt(event.data)}")
+            return b""
+        if event.type not in ("message_start", "ping"):
+            self.content = True
+        if event.type in _MESSAGE_EVENTS:
+            return self._message_event(event, json, raw)
+        if event.type in _BLOCK_EVENTS:
+            return self._blocks.event(event, json, raw)
+        return raw
+
+    def _message_event(self, event: Event, json: Fields, raw: bytes) -> bytes:
+        if event.type == "message_start":
+            return self._message_start(event, json, raw)
+        if event.type == "message_delta":
+            return self._message_delta(json, raw)
+        if self._rewrite.own:
+            self.finished = True
+            return raw
+        return self._finish() + raw
+
+    def _message_start(self, event: Event, json: Fields, raw: bytes) -> bytes:
+        message = object_in(json, "message")
+        self.usage.update(value_in(message, "usage"))
+        content = None if self._rewrite.own else pieces.split_array(message.get("content", UNSET))
+        if not content:
+            return raw
+        blocks = self._blocks.given(content)
+        if blocks is None:
+            return raw
+        message["content"] = pieces.join_array(blocks)
+        return reframe(event, json, message=pieces.join_object(message))
+
+    def _message_delta(self, json: Fields, raw: bytes) -> bytes:
+        self.usage.update(value_in(json, "usage"))
+        stop_reason = pieces.string(object_in(json, "delta").get("stop_reason", UNSET))
+        self.stop_reason = stop_reason or self.stop_reason
+        if self._rewrite.own or not (stop_reason or self._held):
+            return raw
+        if not self._blocks.all_stopped:
+            self._held += raw
+            return b""
+        return self._blocks.filler() + raw
+
+    def _finish(self) -> bytes:
+        """All that has to come before message_stop."""
+        self.finished = True
+        return self._blocks.finish() + self._held
+
+    def _fail(self, what: str) -> None:
+        self.error = ProviderError(502, "api_error", f"{self._rewrite.provider} {what}")
+
+
+def _only_deltas(batch: bytes) -> bool:
+    """Whether `batch` is nothing but deltas that end in a brace: the same as asking each of its events."""
+    events = batch.count(b"}\n\n")
+    return (
+        batch.startswith(DELTA)
+        and batch.count(b"\n\n" + DELTA) + 1 == events == batch.count(b"\n\n")
+        and _CR not in batch
+    )
+
+
+def _is_error(json: Fields) -> bool:
+    return kind_of(json) == "error" or json.get("error", _NULL) != _NULL
+
+
+def _excerpt(data: bytes) -> str:
+    return data[:200].decode("utf-8", "replace")

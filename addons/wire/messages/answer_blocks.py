@@ -1,0 +1,178 @@
+"""The content blocks of a streamed answer: numbered from 0, their thinking signed by its provider or left out.
+
+Rules that hold here:
+- Which blocks are thinking is learnt from their `content_block_start`, read as JSON, so no spelling of it is missed;
+  a delta is then known by its index.
+- A delta is not parsed where its head is spelt as everybody spells it, and not even looked for its index where its
+  head is the last one's: until a block starts or stops it gets what that one got (`head`, `instead`).
+- Of Anthropic's own blocks it is only known which are open.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from msgspec import UNSET, Raw
+
+from addons.wire import raw_json as pieces
+from addons.wire.messages.stamps import EMPTY_TEXT, THINKING, kind_of, stamp, stamp_all
+from addons.wire.provenance import wrap_signature
+from addons.wire.sse import Event, Fields, frame, object_in, reframe, value_in
+
+DELTA: Final = b"event: content_block_delta\n"
+
+# The way every provider seen spells the head of a delta; any other spelling is read as JSON.
+_HEAD: Final = re.compile(
+    rb'event: content_block_delta\r?\ndata: ?\{"type": ?"content_block_delta", ?"index": ?(\d{1,9})'
+    rb'(?:, ?"delta": ?\{"type": ?"(\w+)")?[,}]'
+)
+_THINKING_DELTAS: Final = ("thinking_delta", "signature_delta")
+_STRIPPED: Final = -1
+
+
+@dataclass(slots=True)
+class _Block:
+    """A content block between its start and its stop."""
+
+    index: int  # the client's, or _STRIPPED
+    thinking: bool = False
+    given: str = ""  # the signature in its start
+    signature: list[str] = field(default_factory=list)  # the pieces in its deltas, which replace that one
+
+
+class AnswerBlocks:
+    """The blocks of one answer, on their way to the client."""
+
+    def __init__(self, provider: str, *, own: bool, strip_thinking: bool) -> None:
+        """As in `Rewrite`."""
+        self.passing = own
+        """No delta needs a look: Anthropic's, or the open blocks are neither thinking nor renumbered."""
+        self.head: bytes | tuple[()] = DELTA if own else ()
+        """What a delta begins with whose fate is known; () for none."""
+        self.instead: bytes | None = None
+        """What such a delta gets in place of its head: None for the head itself, empty when nothing of it is sent."""
+        self._provider = provider
+        self._own = own
+        self._strip_thinking = strip_thinking
+        self._open: dict[int, _Block] = {}  # by the provider's index
+        self._next_index = 0
+        self._stripped = False
+        self._has_content = False  # the client was sent a block, or message_start had some
+
+    @property
+    def all_stopped(self) -> bool:
+        return not self._open
+
+    def given(self, content: list[Raw]) -> list[Raw] | None:
+        """The blocks in a message_start as the client gets them, or None when they need no change."""
+        self._has_content = True
+        return stamp_all(content, self._provider, strip_thinking=self._strip_thinking)
+
+    def event(self, event: Event, json: Fields, raw: bytes) -> bytes:
+        """One event of a block: what the client gets for it, maybe nothing."""
+        index = value_in(json, "index")
+        if not isinstance(index, int):
+            return raw
+        if event.type == "content_block_delta":
+            return raw if self._own else self._delta(index, event, json, raw)
+        if event.type == "content_block_stop":
+            out = self._stop(index, event, json, raw)
+        elif self._own:
+            self._open[index] = _Block(index)
+            out = raw
+        else:
+            # A block that starts where one is open ends that one: clients lose a text that is never stopped.
+            before = self._stop(index) if index in self._open else b""
+            out = before + self._start(index, event, json, raw)
+        if not self._own:
+            untouched = [number == block.index and not block.thinking for number, block in self._open.items()]
+            self.passing = any(untouched) and all(untouched)
+            self.head, self.instead = DELTA if self.passing else (), None
+        return out
+
+    def delta(self, raw: bytes) -> bytes | None:
+        """The same for a delta that may be spelt as usual; None: it has to be read as JSON."""
+        if self.passing:
+            return raw
+        if not raw.startswith(self.head):
+            found = _HEAD.match(raw)
+            block = self._open.get(int(found[1])) if found else None
+            if found is None or block is None or (block.thinking and found[2] != b"thinking_delta"):
+                return None
+            self.head, self.instead = found[0], None
+            if block.index == _STRIPPED:
+                self.instead = b""
+            elif found[1] != b"%d" % block.index:
+                self.instead = b"%b%d%b" % (raw[: found.start(1)], block.index, raw[found.end(1) : found.end()])
+        if self.instead is None:
+            return raw
+        return self.instead and self.instead + raw[len(self.head) :]
+
+    def finish(self) -> bytes:
+        """The message is over: the stops that are overdue, and what a client needs that would get no block."""
+        return b"".join([self._stop(index) for index in tuple(self._open)]) + self.filler()
+
+    def filler(self) -> bytes:
+        """An empty text block, when stripping left nothing: a client that gets no block asks again."""
+        if not self._stripped or self._has_content:
+            return b""
+        self._has_content = True
+        index = self._next_index
+        self._next_index += 1
+        return _frame("start", index, content_block=EMPTY_TEXT) + _frame("stop", index)
+
+    def _start(self, index: int, event: Event, json: Fields, raw: bytes) -> bytes:
+        fields = object_in(json, "content_block")
+        kind = kind_of(fields)
+        if self._strip_thinking and kind in THINKING:
+            self._stripped = True
+            self._open[index] = _Block(_STRIPPED)
+            return b""
+        block = _Block(self._next_index, thinking=kind == "thinking")
+        self._next_index += 1
+        self._open[index] = block
+        self._has_content = True
+        if block.thinking:
+            block.given = pieces.string(fields.get("signature", UNSET)) or ""
+        changes = {}
+        # Thinking that starts unsigned stays so here: its signature comes with its stop.
+        if (block.given or not block.thinking) and stamp(fields, self._provider):
+            changes["content_block"] = pieces.join_object(fields)
+        if block.index != index:
+            changes["index"] = pieces.dump(block.index)
+        return reframe(event, json, **changes) if changes else raw
+
+    def _delta(self, index: int, event: Event, json: Fields, raw: bytes) -> bytes:
+        block = self._open.get(index)
+        delta = object_in(json, "delta")
+        kind = kind_of(delta)
+        if block is None:  # its start got lost
+            return b"" if self._strip_thinking and kind in _THINKING_DELTAS else raw
+        if block.index == _STRIPPED:
+            return b""
+        if block.thinking and kind == "signature_delta":
+            block.signature.append(pieces.string(delta.get("signature", UNSET)) or "")
+            return b""
+        return raw if block.index == index else reframe(event, json, index=pieces.dump(block.index))
+
+    def _stop(self, index: int, event: Event | None = None, json: Fields | None = None, raw: bytes = b"") -> bytes:
+        """The end of a block, as the provider said it or (without `event`) overdue. Kept thinking is signed
+        here, in one piece: clients take the last signature_delta for the whole signature.
+        """
+        block = self._open.pop(index, None)
+        if block is None:
+            return raw if self._own else b""
+        if block.index == _STRIPPED:
+            return b""
+        out = b""
+        if block.thinking:
+            signature = wrap_signature(self._provider, "".join(block.signature) or block.given)
+            out = _frame("delta", block.index, delta={"type": "signature_delta", "signature": signature})
+        if event is None or json is None:
+            return out + _frame("stop", block.index)
+        return out + (raw if block.index == index else reframe(event, json, index=pieces.dump(block.index)))
+
+
+def _frame(kind: str, index: int, **more: Any) -> bytes:
+    name = f"content_block_{kind}"
+    return frame(name, {"type": name, "index": index, **more})

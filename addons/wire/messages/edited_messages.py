@@ -1,0 +1,182 @@
+"""The conversation of one attempt: the client's messages, and what became of some of them.
+
+Rules that hold here:
+- A message keeps the index that it has in the client's request, whatever becomes of the others.
+- When edits empty messages, only those and their neighbours are touched. What the client itself sent in a wrong
+  order stays in that order: refusing it is the provider's business, and its words are better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from addons.wire import raw_json as pieces
+from addons.wire.messages.message import Edit, Message, message_of
+from addons.wire.messages.original_messages import ClientMessages, Edition, Part
+
+NO_CONTENT: Final = pieces.dump({"type": "text", "text": "(no content)"})
+"""Holds the place of a message (the words are Claude Code's own for an empty one)."""
+
+
+class Conversation:
+    """Iterating gives the messages that are sent."""
+
+    __slots__ = ("_edited", "client")
+
+    def __init__(self, client: ClientMessages) -> None:
+        self.client = client
+        self._edited: dict[int, Edition] = {}
+
+    def __getitem__(self, index: int) -> Message:
+        """The message at this index of the client's request. Raises KeyError when it is left out."""
+        if index not in self._edited:
+            return self.client[index]
+        edition = self._edited[index]
+        if edition is None:
+            raise KeyError(index)
+        if isinstance(edition, tuple):
+            text = self.client.text
+            start, stop = text.place(index)
+            raw = text.data[start : edition[0]] + text.data[edition[1] : stop]
+            edition = self._edited[index] = message_of(raw, self.client.concerns[index])
+        return edition
+
+    def __setitem__(self, index: int, message: Message) -> None:
+        self._edited[index] = message
+
+    def __delitem__(self, index: int) -> None:
+        self._edited[index] = None
+
+    def __iter__(self) -> Iterator[Message]:
+        return map(self.__getitem__, self.indexes())
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether anything is not as the client sent it."""
+        return bool(self._edited)
+
+    def indexes(self) -> Iterable[int]:
+        """Those of the messages that are sent."""
+        return filter(self.is_sent, range(len(self.client)))
+
+    def is_sent(self, index: int) -> bool:
+        return self._edited.get(index, (0, 0)) is not None
+
+    def before(self, index: int) -> int | None:
+        """The index of the last message that is sent before this one."""
+        return next(filter(self.is_sent, range(index - 1, -1, -1)), None)
+
+    def after(self, index: int) -> int | None:
+        """The index of the first message that is sent after this one."""
+        return next(filter(self.is_sent, range(index + 1, len(self.client))), None)
+
+    def concerned(self, concern: str) -> list[int]:
+        """The indexes of the messages that are sent and may concern a step."""
+        found = self.client.concerned(concern)
+        if not found or not self._edited:
+            return found
+        more = [
+            index
+            for index, message in self._edited.items()
+            if isinstance(message, Message) and concern in message.concerns
+        ]
+        return sorted({*filter(self.is_sent, found), *more})
+
+    def edit(self, indexes: Iterable[int], edit: Edit) -> None:
+        """Edit the blocks of these messages."""
+        self.revise(indexes, lambda message: message.edit(edit))
+
+    def revise(self, indexes: Iterable[int], revise: Callable[[Message], Message]) -> None:
+        """Put other messages in the place of these, or the same ones; those that this empties are left out."""
+        emptied = []
+        for index in indexes:
+            old = self[index]
+            new = revise(old)
+            if new is not old:
+                self[index] = new
+                if not new.blocks:
+                    emptied.append(index)
+        self.settle(emptied)
+
+    def thought(self, index: int) -> tuple[bytes, int, int, int] | None:
+        """A text, and where in it stand the signature, the beginning and the end of a message's only thinking: see
+        `Thoughts`. None when that isn't known."""
+        text = self.client.text
+        signatures, begins, ends = text.known.thoughts
+        if index >= len(signatures) or not signatures[index] or index in self._edited:
+            return None
+        start = text.start
+        return text.data, start + signatures[index], start + begins[index], start + ends[index]
+
+    def cut(self, index: int, begin: int, end: int) -> None:
+        """Leave out of a message what stands between two places that `thought` gave."""
+        self._edited[index] = begin, end
+
+    def parts(self) -> list[Part]:
+        """What the array of the messages is to be joined of."""
+        return self.client.text.parts(self._edited)
+
+    def settle(self, emptied: Iterable[int]) -> None:
+        """Leave out the messages that edits emptied (their indexes, in order).
+
+        The user messages that meet where one is left out are joined: no provider minds, and some insist on taking
+        turns. Two kinds keep their place, with words that say that there are none: a user message, without which the
+        conversation would start or end with the assistant; and an answer that ended a tool loop, without which that
+        loop and the turn after it would be one.
+        """
+        waiting = set(emptied)
+        earlier: int | None = None
+        """The last message that is sent before the one at hand: never looked for twice in the same place."""
+        seen = left_out = -1
+        for index in emptied:
+            waiting.discard(index)
+            earlier = next(filter(self.is_sent, range(index - 1, seen, -1)), earlier)
+            seen = index
+            message = self[index]
+            if message.role == "user" or self._ends_tool_loop(index, earlier):
+                self[index] = message.with_pieces([NO_CONTENT])
+                meeting: int | None = index
+            else:
+                del self[index]
+                left_out = index
+                meeting = self.after(index)
+            if meeting is None or meeting in waiting:
+                continue
+            if earlier is not None and left_out > earlier and self[earlier].role == self[meeting].role == "user":
+                self[earlier] = self[earlier].with_more(self[meeting].pieces)
+                del self[meeting]
+                left_out = -1
+            elif meeting == index:
+                earlier = index
+
+    def _ends_tool_loop(self, index: int, earlier: int | None) -> bool:
+        """Whether it is the assistant's answer to tool results, and the user had the next word."""
+        if self[index].role != "assistant":
+            return False
+        later = self.after(index)
+        while later is not None and self[later].role == "system":
+            later = self.after(later)
+        if later is None or self[later].role != "user":
+            return False
+        while earlier is not None and self[earlier].role == "system":
+            earlier = self.before(earlier)
+        return earlier is not None and self[earlier].has("tool_result")
+
+
+def open_turn(conversation: Conversation) -> Iterator[int]:
+    """The indexes of the assistant messages of the turn that is not over, the last one first: those since the user
+    last said something other than tool results. None when it is the user's own words that wait for an answer."""
+    at = conversation.before(len(conversation.client))
+    while at is not None:
+        message = conversation[at]
+        if message.role == "assistant":
+            yield at
+        elif message.role == "user" and not message.has("tool_result"):
+            return
+        at = conversation.before(at)
+
+
+def counted(number: int, noun: str) -> str:
+    """The number and the noun: `1 block`, `2 blocks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

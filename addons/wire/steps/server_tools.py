@@ -1,0 +1,96 @@
+"""The blocks of tools and the ids that tie them together: what travels, and under which id.
+
+Rules that hold here: an id that `provenance.encode_tool_id` made says which provider it is from and goes back
+to that provider as it was. The two halves of a pair carry the same id, so that what is decided by the id
+alone is decided for both.
+"""
+
+from collections import Counter
+from typing import Final
+
+from msgspec import UnsetType
+
+from addons.wire import raw_json as pieces
+from addons.wire.messages.body import Draft
+from addons.wire.messages.edited_messages import counted
+from addons.wire.messages.message import DROP, KEEP, Changes, Verdict
+from addons.wire.messages.schema import Block
+from addons.wire.messages.traits import SERVER_TOOLS, TOOL_IDS
+from addons.wire.messages.traits import is_server_tool as is_server_tool
+from addons.wire.provenance import PLAIN_TOOL_ID, decode_tool_id, encode_tool_id, valid_tool_id
+from addons.wire.steps.context import Context
+
+ANTHROPIC: Final = "Anthropic"
+
+
+def id_field(block: Block) -> tuple[str, str | None]:
+    """The name of the field that holds a tool block's id, and the id; None where there is none."""
+    name = "tool_use_id" if block.type.endswith("tool_result") else "id"
+    return name, pieces.string(block.tool_use_id if name == "tool_use_id" else block.id)
+
+
+def server_tools(draft: Draft, context: Context) -> str | None:
+    """A provider's server-tool blocks go to that provider only. Ids that nobody encoded are Anthropic's."""
+    found = draft.messages.concerned(SERVER_TOOLS)
+    if not found:
+        return None
+    dropped: Counter[str] = Counter()
+    given_back = 0
+
+    def travel(block: Block) -> Verdict | Changes:
+        nonlocal given_back
+        if not is_server_tool(block.type):
+            return KEEP
+        name, tool_id = id_field(block)
+        made = decode_tool_id(tool_id) if tool_id else None
+        if made and made[0] == context.provider:
+            given_back += 1
+            return {name: pieces.dump(made[1])}
+        if not made and context.is_anthropic:
+            return KEEP
+        dropped[made[0] if made else ANTHROPIC] += 1
+        return DROP
+
+    draft.messages.edit(found, travel)
+    said = []
+    if given_back:
+        said.append(f"gave {counted(given_back, 'server-tool block')} back to {context.provider}")
+    if dropped:
+        origins = ", ".join(f"{number} of {origin}" for origin, number in sorted(dropped.items()))
+        said.append(f"dropped {counted(dropped.total(), 'server-tool block')} ({origins})")
+    return "; ".join(said) or None
+
+
+def tool_ids(draft: Draft, context: Context) -> str | None:
+    """Ids go back to the provider that made them as they were; Anthropic gets none that it doesn't take."""
+    decoded: set[str] = set()
+    encoded: set[str] = set()
+
+    def travel(block: Block) -> Verdict | Changes:
+        if block.type == "tool_use":
+            name, piece = "id", block.id
+        elif block.type == "tool_result":
+            name, piece = "tool_use_id", block.tool_use_id
+        else:
+            return KEEP
+        if isinstance(piece, UnsetType) or PLAIN_TOOL_ID.fullmatch(piece):
+            return KEEP
+        tool_id = pieces.string(piece)
+        if tool_id is None:
+            return KEEP
+        made = decode_tool_id(tool_id)
+        if made and made[0] == context.provider and (valid_tool_id(made[1]) or not context.is_anthropic):
+            decoded.add(tool_id)
+            return {name: pieces.dump(made[1])}
+        if context.is_anthropic and not valid_tool_id(tool_id):
+            encoded.add(tool_id)
+            return {name: pieces.dump(encode_tool_id("unknown", tool_id))}
+        return KEEP
+
+    draft.messages.edit(draft.messages.concerned(TOOL_IDS), travel)
+    said = []
+    if decoded:
+        said.append(f"gave {counted(len(decoded), 'tool id')} back to {context.provider}")
+    if encoded:
+        said.append(f"encoded {counted(len(encoded), 'tool id')} that Anthropic doesn't take")
+    return "; ".join(said) or None

@@ -1,0 +1,85 @@
+"""What is done to a request body on its way to one provider, as a list of named steps.
+
+Rules that hold here:
+- A step is a function `(draft, context) -> str | None`: it edits the draft and says in plain words what it
+  did, or leaves every byte as it is and says nothing.
+- A provider switches steps on and off by name (`steps:` in the configuration). For Anthropic only those are
+  on by default that keep what it must not get or would refuse; for everybody else all are.
+- What thinking may travel is nobody's choice: `keep_own_thinking` always runs.
+- The order is that of `STEPS`. System messages become user text before any message is left out, so that what then
+  meets is joined. Empty text and server tools go before thinking, which decides by the conversation that is sent.
+  max_tokens is final before a thinking budget is made from it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from addons.wire.messages.body import Draft
+from addons.wire.messages.edited_messages import counted
+from addons.wire.steps.anthropic_fields import (
+    ANTHROPIC_FIELDS,
+    billing_header,
+    dropping,
+    hidden_credentials,
+    max_tokens,
+    thinking_adaptive,
+    thinking_display,
+)
+from addons.wire.steps.beta_tools import beta_tools
+from addons.wire.steps.context import Context
+from addons.wire.steps.empty_text import cache_control, empty_text
+from addons.wire.steps.server_tools import server_tools, tool_ids
+from addons.wire.steps.system_messages import system_messages
+from addons.wire.steps.thinking import keep_own_thinking
+
+
+class Step(NamedTuple):
+    """One entry of the table."""
+
+    name: str
+    run: Callable[[Draft, Context], str | None]
+    for_anthropic: bool = False
+    """On by default for Anthropic too."""
+    always: bool = False
+    """Has no switch."""
+
+
+STEPS: Final = (
+    Step("hidden-credentials", hidden_credentials, for_anthropic=True),
+    Step("billing-header", billing_header),
+    Step("context-management", dropping("context_management")),
+    Step("output-config", dropping("output_config")),
+    Step("metadata", dropping("metadata")),
+    Step("anthropic-fields", dropping(*ANTHROPIC_FIELDS)),
+    Step("beta-tools", beta_tools),
+    Step("system-messages", system_messages),
+    Step("empty-text", empty_text, for_anthropic=True),
+    Step("server-tools", server_tools, for_anthropic=True),
+    Step("thinking", keep_own_thinking, always=True),
+    Step("tool-ids", tool_ids, for_anthropic=True),
+    Step("cache-control", cache_control),
+    Step("max-tokens", max_tokens, for_anthropic=True),
+    Step("thinking-display", thinking_display),
+    Step("thinking-adaptive", thinking_adaptive),
+)
+
+STEP_NAMES: Final = frozenset(step.name for step in STEPS if not step.always)
+"""What a provider can switch on and off."""
+
+
+def apply(draft: Draft, context: Context, switches: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """Run the steps that are on for this target: (name, what it did) of each that did something.
+
+    `switches` are the provider's own (name → on); a step that they don't name has its default.
+    """
+    done = []
+    if draft.body.repaired:
+        done.append(("surrogates", f"replaced {counted(draft.body.repaired, 'lone surrogate')} by U+FFFD"))
+    for step in STEPS:
+        default = step.for_anthropic or not context.is_anthropic
+        if (step.always or switches.get(step.name, default)) and (line := step.run(draft, context)):
+            done.append((step.name, line))
+    return done
+
+
+__all__ = ["STEPS", "STEP_NAMES", "Context", "Step", "apply"]
