@@ -7,40 +7,26 @@ from __future__ import annotations
 
 import hmac
 import logging
-import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
-from addons.config.config import Config, Settings
-from addons.proxy.replies import MAX_REQUEST, as_bytes, as_text, error_response, too_large
-from addons.state.exchange import ClientCredential, Exchange, TokenMode, remember
+from addons.config.config import Config, token_mode
+from addons.config.settings import Settings
+from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.request_head import HOP_BY_HOP, KEY_HEADER, MODE_HEADER, as_bytes, as_text, kind_of, unpacked
+from addons.state.exchange import ClientCredential, Exchange, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
-from addons.wire.masking import is_credential_header, mask
+from addons.wire.masking import mask
 
 logger = logging.getLogger(__name__)
 
-KEY_HEADER = "x-litellm-api-key"
-MODE_HEADER = "x-claude-token-mode"
-GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER, TICKET_HEADER})
-
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
-    | {"host", "content-length"}
-)
-"""Headers that concern one connection (RFC 9110, 7.6.1), and those that every attempt sets itself."""
 
 OPEN_PATHS = frozenset({"/", "/health", "/api/hello"})
 """Probes: they tell nothing about anybody, and Claude Code sends them without a credential (recorded)."""
-
-_packed = re.compile(
-    r"\s*(?:,|\\n|\n)\s*(?=(?:x-litellm-api-key|x-claude-token-mode)\s*:)",
-    re.IGNORECASE,
-)
 
 
 class Presented(NamedTuple):
@@ -48,25 +34,6 @@ class Presented(NamedTuple):
 
     token: str
     mode: str
-
-
-def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The header lines, the gateway's own each in a line of its own.
-
-    `x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough` in one ANTHROPIC_CUSTOM_HEADERS line really arrives as
-    one header (recorded with Claude Code 2.0.77 and 2.1.330); a literal backslash-n stays in the value as well.
-    """
-    lines = []
-    for name, value in headers:
-        if "," not in value and "\\n" not in value and "\n" not in value:
-            lines.append((name, value))
-            continue
-        first, *others = _packed.split(value)
-        lines.append((name, first))
-        for other in others:
-            key, _, inner = other.partition(":")
-            lines.append((key.strip(), inner.strip()))
-    return lines
 
 
 def read_gateway_headers(values: Mapping[str, list[str]]) -> Presented:
@@ -107,14 +74,6 @@ def admit(
         if same(bearer(value), config.admin_key):
             return "admin", kept
     return None, kept
-
-
-@lru_cache(256)
-def kind_of(name: str) -> tuple[str, bool, bool]:
-    """A header's name in lower case, whether it carries a credential, and whether it concerns only this connection or
-    the gateway."""
-    lower = name.lower()
-    return lower, is_credential_header(name), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
 
 
 class AuthGate:
@@ -191,12 +150,6 @@ class AuthGate:
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
-
-
-def token_mode(config: Config, asked: str) -> TokenMode:
-    """The request's own wish, else the configured mode; rotating over no tokens is passthrough."""
-    wished = asked if asked in ("rotate", "passthrough") else config.token_mode
-    return "rotate" if wished == "rotate" and config.tokens else "passthrough"
 
 
 def is_probe(request: http.Request) -> bool:

@@ -15,8 +15,7 @@ from mitmproxy import http
 
 from addons.config.config import Config, Target
 from addons.proxy.replies import error_response
-from addons.router import ROUTES
-from addons.state.exchange import Exchange, Trying, Verdict, exchange_of
+from addons.state.exchange import ROUTES, Exchange, Trying, Verdict, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown
 from addons.wire.token_estimate import estimate_request
 

@@ -7,22 +7,20 @@ makes the answer for the client when nothing is left to try.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from mitmproxy import http
 
-from addons.proxy.replies import error_response
+from addons.proxy.replies import final_response, heard, label, told
 from addons.state.breakers import Breakers
-from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, exchange_of
-from addons.wire.errors import ProviderError, error_type, is_envelope
-from addons.wire.rate_limits import LONGEST_WAIT, client_visible, retry_after
+from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, describe, exchange_of
+from addons.wire.rate_limits import LONGEST_WAIT, retry_after
 from addons.wire.refusals import (
     context_overflow,
     credit_refused,
     field_unknown,
     model_unknown,
-    reworded,
     thinking_refused,
 )
 
@@ -218,83 +216,3 @@ class Failover:
         if status == 429 and attempt.target.provider.auth != "claude-oauth":  # else it is a token's limit
             wait = retry_after(outcome.headers, self.clock())
             self.breakers.rest(attempt.target, now + min(cooldown if wait is None else wait, LONGEST_WAIT))
-
-
-def describe(outcome: Outcome) -> str:
-    """A failure in a few words, for the trail."""
-    words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
-    return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
-
-
-def heard(exchange: Exchange, last: Attempt) -> Attempt:
-    """The failed attempt that the client is told of: the last one, but for fallbacks that were never open to this
-    client, because it has no credential for them. Their 401 would say "log in" where a provider is only busy."""
-    return next((a for a in reversed(exchange.attempts) if not was_closed(a)), last)
-
-
-def was_closed(attempt: Attempt) -> bool:
-    """Whether the client's own credential, or the lack of one, kept a fallback from answering."""
-    target, outcome = attempt.target, attempt.outcome
-    if target is None or outcome is None or not target.fallback or target.provider.auth != "claude-oauth":
-        return False
-    return attempt.token is None and outcome.error.status == 401
-
-
-def told(attempt: Attempt, outcome: Outcome) -> ProviderError:
-    """What the client is told of the last failure: who failed, in the provider's words."""
-    error = outcome.error
-    if attempt.target is None:
-        return error
-    if outcome.kind == "skipped":
-        return error
-    provider, status = attempt.target.provider, error.status if error.status >= 400 else 502
-    if provider.is_anthropic and outcome.kind in ("status", "error event"):
-        return ProviderError(status, error.type, error.message)
-    if context_overflow(error):
-        return reworded(error)
-    named = outcome.kind == "invalid" and error.message.startswith(f"{provider.name} ")
-    said = error.message if named else f"{provider.name}: {error.message}"
-    return ProviderError(status, error.type or error_type(status), said)
-
-
-def final_response(
-    last: http.Response | None, exchange: Exchange, attempt: Attempt, outcome: Outcome, error: ProviderError
-) -> http.Response:
-    """The error response for the client. Anthropic's own errors pass unmodified: Claude Code reads their wording."""
-    anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
-    own = last is not None and last.status_code >= 400 and is_envelope(last.raw_content or b"")
-    if last is not None and own and outcome.kind == "status" and anthropic:
-        response = last
-    else:
-        response = error_response(error.status, error.message, exchange.request_id)
-        carry(outcome.headers, response.headers)
-    if outcome.error.status == 401 and (attempt.token or outcome.kind == "skipped" or not anthropic):
-        response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
-    if attempt.pool_back_in is not None:
-        response.headers["retry-after"] = str(max(1, round(attempt.pool_back_in)))
-    label(response, exchange)
-    return response
-
-
-def carry(provider: Mapping[str, str], client: http.Headers) -> None:
-    """Hand on what tells a client when to come back."""
-    for name in ("retry-after", "x-should-retry"):
-        if name in provider:
-            client[name] = provider[name]
-
-
-def label(response: http.Response, exchange: Exchange) -> None:
-    """Say in the response's headers what happened, and take out what is none of the client's business."""
-    attempt = exchange.attempt
-    if attempt is None or attempt.target is None:
-        return
-    for name in list(response.headers):
-        if name.lower() == "set-cookie" or (attempt.token and not client_visible(name)):
-            del response.headers[name]
-    headers, target = response.headers, attempt.target
-    headers["x-gateway-provider"] = target.provider.name
-    headers["x-gateway-model"] = target.model
-    headers["x-gateway-attempts"] = str(len(exchange.sent()))
-    if target.fallback:
-        headers["x-gateway-fallback"] = target.alias
-    headers.setdefault("request-id", exchange.request_id)

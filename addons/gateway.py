@@ -1,7 +1,8 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
 from addons.auth import AuthGate
-from addons.config.reload import HOME, Reload, settings
+from addons.config.reload import Reload
+from addons.config.settings import HOME, settings
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
@@ -11,9 +12,9 @@ from addons.process.log_masking import Discreet
 from addons.process.startup import Startup
 from addons.process.tuning import Lean
 from addons.process.welcome import Welcome
+from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.event_lock import Turns
 from addons.proxy.hook_dispatch import Hooks
-from addons.proxy.layer import AttemptLoop
 from addons.replay import Replay
 from addons.router import ModelRouter
 from addons.state.replay_tickets import Tickets
@@ -22,7 +23,7 @@ from addons.thinking import ThinkingStripper
 from addons.threads import Threads
 from addons.trail import Trail
 from addons.translator import Translator
-from addons.views import Views
+from addons.views.content_views import Views
 from addons.views.mitmweb import WebPage
 from addons.views.recording import Watch, stream_class
 from addons.views.retention import Keeper

@@ -8,10 +8,9 @@ from pathlib import Path
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
-from addons.config.config import Price
-from addons.state.exchange import Attempt, Exchange, exchange_of
+from addons.state.exchange import Attempt, Exchange, cost, exchange_of
 from addons.state.store import RequestRow, Store
-from addons.wire.messages.answer import Usage
+from addons.wire.usage import Usage
 
 
 class Ledger:
@@ -40,18 +39,6 @@ class Ledger:
         exchange = exchange_of(flow)
         if exchange and exchange.attempts and exchange.kind == "messages":
             self.store.record(row(exchange, flow))
-
-
-def cost(usage: Usage, price: Price | None) -> float | None:
-    """US dollars; None when the target has no price."""
-    if price is None:
-        return None
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_read_input_tokens * price.cache_read
-        + usage.cache_creation_input_tokens * price.cache_write
-    ) / 1e6
 
 
 def failure(last: Attempt, flow: http.HTTPFlow) -> str | None:

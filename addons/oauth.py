@@ -13,8 +13,10 @@ from collections.abc import Callable
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
 
-from addons.config.config import Config, Settings
+from addons.config.config import Config
+from addons.config.settings import Settings
 from addons.proxy.replies import error_response
+from addons.proxy.request_head import with_flag
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying
 from addons.state.pool import Token, TokenPool, TokenView
 from addons.state.store import Store
@@ -194,9 +196,3 @@ def pool_line(row: TokenView) -> str:
 def time_of_day(at: float) -> str:
     """Local time of an epoch time."""
     return time.strftime("%H:%M:%S", time.localtime(at))
-
-
-def with_flag(flags: str, flag: str) -> str:
-    """An `anthropic-beta` value with this flag in it, once."""
-    known = [part.strip() for part in flags.split(",") if part.strip()]
-    return ",".join(known if flag in known else [*known, flag])

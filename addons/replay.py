@@ -16,20 +16,17 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.addons import export
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.config.config import Settings
-from addons.state.exchange import Exchange, exchange_of, forget, remember
+from addons.config.settings import Settings
+from addons.proxy.connections import own_address
+from addons.state.exchange import exchange_of, forget, remember
 from addons.state.replay_tickets import TICKET_HEADER, Ticket, Tickets
-from addons.trail import mark, summary
+from addons.views.bodies import presentable_body
+from addons.views.one_line import mark, summary
 from addons.views.summary import METADATA, to_metadata
-from addons.wire.masking import mask_bytes
 from addons.wire.messages.body import Draft
-from addons.wire.steps.anthropic_fields import hidden_credentials
-from addons.wire.steps.context import Context
 
 MASKED_HEADER = re.compile(r"'([\w-]+: )[^']*…[^']*'")
 """A header with a masked value, as the curl export quotes it."""
-
-NOWHERE = Context(provider="", is_anthropic=False)
 
 
 class Replay:
@@ -117,25 +114,11 @@ def copy_for(original: flow.Flow, model: str) -> http.HTTPFlow | None:
     draft = Draft(exchange.body)
     draft.set("model", model)
     again: http.HTTPFlow = original.copy()
-    again.request.content = presentable(draft, exchange)
+    again.request.content = presentable_body(draft, exchange)
     again.response = again.error = None
     again.comment = again.marked = ""
     remember(again, exchange)
     return again
-
-
-def presentable(draft: Draft, exchange: Exchange) -> bytes:
-    """A body as it may be kept: without credentials that a client has hidden beside the conversation, and without
-    secrets of ours in whatever it says."""
-    hidden_credentials(draft, NOWHERE)
-    return mask_bytes(draft.encode(), exchange.secrets())
-
-
-def own_address() -> tuple[str, int]:
-    """Where this gateway listens, as seen from this machine; where it would, when it only shows flows from a file."""
-    addresses = sorted(ctx.master.addons.get("proxyserver").listen_addrs(), key=lambda address: ":" in address[0])
-    host, port, *_ = addresses[0] if addresses else (ctx.options.listen_host, ctx.options.listen_port or 4000)
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
 
 def for_readers(curl: Callable[[flow.Flow], str]) -> Callable[[flow.Flow], str]:

@@ -6,40 +6,19 @@ target: host, path, model, headers, and the provider's own key. Pool tokens are 
 
 from __future__ import annotations
 
-import hashlib
-
-import msgspec
 from mitmproxy import http
 
-from addons.config.config import Provider, Target
-from addons.proxy.replies import MAX_REQUEST, as_bytes, error_response, too_large
-from addons.state.exchange import Exchange, Kind, Trying, exchange_of
+from addons.config.config import Target
+from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.request_head import allowed, as_bytes, host_header, relayed_headers
+from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
-from addons.wire.messages.body import RequestBody
-
-ROUTES: dict[tuple[str, str], Kind] = {
-    ("POST", "/v1/messages"): "messages",
-    ("POST", "/v1/messages/count_tokens"): "count_tokens",
-}
-"""The only paths that a route, and so a key or a token of ours, is ever used for."""
-
-PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
-"""What every provider gets to see of the client's headers."""
-
-PASSED_ON_TO_MESSAGES = PASSED_ON | {"anthropic-version"}
-"""The same of a provider that speaks Messages (and its `betas`)."""
-
-DROPPED = frozenset({"accept-encoding", "content-encoding"})
-"""Streams are filtered as they pass, so providers are asked for plain bytes."""
+from addons.wire.messages.body import LONGEST_SESSION, RequestBody, fingerprint, session_of
 
 REQUEST_CODINGS = ("gzip", "deflate")
 """How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
-
-
-LONGEST_SESSION = 100
-"""Characters of a session id as it is; clients make them up, and they are remembered."""
 
 
 class ModelRouter:
@@ -138,63 +117,3 @@ def body_bytes(request: http.Request) -> bytes:
         return decode(raw, coding, MAX_REQUEST)
     except ValueError as error:
         raise BadRequest("", f"the body is not {coding}: {error}") from None
-
-
-def fingerprint(session: str) -> str:
-    """What stands for a session id that is too long to be kept."""
-    return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def session_of(body: RequestBody) -> str | None:
-    """The session in `metadata.user_id`: a JSON string with a `session_id` (Claude Code 2.1), or the older
-    `user_…_account_…_session_<uuid>`."""
-    metadata = body.get("metadata")
-    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
-    if not isinstance(user_id, str):
-        return None
-    if user_id.startswith("{"):
-        try:
-            parsed = msgspec.json.decode(user_id.encode())
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            return None
-        session = parsed.get("session_id") if isinstance(parsed, dict) else None
-        return session if isinstance(session, str) and session else None
-    return user_id.partition("_session_")[2] or None
-
-
-def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tuple[str, str]]:
-    """The client's header lines that this provider may see."""
-    if provider.is_anthropic:
-        return [(name, value) for name, value in headers if name.lower() not in DROPPED]
-    if provider.format != "anthropic":
-        return [(name, value) for name, value in headers if name.lower() in PASSED_ON]
-    kept = []
-    for name, value in headers:
-        if name.lower() in PASSED_ON_TO_MESSAGES:
-            kept.append((name, value))
-        elif name.lower() == "anthropic-beta" and (flags := known_flags(value, provider)):
-            kept.append((name, flags))
-    return kept
-
-
-def known_flags(value: str, provider: Provider) -> str:
-    """The beta flags that the provider understands, in the client's order."""
-    return ",".join(flag for flag in (part.strip() for part in value.split(",")) if flag in provider.betas)
-
-
-def relayed_headers(request: http.Request, exchange: Exchange, credential: dict[str, str]) -> http.Headers:
-    """The head of a request that only passes through: the client's own headers and credential, nothing of ours."""
-    headers = http.Headers()
-    headers["host"] = request.headers["host"]
-    for name, value in exchange.headers:
-        headers.add(name, value)
-    for name, value in exchange.own.headers().items():
-        credential[name] = value
-        headers[name] = mask(value)
-    return headers
-
-
-def host_header(provider: Provider) -> str:
-    """`host`, with the port where it is not the scheme's own."""
-    host = f"[{provider.host}]" if ":" in provider.host else provider.host
-    return host if provider.port == {"http": 80, "https": 443}[provider.scheme] else f"{host}:{provider.port}"

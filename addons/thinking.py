@@ -14,8 +14,9 @@ from addons.config.config import Provider
 from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.messages.answer import MessagesAnswer, Rewrite, Usage, rewrite_message
+from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.steps.table import Context, apply
+from addons.wire.usage import Usage
 
 
 class ThinkingStripper:

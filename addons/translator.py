@@ -14,8 +14,8 @@ from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.request import ChatRequest, to_chat
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
-from addons.wire.steps.anthropic_fields import max_tokens
 from addons.wire.steps.context import Context
+from addons.wire.steps.max_tokens import max_tokens
 from addons.wire.token_estimate import estimate_request
 
 PATH = "/chat/completions"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.playbook import Playbook
+from tests.proxy.playbook import Playbook
 
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")

@@ -14,9 +14,11 @@ from mitmproxy import http
 from mitmproxy.test import taddons, tflow
 
 from addons import auth
-from addons.auth import AuthGate, Presented, read_gateway_headers, unpacked
-from addons.config.config import Config, Settings
+from addons.auth import AuthGate, Presented, read_gateway_headers
+from addons.config.config import Config
+from addons.config.settings import Settings
 from addons.proxy.replies import MAX_REQUEST
+from addons.proxy.request_head import unpacked
 from addons.state.exchange import ClientCredential, Exchange, exchange_of
 from addons.state.replay_tickets import TICKET_HEADER
 

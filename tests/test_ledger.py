@@ -13,10 +13,10 @@ from mitmproxy import flow, http
 from mitmproxy.test import taddons, tflow
 
 from addons.config.config import Price
-from addons.ledger import Ledger, cost, row
-from addons.state.exchange import Exchange, remember
+from addons.ledger import Ledger, row
+from addons.state.exchange import Exchange, cost, remember
 from addons.state.store import RequestRow, Store
-from addons.wire.messages.answer import Usage
+from addons.wire.usage import Usage
 from tests.exchanges import DROPPED, SAID, Clock, answered, exchange, failed, failure, status, target, targets
 
 PRICE = Price(input=3, output=15, cache_read=0.3, cache_write=3.75)

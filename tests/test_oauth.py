@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from addons.config.config import Config, PoolSettings, Settings
-from addons.oauth import OAUTH_BETA, OAuthRotator, with_flag
+from addons.config.config import Config, PoolSettings
+from addons.config.settings import Settings
+from addons.oauth import OAUTH_BETA, OAuthRotator
+from addons.proxy.request_head import with_flag
 from addons.state.exchange import ClientCredential, Exchange, Outcome, Trying
 from addons.state.store import Store
 from tests.exchanges import DROPPED, exchange, failed, failure, status, target, trying

@@ -14,9 +14,11 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.test import taddons, tflow
 
-from addons.config.config import Config, Settings
+from addons.config.config import Config
 from addons.config.routing import Route
-from addons.replay import Replay, copy_for, for_readers, own_address
+from addons.config.settings import Settings
+from addons.proxy.connections import own_address
+from addons.replay import Replay, copy_for, for_readers
 from addons.state.exchange import Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Ticket, Tickets
 from addons.views.summary import METADATA

@@ -14,10 +14,10 @@ from mitmproxy.test import tflow
 
 from addons.config.config import Config, Route, Target
 from addons.proxy.replies import MAX_REQUEST
-from addons.router import ModelRouter, body_bytes, session_of
+from addons.router import ModelRouter, body_bytes
 from addons.state.exchange import ClientCredential, Exchange, Trying, remember
 from addons.wire.errors import BadRequest
-from addons.wire.messages.body import RequestBody
+from addons.wire.messages.body import RequestBody, session_of
 from tests.exchanges import exchange, provider, target, trying
 
 ROUTER = ModelRouter()

@@ -9,7 +9,8 @@ from mitmproxy import flow, http
 from mitmproxy.test import tflow
 
 from addons.state.exchange import Exchange, remember
-from addons.trail import Trail, summary
+from addons.trail import Trail
+from addons.views.one_line import summary
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import DROPPED, Clock, answered, exchange, failed, failure, status, target, targets
 

@@ -16,7 +16,7 @@ from addons.translator import Translator
 from addons.wire.chat.options import ChatOptions
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, provider, target, trying
-from tests.wire.dialects import DIALECTS, Called, Said
+from tests.wire.chat.dialects import DIALECTS, Called, Said
 
 TRANSLATOR = Translator()
 

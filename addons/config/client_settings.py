@@ -12,9 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from addons.auth import token_mode
-from addons.config.config import Config, ConfigError
-from addons.config.reload import settings
+from addons.config.config import Config, ConfigError, token_mode
+from addons.config.settings import settings
 
 HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 

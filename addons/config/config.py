@@ -7,15 +7,12 @@ that a Config is made of are in `routes`, and can be had from here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, get_args
 
-from dotenv import dotenv_values
-
 from addons.config import routing_file
+from addons.config.environment import credential, oauth_tokens, unquoted
 from addons.config.routing import (
     FailoverSettings,
     Fallback,
@@ -37,10 +34,8 @@ __all__ = [
     "Price",
     "Provider",
     "Route",
-    "Settings",
     "Target",
     "TokenMode",
-    "environment",
     "load",
 ]
 
@@ -157,121 +152,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
     )
 
 
-def environment(dotenv_path: Path | None, process: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the .env file (it may be missing, or None) under those of the process.
-
-    A variable that is set but empty counts as missing in both, so an empty one in the process doesn't hide
-    that of the file. Raises ConfigError when the file can't be read.
-    """
-    try:
-        given = dotenv_values(dotenv_path, interpolate=False) if dotenv_path else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(dotenv_path, error) from None
-    both = [*given.items(), *process.items()]
-    return {name: value for name, value in both if value and value.strip()}
-
-
-def unquoted(value: str) -> str:
-    """The value without white space and one pair of quotes around it (`docker --env-file` keeps quotes)."""
-    value = value.strip()
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1].strip()
-    return value
-
-
-def credential(env: Mapping[str, str], name: str) -> str:
-    """The value of a variable that is compared with, or put into, a header; empty when it isn't set."""
-    value = env.get(name, "")
-    if value and not routing_file.VISIBLE.fullmatch(value):
-        raise ConfigError(f"{name}: {routing_file.NOT_VISIBLE}")
-    return value
-
-
-def oauth_tokens(env: Mapping[str, str]) -> tuple[str, ...]:
-    """CLAUDE_OAUTH_TOKENS: separated by commas or white space, quoted or not, each once."""
-    parts = re.split(r"[,\s]+", env.get("CLAUDE_OAUTH_TOKENS", ""))
-    tokens = tuple(dict.fromkeys(filter(None, (part.strip("\"'") for part in parts))))
-    for number, token in enumerate(tokens, 1):
-        if not routing_file.VISIBLE.fullmatch(token):
-            raise ConfigError(f"CLAUDE_OAUTH_TOKENS: token {number} {routing_file.NOT_VISIBLE}")
-    return tokens
-
-
-def unreadable(path: Path | None, error: OSError | UnicodeDecodeError) -> ConfigError:
-    """What to raise when a file can't be read."""
-    why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-    return ConfigError(f"{path}: {why}")
-
-
-Stamp = tuple[int, int, int] | None
-"""What tells a file from its next version: modification time, size, inode. None: it is missing or empty."""
-
-
-def stamp(path: Path) -> Stamp:
-    """The stamp of the file as it is now. One that is being rewritten looks empty: it counts as missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino) if status.st_size else None
-
-
-class Settings:
-    """The two files, and the last good configuration that they gave.
-
-    `load` once at start, then `poll` every second or so (two stat calls when nothing has changed). The paths
-    may be changed; `load` again after that.
-    """
-
-    current: Config
-    """The configuration in force. Only there after the first successful `load`."""
-
-    def __init__(self, routing_path: Path, env_path: Path, process_env: Mapping[str, str]) -> None:
-        self.routing_path = routing_path
-        self.env_path = env_path
-        self.process_env = process_env
-        self._known: tuple[Stamp, Stamp] = (None, None)
-        self._vanished: tuple[Stamp, Stamp] | None = None
-
-    def load(self) -> None:
-        """Read both files now. Raises ConfigError, and what was in force before stays."""
-        self._known, self._vanished = self._stamps(), None
-        self.current = self._read()
-
-    def poll(self) -> bool:
-        """Read the files again if they have changed: True when another configuration is in force now.
-
-        Raises ConfigError once for each change that gives none; the last good one stays. A file that is gone
-        or empty is taken for a change only when the next poll finds it so too: editors replace a file in two
-        steps.
-        """
-        seen = self._stamps()
-        if seen == self._known:
-            self._vanished = None
-            return False
-        lost = any(now is None and before is not None for now, before in zip(seen, self._known, strict=True))
-        if lost and seen != self._vanished:
-            self._vanished = seen
-            return False
-        try:
-            outcome: Config | ConfigError = self._read()
-        except ConfigError as error:
-            outcome = error
-        if self._stamps() != seen:
-            return False  # written while it was read: the next poll looks again
-        self._known, self._vanished = seen, None
-        if isinstance(outcome, ConfigError):
-            raise outcome
-        self.current = outcome
-        return True
-
-    def _stamps(self) -> tuple[Stamp, Stamp]:
-        return stamp(self.routing_path), stamp(self.env_path)
-
-    def _read(self) -> Config:
-        env = environment(self.env_path, self.process_env)
-        try:
-            text = self.routing_path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(self.routing_path, error) from None
-        return load(text, env, filename=str(self.routing_path))
+def token_mode(config: Config, asked: str) -> TokenMode:
+    """The request's own wish, else the configured mode; rotating over no tokens is passthrough."""
+    wished = asked if asked in ("rotate", "passthrough") else config.token_mode
+    return "rotate" if wished == "rotate" and config.tokens else "passthrough"

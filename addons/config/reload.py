@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 
 from mitmproxy import connection, ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
-from addons.config.config import Config, ConfigError, Route, Settings
+from addons.config.config import Config, ConfigError, Route
+from addons.config.settings import HOME, Settings
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """How often the two files are looked at: two stat calls."""
-
-HOME = Path(__file__).resolve().parents[2]
 
 
 class Reload:
@@ -86,8 +84,3 @@ def route_line(config: Config, route: Route) -> str:
     then = f", then {', '.join(fallbacks)}" if fallbacks else ""
     off = f" (off: {route.provider.missing} is not set)" if route.provider.missing else ""
     return f"{route.alias} → {route.provider.name}/{route.model}{then}{off}"
-
-
-def settings() -> Settings:
-    """The settings, before anything is loaded."""
-    return Settings(HOME / "routing.yaml", HOME / ".env", dict(os.environ))

@@ -153,9 +153,7 @@ def parse(text: str, *, file: str) -> Entry:
         raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: not valid YAML: {problem}{hint}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(
-            f"{file}:{line}: not valid YAML: {error.reason} (#x{error.character:04x})"
-        ) from None
+        raise ConfigError(f"{file}:{line}: not valid YAML: {error.reason} (#x{error.character:04x})") from None
     except RecursionError:
         raise ConfigError(f"{file}:1: not valid YAML: nested too deeply") from None
     if node is None:

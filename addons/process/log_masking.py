@@ -16,7 +16,8 @@ import logging
 import re
 from typing import Any
 
-from addons.config.config import Config, Settings
+from addons.config.config import Config
+from addons.config.settings import Settings
 from addons.wire.masking import mask_text
 
 BYTES = re.compile(r"""\bb(?:'(?:[^'\\\n]++|\\.)*+(?:'|$)|"(?:[^"\\\n]++|\\.)*+(?:"|$))""", re.MULTILINE)

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from mitmproxy import connection, ctx
 
-from addons.proxy.connections import io_of
+from addons.proxy.connections import unread
 
 LOOK_EVERY = 0.002
 """Seconds between looks at whether mitmproxy runs."""
@@ -45,21 +43,6 @@ class Startup:
         while ends_at_an_error():  # noqa: ASYNC110  # nobody says when
             await asyncio.sleep(LOOK_EVERY)
         self.over.set()
-
-
-@contextmanager
-def unread(client: connection.Client) -> Iterator[None]:
-    """Leaves what a client sends in its socket. mitmproxy expects nothing to have come when it begins to read: who has
-    asked and gone by then crashes it (it reads, answers and closes before it has noted who is reading)."""
-    io = io_of(client)
-    transport = io.writer.transport if io and isinstance(io.writer, asyncio.StreamWriter) else None
-    if isinstance(transport, asyncio.Transport):
-        transport.pause_reading()
-    try:
-        yield
-    finally:
-        if isinstance(transport, asyncio.Transport):
-            transport.resume_reading()
 
 
 def ends_at_an_error() -> bool:

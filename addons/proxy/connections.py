@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
@@ -23,3 +27,25 @@ def io_of(client: connection.Client) -> ConnectionIO | None:
     """A client's streams, for as long as it is connected."""
     handler = handler_of(client)
     return handler.transports.get(client) if handler else None
+
+
+def own_address() -> tuple[str, int]:
+    """Where this gateway listens, as seen from this machine; where it would, when it only shows flows from a file."""
+    addresses = sorted(ctx.master.addons.get("proxyserver").listen_addrs(), key=lambda address: ":" in address[0])
+    host, port, *_ = addresses[0] if addresses else (ctx.options.listen_host, ctx.options.listen_port or 4000)
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
+
+
+@contextmanager
+def unread(client: connection.Client) -> Iterator[None]:
+    """Leaves what a client sends in its socket. mitmproxy expects nothing to have come when it begins to read: who has
+    asked and gone by then crashes it (it reads, answers and closes before it has noted who is reading)."""
+    io = io_of(client)
+    transport = io.writer.transport if io and isinstance(io.writer, asyncio.StreamWriter) else None
+    if isinstance(transport, asyncio.Transport):
+        transport.pause_reading()
+    try:
+        yield
+    finally:
+        if isinstance(transport, asyncio.Transport):
+            transport.resume_reading()

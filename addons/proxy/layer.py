@@ -11,10 +11,8 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 from mitmproxy import connection
-from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy import commands, events, layer, tunnel
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import (
     GetHttpConnection,
     HttpClient,
@@ -23,12 +21,11 @@ from mitmproxy.proxy.layers.http import (
     RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
-from mitmproxy.proxy.mode_specs import ReverseMode
-from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.proxy.hook_dispatch import CallHook
+from addons.proxy.hooks import Commands
 from addons.proxy.http1 import ClientSide, ProviderSide
-from addons.proxy.stream import Commands, GatewayStream
+from addons.proxy.stream import GatewayStream
 
 
 class GatewayLayer(HttpLayer):
@@ -128,38 +125,3 @@ class GatewayLayer(HttpLayer):
                 if outermost is client:
                     self.connections[command.connection] = side
             yield from super().register_connection(command)
-
-
-class AttemptLoop:
-    """The addon that puts our layer under every client of a reverse proxy."""
-
-    def __init__(
-        self,
-        stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream,
-        call_hook: CallHook = lambda hook: False,
-    ) -> None:
-        """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
-        self.stream = stream
-        self.call_hook = call_hook
-        self.relaying = WeakSet[GatewayStream]()
-
-    def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
-        a connection can be given up, and one stream can send a second request on it."""
-        if isinstance(data.client.proxy_mode, ReverseMode):
-            data.server.alpn_offers = (b"http/1.1",)
-
-    def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        context = nextlayer.context
-        if nextlayer.layer or len(context.layers) != 1:
-            return
-        mode = context.client.proxy_mode
-        if not isinstance(mode, ReverseMode) or mode.scheme not in ("http", "https"):
-            return
-        if mode.scheme == "https":
-            context.server.tls = True
-        stack = tunnel.LayerStack()
-        if starts_like_tls_record(nextlayer.data_client()):
-            stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook, relaying=self.relaying)
-        nextlayer.layer = stack[0]

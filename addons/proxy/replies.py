@@ -5,77 +5,20 @@ Rules of this file: functions of mitmproxy's messages, without a flow and withou
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Mapping
 
 from mitmproxy import http
 
-from addons.wire.encoding import decode
-from addons.wire.errors import ProviderError, envelope, read_error
+from addons.state.exchange import Attempt, Exchange, Outcome
+from addons.wire.errors import ProviderError, envelope, error_type, is_envelope
+from addons.wire.rate_limits import client_visible
+from addons.wire.refusals import (
+    context_overflow,
+    reworded,
+)
 
 MAX_REQUEST = 32 * 1024 * 1024
 """Bytes of a request body; Anthropic's own limit (its error: request_too_large)."""
-
-MAX_ERROR_BODY = 1024 * 1024
-"""Bytes of a failed answer that are kept; the rest can't matter to anybody."""
-
-OF_THE_BODY = frozenset(
-    {b"content-length", b"content-encoding", b"transfer-encoding"}
-    | {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
-)
-"""What a provider says of its body's form and of its connection is not said of the client's."""
-
-
-def as_text(value: bytes) -> str:
-    """A part of a header line as mitmproxy reads it."""
-    return value.decode("utf-8", "surrogateescape")
-
-
-def as_bytes(value: str) -> bytes:
-    """The same, as mitmproxy keeps it."""
-    return value.encode("utf-8", "surrogateescape")
-
-
-def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
-    """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
-    secrets = {name.encode(): as_bytes(value) for name, value in credential.items()}
-    lines = [(name, secrets.pop(name.lower(), value)) for name, value in request.headers.fields]
-    head = copy(
-        request
-    )  # shallow: its constructor checks the type of every field, which takes longer than all the rest
-    head.data = copy(request.data)
-    head.data.headers = http.Headers((*lines, *secrets.items()))
-    head.data.content = head.data.trailers = None
-    head.data.authority = b""
-    # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
-    # it must know of that to close it, as it opens five to an address at most.
-    if not request.is_http2:
-        head.data.http_version = b"HTTP/1.1"
-    return head
-
-
-def without(headers: http.Headers, names: frozenset[bytes]) -> None:
-    """Take the lines of these names (lower-case) out."""
-    headers.fields = tuple(line for line in headers.fields if line[0].lower() not in names)
-
-
-def frame_body(response: http.Response) -> None:
-    """Make the head fit a body that is here in whole."""
-    without(response.headers, OF_THE_BODY)
-    length = str(len(response.raw_content or b""))
-    response.headers.fields += ((b"content-length", length.encode()),)
-    response.headers.setdefault("content-type", "application/json")
-    response.data.http_version = b"HTTP/1.1"
-
-
-def frame_stream(response: http.Response, request: http.Request) -> None:
-    """Make the head fit a stream of unknown length, whatever the provider's was."""
-    without(response.headers, OF_THE_BODY | {b"content-type"})
-    response.headers.fields += ((b"content-type", b"text/event-stream; charset=utf-8"),)
-    response.data.http_version = b"HTTP/1.1"
-    if request.data.http_version == b"HTTP/1.1":
-        response.headers.fields += ((b"transfer-encoding", b"chunked"),)
-    elif request.data.http_version == b"HTTP/1.0":
-        response.headers.fields += ((b"connection", b"close"),)
 
 
 def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:
@@ -94,19 +37,75 @@ def too_large(request_id: str | None = None) -> http.Response:
     return response
 
 
-def decoded(response: http.Response, body: bytes) -> bytes:
-    """The body without its content-encoding, which leaves the head; as it came when it can't be decoded."""
-    try:
-        return decode(body, response.headers.pop("content-encoding", ""), MAX_ERROR_BODY)
-    except ValueError:
-        return body
+def heard(exchange: Exchange, last: Attempt) -> Attempt:
+    """The failed attempt that the client is told of: the last one, but for fallbacks that were never open to this
+    client, because it has no credential for them. Their 401 would say "log in" where a provider is only busy."""
+    return next((a for a in reversed(exchange.attempts) if not was_closed(a)), last)
 
 
-def read_status(response: http.Response) -> ProviderError:
-    """The provider's own words in an HTTP error, of whatever shape."""
-    return read_error(response.status_code, response.headers.get("content-type", ""), response.raw_content or b"")
+def was_closed(attempt: Attempt) -> bool:
+    """Whether the client's own credential, or the lack of one, kept a fallback from answering."""
+    target, outcome = attempt.target, attempt.outcome
+    if target is None or outcome is None or not target.fallback or target.provider.auth != "claude-oauth":
+        return False
+    return attempt.token is None and outcome.error.status == 401
 
 
-def reason(message: str) -> str:
-    """mitmproxy's words for a broken connection, without the provider's bytes that it may quote."""
-    return message.split(": b", 1)[0][:200]
+def told(attempt: Attempt, outcome: Outcome) -> ProviderError:
+    """What the client is told of the last failure: who failed, in the provider's words."""
+    error = outcome.error
+    if attempt.target is None:
+        return error
+    if outcome.kind == "skipped":
+        return error
+    provider, status = attempt.target.provider, error.status if error.status >= 400 else 502
+    if provider.is_anthropic and outcome.kind in ("status", "error event"):
+        return ProviderError(status, error.type, error.message)
+    if context_overflow(error):
+        return reworded(error)
+    named = outcome.kind == "invalid" and error.message.startswith(f"{provider.name} ")
+    said = error.message if named else f"{provider.name}: {error.message}"
+    return ProviderError(status, error.type or error_type(status), said)
+
+
+def final_response(
+    last: http.Response | None, exchange: Exchange, attempt: Attempt, outcome: Outcome, error: ProviderError
+) -> http.Response:
+    """The error response for the client. Anthropic's own errors pass unmodified: Claude Code reads their wording."""
+    anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
+    own = last is not None and last.status_code >= 400 and is_envelope(last.raw_content or b"")
+    if last is not None and own and outcome.kind == "status" and anthropic:
+        response = last
+    else:
+        response = error_response(error.status, error.message, exchange.request_id)
+        carry(outcome.headers, response.headers)
+    if outcome.error.status == 401 and (attempt.token or outcome.kind == "skipped" or not anthropic):
+        response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
+    if attempt.pool_back_in is not None:
+        response.headers["retry-after"] = str(max(1, round(attempt.pool_back_in)))
+    label(response, exchange)
+    return response
+
+
+def carry(provider: Mapping[str, str], client: http.Headers) -> None:
+    """Hand on what tells a client when to come back."""
+    for name in ("retry-after", "x-should-retry"):
+        if name in provider:
+            client[name] = provider[name]
+
+
+def label(response: http.Response, exchange: Exchange) -> None:
+    """Say in the response's headers what happened, and take out what is none of the client's business."""
+    attempt = exchange.attempt
+    if attempt is None or attempt.target is None:
+        return
+    for name in list(response.headers):
+        if name.lower() == "set-cookie" or (attempt.token and not client_visible(name)):
+            del response.headers[name]
+    headers, target = response.headers, attempt.target
+    headers["x-gateway-provider"] = target.provider.name
+    headers["x-gateway-model"] = target.model
+    headers["x-gateway-attempts"] = str(len(exchange.sent()))
+    if target.fallback:
+        headers["x-gateway-fallback"] = target.alias
+    headers.setdefault("request-id", exchange.request_id)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mitmproxy import connection, flow, http
@@ -46,18 +46,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, HttpResponseHeadersHook
 
-from addons.proxy.replies import (
-    MAX_ERROR_BODY,
-    MAX_REQUEST,
-    decoded,
-    error_response,
-    frame_body,
-    frame_stream,
-    on_the_wire,
-    read_status,
-    reason,
-    too_large,
-)
+from addons.proxy.framing import MAX_ERROR_BODY, decoded, frame_body, frame_stream, read_status, reason
+from addons.proxy.hooks import AttemptHook, Commands, ResumeHook, VerdictHook
+from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.request_head import on_the_wire
 from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_event, error_type
@@ -76,32 +68,6 @@ AWAIT_END = 2.0
 """Seconds that a provider has, after its last event, to end the response and so keep its connection."""
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-
-Commands = layer.CommandGenerator[None]
-
-
-@dataclass
-class AttemptHook(commands.StartHook):
-    """A try is about to be sent. The flow still carries what the last try sent: an addon sets what it is for.
-
-    Not a flow hook on purpose: those walk every addon a second time, for the view.
-    """
-
-    data: Trying
-
-
-@dataclass
-class ResumeHook(commands.StartHook):
-    """Nobody handles it: it is over when somebody lets the flow, which an addon has intercepted, go on."""
-
-    flow: http.HTTPFlow
-
-
-@dataclass
-class VerdictHook(commands.StartHook):
-    """A try has failed (`data.attempt.outcome`) and the client has no content. Set `data.exchange.verdict`."""
-
-    data: Trying
 
 
 class GatewayStream(HttpStream):

@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from addons.config.config import Config, Provider, Target
+from addons.config.config import Config, Price, Provider, Target, TokenMode
 from addons.wire.errors import ProviderError
 from addons.wire.masking import SCHEME
-from addons.wire.messages.answer import Usage
 from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.usage import Usage
 
 if TYPE_CHECKING:
     from addons.state.pool import Token
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Kind = Literal["messages", "count_tokens", "relay", "local"]
 """messages and count_tokens are routed; relay goes to the default upstream as it is; local is answered here."""
 
-TokenMode = Literal["rotate", "passthrough"]
 
 OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", "invalid", "skipped"]
 """How an attempt failed: an HTTP error; an error event before any content; no connection; a connection that ended
@@ -262,3 +261,28 @@ def remember(flow: http.HTTPFlow, exchange: Exchange) -> None:
 def forget(flow: http.HTTPFlow) -> None:
     """Untie a flow from its state: it begins anew."""
     _exchanges.pop(flow, None)
+
+
+ROUTES: dict[tuple[str, str], Kind] = {
+    ("POST", "/v1/messages"): "messages",
+    ("POST", "/v1/messages/count_tokens"): "count_tokens",
+}
+"""The only paths that a route, and so a key or a token of ours, is ever used for."""
+
+
+def describe(outcome: Outcome) -> str:
+    """A failure in a few words, for the trail."""
+    words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
+    return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
+
+
+def cost(usage: Usage, price: Price | None) -> float | None:
+    """US dollars; None when the target has no price."""
+    if price is None:
+        return None
+    return (
+        usage.input_tokens * price.input
+        + usage.output_tokens * price.output
+        + usage.cache_read_input_tokens * price.cache_read
+        + usage.cache_creation_input_tokens * price.cache_write
+    ) / 1e6

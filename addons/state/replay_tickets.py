@@ -6,7 +6,8 @@ import secrets
 
 from mitmproxy import http
 
-from addons.state.exchange import ClientCredential, Exchange, TokenMode
+from addons.config.config import TokenMode
+from addons.state.exchange import ClientCredential, Exchange
 
 TICKET_HEADER = "x-gateway-replay"
 

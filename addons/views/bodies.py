@@ -15,8 +15,11 @@ from msgspec import Raw
 from addons.state.exchange import Exchange, Kept
 from addons.wire import raw_json as pieces
 from addons.wire.encoding import Decoder
-from addons.wire.masking import mask_text
+from addons.wire.masking import mask_bytes, mask_text
+from addons.wire.messages.body import Draft
 from addons.wire.sse import EventTooLarge, Splitter
+from addons.wire.steps.context import Context
+from addons.wire.steps.hidden_credentials import hidden_credentials
 
 LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a decoded body that are looked at; no body that the gateway takes is larger."""
@@ -100,3 +103,13 @@ def presentable(text: str, exchange: Exchange | None = None) -> str:
     credential."""
     freed = mask_text(text, exchange.secrets() if exchange else ())
     return freed.encode("utf-8", "replace").decode().translate(_PICTURES)
+
+
+NOWHERE = Context(provider="", is_anthropic=False)
+
+
+def presentable_body(draft: Draft, exchange: Exchange) -> bytes:
+    """A body as it may be kept: without credentials that a client has hidden beside the conversation, and without
+    secrets of ours in whatever it says."""
+    hidden_credentials(draft, NOWHERE)
+    return mask_bytes(draft.encode(), exchange.secrets())

@@ -5,12 +5,13 @@ Each is there for every flow of ours, in both panes; which one a pane opens with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
-from mitmproxy import contentviews, http
+from mitmproxy import contentviews, flow, http
+from mitmproxy.addonmanager import Loader
 
-from addons.router import ROUTES
-from addons.state.exchange import Exchange, exchange_of
+from addons.state.exchange import ROUTES, Exchange, exchange_of
 from addons.views import answer, changes, conversation, trail
 from addons.views.bodies import presentable
 from addons.views.summary import METADATA, Summary, ending, from_metadata
@@ -149,3 +150,18 @@ def failed(response: http.Response, exchange: Exchange | None) -> bool:
         return True
     last = exchange.attempt if exchange else None
     return bool(last and last.outcome and not (last.answer and last.answer.content))
+
+
+class Views:
+    """Registers the content views. A reload of the chain registers nothing twice."""
+
+    def load(self, loader: Loader) -> None:
+        for view in VIEWS:
+            known = contentviews.registry.get(view.view.lower())
+            if type(known) is not view:
+                contentviews.add(view)
+        loader.add_command("gateway.trail", self.trail)
+
+    def trail(self, flows: Sequence[flow.Flow]) -> str:
+        """What happened to these requests: every step, every attempt and its verdict."""
+        return "\n\n".join(trail_of(one) for one in flows if isinstance(one, http.HTTPFlow))

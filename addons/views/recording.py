@@ -10,10 +10,12 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted, SendHttp
 from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseData, ResponseHeaders
 
-from addons.proxy.stream import Commands, GatewayStream
-from addons.replay import own_address, presentable
+from addons.proxy.connections import own_address
+from addons.proxy.hooks import Commands
+from addons.proxy.stream import GatewayStream
 from addons.state.exchange import Exchange, Kept, exchange_of
-from addons.trail import mark
+from addons.views.bodies import presentable_body
+from addons.views.one_line import mark
 from addons.views.summary import METADATA, to_metadata
 from addons.wire.masking import mask_bytes, mask_text
 from addons.wire.messages.body import Draft
@@ -151,7 +153,7 @@ def take_secrets(exchange: Exchange, asked: Kept) -> None:
         raw = bytes(asked.body)
         kept = mask_text(raw.decode("utf-8", "surrogateescape"), exchange.secrets()).encode("utf-8", "surrogateescape")
     else:
-        kept, raw = presentable(Draft(exchange.body), exchange), exchange.body.raw
+        kept, raw = presentable_body(Draft(exchange.body), exchange), exchange.body.raw
     if kept != raw:
         asked.body = kept
         asked.headers = tuple(header for header in asked.headers if header[0].lower() != "content-encoding")

@@ -11,9 +11,7 @@ from typing import Any, Final
 import msgspec
 from mitmproxy import http
 
-from addons.failover import describe
-from addons.ledger import cost
-from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Step
+from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Step, cost, describe
 from addons.views.bodies import body_of, header, presentable
 from addons.wire.errors import read_error
 from addons.wire.masking import is_credential_header

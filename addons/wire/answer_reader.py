@@ -18,8 +18,8 @@ import msgspec
 
 from addons.wire.encoding import Decoder
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.messages.answer import Usage
 from addons.wire.messages.assembler import Assembler, message_events, message_in
+from addons.wire.usage import Usage
 
 MAX_BODY = 64 * 1024 * 1024
 """Bytes of a JSON answer that are kept at most. Anthropic's largest answers are far below 1 MB."""

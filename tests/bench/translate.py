@@ -14,7 +14,7 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.messages.body import Draft, RequestBody
 from tests.bench.conversation import KILOBYTE, TEXT, conversation
-from tests.wire.dialects import DIALECTS, Called, Dialect, Said
+from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 
 SAID = Said(TEXT * 4, TEXT * 2, (Called("Bash", {"command": TEXT}), Called("Read", {"file_path": "/a" * 100})))
 SIZES = {"2 KB": 2 * KILOBYTE, "200 KB": 200 * KILOBYTE, "1 MB": 1000 * KILOBYTE}

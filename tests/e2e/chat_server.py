@@ -8,8 +8,8 @@ from typing import Any
 from tests.e2e.conftest import Providers
 from tests.fakes.request import Request
 from tests.fakes.scripts import Answer, Reply
-from tests.wire.chat_checker import check
-from tests.wire.dialects import DIALECTS, Dialect, Said
+from tests.wire.chat.chat_checker import check
+from tests.wire.chat.dialects import DIALECTS, Dialect, Said
 
 CHAT_KEY = "chat-key-0123456789abcdef"
 MODEL = "local"

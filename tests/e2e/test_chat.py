@@ -14,8 +14,8 @@ from tests.e2e.chat_server import CHAT_KEY, MODEL, answers, with_chat
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
+from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 from tests.wire.checker import check, content_of
-from tests.wire.dialects import DIALECTS, Called, Dialect, Said
 
 COMMAND = 'echo "hi" \\ → 🙂'
 CALLING = Said(

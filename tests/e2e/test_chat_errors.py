@@ -23,8 +23,8 @@ from tests.fakes.scripts import (
     plain_error,
     silent_close,
 )
+from tests.wire.chat.dialects import DIALECTS, Called, Said
 from tests.wire.checker import check, content_of
-from tests.wire.dialects import DIALECTS, Called, Said
 
 TEXT = Said(text="Hello there, how are you?")
 CALL = Said(calls=(Called("Bash", {"command": "echo hi"}),))

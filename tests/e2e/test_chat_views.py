@@ -11,7 +11,7 @@ from tests.e2e.conftest import Providers
 from tests.e2e.mitmweb import VIEWS, WebGateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import openai_error
-from tests.wire.dialects import DIALECTS, Called, Said
+from tests.wire.chat.dialects import DIALECTS, Called, Said
 
 SAID = Said("Let me see.", "I should run a command.", (Called("Bash", {"command": "echo hi"}),))
 MESSAGES = [

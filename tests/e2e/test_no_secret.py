@@ -327,7 +327,7 @@ def test_canaries_are_found() -> None:
     assert not leaks(CANARIES, [("a", f"Bearer sk-ant-oat01…{OWN.value[-4:]}".encode())])
 
 
-@pytest.mark.parametrize("value", ["short/+1", "of-words-0123456789", "sk-ant-oat01-quoted \"and\\ so on-0123"])
+@pytest.mark.parametrize("value", ["short/+1", "of-words-0123456789", 'sk-ant-oat01-quoted "and\\ so on-0123'])
 def test_any_secret_is_found_however_it_is_written(value: str) -> None:
     secret = Secret("a test", value)
     for shift in range(4):

@@ -21,8 +21,8 @@ from tests.fakes.provider import Provider
 from tests.fakes.request import Request, blocks_of
 from tests.fakes.scripts import count_tokens, oauth_429
 from tests.ordeal.behaviours import LIMITED, OF_CHAT, OF_MESSAGES, good
-from tests.wire import chat_checker
-from tests.wire.dialects import DIALECTS, Called, Dialect, Said
+from tests.wire.chat import chat_checker
+from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 
 MARKER = re.compile(r"\[\[([a-z0-9.]+)\]\]")
 """In the text of a request's last message: which request of which agent this is."""

@@ -12,7 +12,7 @@ from addons.views import conversation
 from addons.wire.provenance import encode_tool_id
 from tests.exchanges import exchange, target
 from tests.views.looked_at import Watched, section
-from tests.views.test_images import PNG
+from tests.views.test_image_size import PNG
 from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
 
 EPHEMERAL = {"type": "ephemeral"}

@@ -31,8 +31,8 @@ from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning, TagReader
 from addons.wire.chat.tool_calls import Call, Calls
 from addons.wire.chat.tools import CallIds
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.messages.answer import Usage
 from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
+from addons.wire.usage import Usage
 
 Json = dict[str, Any]
 

@@ -15,7 +15,7 @@ import msgspec
 from addons.wire import raw_json as pieces
 from addons.wire.chat.reasoning import DETAILS, FIELDS, text_of
 from addons.wire.errors import ProviderError
-from addons.wire.messages.answer import Usage
+from addons.wire.usage import Usage
 
 Json = dict[str, Any]
 

@@ -21,7 +21,7 @@ from addons.wire.chat.tools import ToolNames, functions
 from addons.wire.chat.turns import Turns
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import Draft
-from addons.wire.steps.anthropic_fields import billing_header
+from addons.wire.steps.billing_header import billing_header
 from addons.wire.steps.context import Context
 from addons.wire.steps.system_messages import system_messages
 

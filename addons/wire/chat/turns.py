@@ -33,9 +33,9 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.reasoning import DETAILS, PARTS, Returned
 from addons.wire.chat.tools import ToolNames, provider_id, short_id
 from addons.wire.messages.message import Message
+from addons.wire.messages.traits import is_server_tool
 from addons.wire.provenance import unwrap_signature
 from addons.wire.sse import Fields
-from addons.wire.steps.server_tools import is_server_tool
 
 Json = dict[str, Any]
 

@@ -8,8 +8,8 @@ import msgspec
 from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.chunk import decode, first_choices, is_error
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.messages.answer import Usage
 from addons.wire.messages.assembler import Assembler
+from addons.wire.usage import Usage
 
 
 def message_from_chat(

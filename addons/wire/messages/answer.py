@@ -12,7 +12,7 @@ Rules that hold here:
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, Raw
 
@@ -35,6 +35,7 @@ from addons.wire.sse import (
     split,
     value_in,
 )
+from addons.wire.usage import Usage
 
 _MESSAGE_EVENTS: Final = frozenset({"message_start", "message_delta", "message_stop"})
 _BLOCK_EVENTS: Final = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
@@ -45,27 +46,7 @@ _DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
 _FIRST_LINE: Final = len(DELTA)
 _CR: Final = ord("\r")
 _BARE_ERROR: Final = re.compile(rb"error:\s*\{")
-_NUMBERS: Final = (int, float)
 _NULL: Final = Raw(b"null")
-
-
-@dataclass(slots=True)
-class Usage:
-    """Tokens of one answer. `input_tokens` are those neither read from a cache nor written to one."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-
-    def update(self, usage: Any) -> None:
-        """Takes over the numbers of a `usage` object, if it is one. They are cumulative, and the last that isn't
-        zero counts: some providers begin with zeros (Z.AI), others leave out at the end what they said at the start.
-        """
-        for name in self.__slots__ if isinstance(usage, dict) else ():
-            number = usage.get(name)
-            if isinstance(number, _NUMBERS) and 0 < number < 1e15:
-                setattr(self, name, int(number))
 
 
 @dataclass(frozen=True, slots=True)

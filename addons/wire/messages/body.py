@@ -7,9 +7,11 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json as pieces
@@ -97,3 +99,29 @@ class Draft:
         if self._fields is self.body.fields:
             self._fields = dict(self._fields)
         return self._fields
+
+
+LONGEST_SESSION = 100
+"""Characters of a session id as it is; clients make them up, and they are remembered."""
+
+
+def fingerprint(session: str) -> str:
+    """What stands for a session id that is too long to be kept."""
+    return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def session_of(body: RequestBody) -> str | None:
+    """The session in `metadata.user_id`: a JSON string with a `session_id` (Claude Code 2.1), or the older
+    `user_…_account_…_session_<uuid>`."""
+    metadata = body.get("metadata")
+    user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
+    if not isinstance(user_id, str):
+        return None
+    if user_id.startswith("{"):
+        try:
+            parsed = msgspec.json.decode(user_id.encode())
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            return None
+        session = parsed.get("session_id") if isinstance(parsed, dict) else None
+        return session if isinstance(session, str) and session else None
+    return user_id.partition("_session_")[2] or None

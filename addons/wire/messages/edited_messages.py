@@ -175,8 +175,3 @@ def open_turn(conversation: Conversation) -> Iterator[int]:
         elif message.role == "user" and not message.has("tool_result"):
             return
         at = conversation.before(at)
-
-
-def counted(number: int, noun: str) -> str:
-    """The number and the noun: `1 block`, `2 blocks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,11 +12,10 @@ from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json as pieces
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import counted
 from addons.wire.messages.message import KEEP, Changes, Verdict, edit_blocks
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import BETA_FIELDS, BETA_TOOLS
-from addons.wire.steps.context import Context
+from addons.wire.steps.context import Context, counted
 
 
 def beta_tools(draft: Draft, context: Context) -> str | None:

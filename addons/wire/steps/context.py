@@ -1,5 +1,7 @@
 """Where an attempt's body goes, as far as its steps have to know."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 
@@ -15,3 +17,8 @@ class Context:
     """The most that the model may be asked for; None: as much as the client asks for."""
     drop_all_thinking: bool = False
     """No thinking block may travel: the second try after the target refused one."""
+
+
+def counted(number: int, noun: str) -> str:
+    """The number and the noun: `1 block`, `2 blocks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -8,17 +8,13 @@ alone is decided for both.
 from collections import Counter
 from typing import Final
 
-from msgspec import UnsetType
-
 from addons.wire import raw_json as pieces
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import counted
 from addons.wire.messages.message import DROP, KEEP, Changes, Verdict
 from addons.wire.messages.schema import Block
-from addons.wire.messages.traits import SERVER_TOOLS, TOOL_IDS
-from addons.wire.messages.traits import is_server_tool as is_server_tool
-from addons.wire.provenance import PLAIN_TOOL_ID, decode_tool_id, encode_tool_id, valid_tool_id
-from addons.wire.steps.context import Context
+from addons.wire.messages.traits import SERVER_TOOLS, is_server_tool
+from addons.wire.provenance import decode_tool_id
+from addons.wire.steps.context import Context, counted
 
 ANTHROPIC: Final = "Anthropic"
 
@@ -58,39 +54,4 @@ def server_tools(draft: Draft, context: Context) -> str | None:
     if dropped:
         origins = ", ".join(f"{number} of {origin}" for origin, number in sorted(dropped.items()))
         said.append(f"dropped {counted(dropped.total(), 'server-tool block')} ({origins})")
-    return "; ".join(said) or None
-
-
-def tool_ids(draft: Draft, context: Context) -> str | None:
-    """Ids go back to the provider that made them as they were; Anthropic gets none that it doesn't take."""
-    decoded: set[str] = set()
-    encoded: set[str] = set()
-
-    def travel(block: Block) -> Verdict | Changes:
-        if block.type == "tool_use":
-            name, piece = "id", block.id
-        elif block.type == "tool_result":
-            name, piece = "tool_use_id", block.tool_use_id
-        else:
-            return KEEP
-        if isinstance(piece, UnsetType) or PLAIN_TOOL_ID.fullmatch(piece):
-            return KEEP
-        tool_id = pieces.string(piece)
-        if tool_id is None:
-            return KEEP
-        made = decode_tool_id(tool_id)
-        if made and made[0] == context.provider and (valid_tool_id(made[1]) or not context.is_anthropic):
-            decoded.add(tool_id)
-            return {name: pieces.dump(made[1])}
-        if context.is_anthropic and not valid_tool_id(tool_id):
-            encoded.add(tool_id)
-            return {name: pieces.dump(encode_tool_id("unknown", tool_id))}
-        return KEEP
-
-    draft.messages.edit(draft.messages.concerned(TOOL_IDS), travel)
-    said = []
-    if decoded:
-        said.append(f"gave {counted(len(decoded), 'tool id')} back to {context.provider}")
-    if encoded:
-        said.append(f"encoded {counted(len(encoded), 'tool id')} that Anthropic doesn't take")
     return "; ".join(said) or None

@@ -16,10 +16,10 @@ from msgspec import Raw, UnsetType
 
 from addons.wire import raw_json as pieces
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import Conversation, counted
+from addons.wire.messages.edited_messages import Conversation
 from addons.wire.messages.message import Message, new_message
 from addons.wire.messages.traits import SYSTEM_MESSAGES
-from addons.wire.steps.context import Context
+from addons.wire.steps.context import Context, counted
 
 KEPT_TYPES: Final = ("image", "document", "search_result")
 PLAIN: Final = re.compile(rb'"[A-Za-z0-9#]')

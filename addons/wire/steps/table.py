@@ -15,22 +15,19 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import counted
-from addons.wire.steps.anthropic_fields import (
-    ANTHROPIC_FIELDS,
-    billing_header,
-    dropping,
-    hidden_credentials,
-    max_tokens,
-    thinking_adaptive,
-    thinking_display,
-)
+from addons.wire.steps.anthropic_fields import ANTHROPIC_FIELDS, dropping
 from addons.wire.steps.beta_tools import beta_tools
-from addons.wire.steps.context import Context
-from addons.wire.steps.empty_text import cache_control, empty_text
-from addons.wire.steps.server_tools import server_tools, tool_ids
+from addons.wire.steps.billing_header import billing_header
+from addons.wire.steps.cache_control import cache_control
+from addons.wire.steps.context import Context, counted
+from addons.wire.steps.empty_text import empty_text
+from addons.wire.steps.hidden_credentials import hidden_credentials
+from addons.wire.steps.max_tokens import max_tokens
+from addons.wire.steps.server_tools import server_tools
 from addons.wire.steps.system_messages import system_messages
 from addons.wire.steps.thinking import keep_own_thinking
+from addons.wire.steps.thinking_mode import thinking_adaptive, thinking_display
+from addons.wire.steps.tool_ids import tool_ids
 
 
 class Step(NamedTuple):

@@ -9,16 +9,17 @@ Rules that hold here:
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 from addons.wire import raw_json as pieces
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import Conversation, counted, open_turn
+from addons.wire.messages.edited_messages import Conversation, open_turn
 from addons.wire.messages.message import DROP, KEEP, Changes, Message, Verdict
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import GUEST_THINKING, THINKING, THINKING_TYPES
 from addons.wire.provenance import OWNER, unwrap_signature
-from addons.wire.steps.context import Context
+from addons.wire.steps.context import Context, counted
+from addons.wire.steps.thinking_mode import turn_off
 
 UNSIGNED: Final = "without a signature"
 ANTHROPIC: Final = "of Anthropic"
@@ -130,24 +131,3 @@ def turn_off_in_open_turn(draft: Draft) -> None:
     turn = sorted(open_turn(draft.messages))
     draft.messages.edit(turn, lambda block: DROP if block.type in THINKING_TYPES else KEEP)
     turn_off(draft)
-
-
-def turn_off(draft: Draft) -> None:
-    """Ask for no thinking. The edits of `context_management` that clear thinking go too: Anthropic refuses
-    them without ("`clear_thinking_20251015` strategy requires `thinking` to be enabled or adaptive")."""
-    draft.drop("thinking")
-    management = draft.get("context_management")
-    edits = management.get("edits") if isinstance(management, dict) else None
-    if not isinstance(edits, list):
-        return
-    kept = [edit for edit in edits if not clears_thinking(edit)]
-    if len(kept) == len(edits):
-        return
-    if kept:
-        draft.set("context_management", management | {"edits": kept})
-    else:
-        draft.drop("context_management")
-
-
-def clears_thinking(edit: Any) -> bool:
-    return isinstance(edit, dict) and str(edit.get("type")).startswith("clear_thinking")

@@ -1,0 +1,61 @@
+"""Variables of .env and of the process, and the credentials in them: read, unquoted, checked for what can't be sent.
+
+Rules of this file: no value is in any error; a variable that is set but empty counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from addons.config import routing_file
+from addons.config.yaml_reader import ConfigError
+
+
+def environment(dotenv_path: Path | None, process: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the .env file (it may be missing, or None) under those of the process.
+
+    A variable that is set but empty counts as missing in both, so an empty one in the process doesn't hide
+    that of the file. Raises ConfigError when the file can't be read.
+    """
+    try:
+        given = dotenv_values(dotenv_path, interpolate=False) if dotenv_path else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(dotenv_path, error) from None
+    both = [*given.items(), *process.items()]
+    return {name: value for name, value in both if value and value.strip()}
+
+
+def unquoted(value: str) -> str:
+    """The value without white space and one pair of quotes around it (`docker --env-file` keeps quotes)."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1].strip()
+    return value
+
+
+def credential(env: Mapping[str, str], name: str) -> str:
+    """The value of a variable that is compared with, or put into, a header; empty when it isn't set."""
+    value = env.get(name, "")
+    if value and not routing_file.VISIBLE.fullmatch(value):
+        raise ConfigError(f"{name}: {routing_file.NOT_VISIBLE}")
+    return value
+
+
+def oauth_tokens(env: Mapping[str, str]) -> tuple[str, ...]:
+    """CLAUDE_OAUTH_TOKENS: separated by commas or white space, quoted or not, each once."""
+    parts = re.split(r"[,\s]+", env.get("CLAUDE_OAUTH_TOKENS", ""))
+    tokens = tuple(dict.fromkeys(filter(None, (part.strip("\"'") for part in parts))))
+    for number, token in enumerate(tokens, 1):
+        if not routing_file.VISIBLE.fullmatch(token):
+            raise ConfigError(f"CLAUDE_OAUTH_TOKENS: token {number} {routing_file.NOT_VISIBLE}")
+    return tokens
+
+
+def unreadable(path: Path | None, error: OSError | UnicodeDecodeError) -> ConfigError:
+    """What to raise when a file can't be read."""
+    why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+    return ConfigError(f"{path}: {why}")

@@ -1,0 +1,96 @@
+"""The two files that the gateway is configured by, their paths, and the last good configuration that they gave.
+
+Rules of this file: a file is read again only when its stamp has changed; a mistake never takes the last good
+configuration away. When to look is for the caller to decide (`reload.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from addons.config.config import Config, load
+from addons.config.environment import environment, unreadable
+from addons.config.yaml_reader import ConfigError
+
+HOME = Path(__file__).resolve().parents[2]
+"""The project's folder: routing.yaml, .env and the database lie there where no option says otherwise."""
+
+Stamp = tuple[int, int, int] | None
+"""What tells a file from its next version: modification time, size, inode. None: it is missing or empty."""
+
+
+def stamp(path: Path) -> Stamp:
+    """The stamp of the file as it is now. One that is being rewritten looks empty: it counts as missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if status.st_size else None
+
+
+class Settings:
+    """The two files, and the last good configuration that they gave.
+
+    `load` once at start, then `poll` every second or so (two stat calls when nothing has changed). The paths
+    may be changed; `load` again after that.
+    """
+
+    current: Config
+    """The configuration in force. Only there after the first successful `load`."""
+
+    def __init__(self, routing_path: Path, env_path: Path, process_env: Mapping[str, str]) -> None:
+        self.routing_path = routing_path
+        self.env_path = env_path
+        self.process_env = process_env
+        self._known: tuple[Stamp, Stamp] = (None, None)
+        self._vanished: tuple[Stamp, Stamp] | None = None
+
+    def load(self) -> None:
+        """Read both files now. Raises ConfigError, and what was in force before stays."""
+        self._known, self._vanished = self._stamps(), None
+        self.current = self._read()
+
+    def poll(self) -> bool:
+        """Read the files again if they have changed: True when another configuration is in force now.
+
+        Raises ConfigError once for each change that gives none; the last good one stays. A file that is gone
+        or empty is taken for a change only when the next poll finds it so too: editors replace a file in two
+        steps.
+        """
+        seen = self._stamps()
+        if seen == self._known:
+            self._vanished = None
+            return False
+        lost = any(now is None and before is not None for now, before in zip(seen, self._known, strict=True))
+        if lost and seen != self._vanished:
+            self._vanished = seen
+            return False
+        try:
+            outcome: Config | ConfigError = self._read()
+        except ConfigError as error:
+            outcome = error
+        if self._stamps() != seen:
+            return False  # written while it was read: the next poll looks again
+        self._known, self._vanished = seen, None
+        if isinstance(outcome, ConfigError):
+            raise outcome
+        self.current = outcome
+        return True
+
+    def _stamps(self) -> tuple[Stamp, Stamp]:
+        return stamp(self.routing_path), stamp(self.env_path)
+
+    def _read(self) -> Config:
+        env = environment(self.env_path, self.process_env)
+        try:
+            text = self.routing_path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise unreadable(self.routing_path, error) from None
+        return load(text, env, filename=str(self.routing_path))
+
+
+def settings() -> Settings:
+    """The settings of a gateway that has not read its files yet."""
+    return Settings(HOME / "routing.yaml", HOME / ".env", dict(os.environ))

@@ -1,0 +1,64 @@
+"""How a response's body is framed, measured and decoded: the headers that say it, and the words of an HTTP error.
+
+Rule of this file: functions of mitmproxy's messages, without a flow and without state.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.wire.encoding import decode
+from addons.wire.errors import ProviderError, read_error
+
+MAX_ERROR_BODY = 1024 * 1024
+"""Bytes of a failed answer that are kept; the rest can't matter to anybody."""
+
+
+OF_THE_BODY = frozenset(
+    {b"content-length", b"content-encoding", b"transfer-encoding"}
+    | {b"connection", b"keep-alive", b"proxy-connection", b"trailer", b"upgrade"}
+)
+"""What a provider says of its body's form and of its connection is not said of the client's."""
+
+
+def without(headers: http.Headers, names: frozenset[bytes]) -> None:
+    """Take the lines of these names (lower-case) out."""
+    headers.fields = tuple(line for line in headers.fields if line[0].lower() not in names)
+
+
+def frame_body(response: http.Response) -> None:
+    """Make the head fit a body that is here in whole."""
+    without(response.headers, OF_THE_BODY)
+    length = str(len(response.raw_content or b""))
+    response.headers.fields += ((b"content-length", length.encode()),)
+    response.headers.setdefault("content-type", "application/json")
+    response.data.http_version = b"HTTP/1.1"
+
+
+def frame_stream(response: http.Response, request: http.Request) -> None:
+    """Make the head fit a stream of unknown length, whatever the provider's was."""
+    without(response.headers, OF_THE_BODY | {b"content-type"})
+    response.headers.fields += ((b"content-type", b"text/event-stream; charset=utf-8"),)
+    response.data.http_version = b"HTTP/1.1"
+    if request.data.http_version == b"HTTP/1.1":
+        response.headers.fields += ((b"transfer-encoding", b"chunked"),)
+    elif request.data.http_version == b"HTTP/1.0":
+        response.headers.fields += ((b"connection", b"close"),)
+
+
+def decoded(response: http.Response, body: bytes) -> bytes:
+    """The body without its content-encoding, which leaves the head; as it came when it can't be decoded."""
+    try:
+        return decode(body, response.headers.pop("content-encoding", ""), MAX_ERROR_BODY)
+    except ValueError:
+        return body
+
+
+def read_status(response: http.Response) -> ProviderError:
+    """The provider's own words in an HTTP error, of whatever shape."""
+    return read_error(response.status_code, response.headers.get("content-type", ""), response.raw_content or b"")
+
+
+def reason(message: str) -> str:
+    """mitmproxy's words for a broken connection, without the provider's bytes that it may quote."""
+    return message.split(": b", 1)[0][:200]

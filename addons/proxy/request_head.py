@@ -1,0 +1,150 @@
+"""Request heads: the header lines that came from a client, those that a provider is sent, and what goes on the wire.
+
+Rules of this file: functions of header lines, without a flow; a credential's real value appears only in `on_the_wire`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from copy import copy
+from functools import lru_cache
+
+from mitmproxy import http
+
+from addons.config.config import Provider
+from addons.state.exchange import Exchange
+from addons.state.replay_tickets import TICKET_HEADER
+from addons.wire.masking import is_credential_header, mask
+
+KEY_HEADER = "x-litellm-api-key"
+
+
+MODE_HEADER = "x-claude-token-mode"
+
+
+GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER, TICKET_HEADER})
+
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
+    | {"host", "content-length"}
+)
+"""Headers that concern one connection (RFC 9110, 7.6.1), and those that every attempt sets itself."""
+
+
+_packed = re.compile(
+    r"\s*(?:,|\\n|\n)\s*(?=(?:x-litellm-api-key|x-claude-token-mode)\s*:)",
+    re.IGNORECASE,
+)
+
+
+def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The header lines, the gateway's own each in a line of its own.
+
+    `x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough` in one ANTHROPIC_CUSTOM_HEADERS line really arrives as
+    one header (recorded with Claude Code 2.0.77 and 2.1.330); a literal backslash-n stays in the value as well.
+    """
+    lines = []
+    for name, value in headers:
+        if "," not in value and "\\n" not in value and "\n" not in value:
+            lines.append((name, value))
+            continue
+        first, *others = _packed.split(value)
+        lines.append((name, first))
+        for other in others:
+            key, _, inner = other.partition(":")
+            lines.append((key.strip(), inner.strip()))
+    return lines
+
+
+@lru_cache(256)
+def kind_of(name: str) -> tuple[str, bool, bool]:
+    """A header's name in lower case, whether it carries a credential, and whether it concerns only this connection or
+    the gateway."""
+    lower = name.lower()
+    return lower, is_credential_header(name), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
+
+
+PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
+"""What every provider gets to see of the client's headers."""
+
+
+PASSED_ON_TO_MESSAGES = PASSED_ON | {"anthropic-version"}
+"""The same of a provider that speaks Messages (and its `betas`)."""
+
+
+DROPPED = frozenset({"accept-encoding", "content-encoding"})
+"""Streams are filtered as they pass, so providers are asked for plain bytes."""
+
+
+def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tuple[str, str]]:
+    """The client's header lines that this provider may see."""
+    if provider.is_anthropic:
+        return [(name, value) for name, value in headers if name.lower() not in DROPPED]
+    if provider.format != "anthropic":
+        return [(name, value) for name, value in headers if name.lower() in PASSED_ON]
+    kept = []
+    for name, value in headers:
+        if name.lower() in PASSED_ON_TO_MESSAGES:
+            kept.append((name, value))
+        elif name.lower() == "anthropic-beta" and (flags := known_flags(value, provider)):
+            kept.append((name, flags))
+    return kept
+
+
+def known_flags(value: str, provider: Provider) -> str:
+    """The beta flags that the provider understands, in the client's order."""
+    return ",".join(flag for flag in (part.strip() for part in value.split(",")) if flag in provider.betas)
+
+
+def relayed_headers(request: http.Request, exchange: Exchange, credential: dict[str, str]) -> http.Headers:
+    """The head of a request that only passes through: the client's own headers and credential, nothing of ours."""
+    headers = http.Headers()
+    headers["host"] = request.headers["host"]
+    for name, value in exchange.headers:
+        headers.add(name, value)
+    for name, value in exchange.own.headers().items():
+        credential[name] = value
+        headers[name] = mask(value)
+    return headers
+
+
+def host_header(provider: Provider) -> str:
+    """`host`, with the port where it is not the scheme's own."""
+    host = f"[{provider.host}]" if ":" in provider.host else provider.host
+    return host if provider.port == {"http": 80, "https": 443}[provider.scheme] else f"{host}:{provider.port}"
+
+
+def with_flag(flags: str, flag: str) -> str:
+    """An `anthropic-beta` value with this flag in it, once."""
+    known = [part.strip() for part in flags.split(",") if part.strip()]
+    return ",".join(known if flag in known else [*known, flag])
+
+
+def as_text(value: bytes) -> str:
+    """A part of a header line as mitmproxy reads it."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(value: str) -> bytes:
+    """The same, as mitmproxy keeps it."""
+    return value.encode("utf-8", "surrogateescape")
+
+
+def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
+    """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
+    secrets = {name.encode(): as_bytes(value) for name, value in credential.items()}
+    lines = [(name, secrets.pop(name.lower(), value)) for name, value in request.headers.fields]
+    head = copy(
+        request
+    )  # shallow: its constructor checks the type of every field, which takes longer than all the rest
+    head.data = copy(request.data)
+    head.data.headers = http.Headers((*lines, *secrets.items()))
+    head.data.content = head.data.trailers = None
+    head.data.authority = b""
+    # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
+    # it must know of that to close it, as it opens five to an address at most.
+    if not request.is_http2:
+        head.data.http_version = b"HTTP/1.1"
+    return head

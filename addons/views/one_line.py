@@ -1,0 +1,74 @@
+"""One request's story in one line, and its mark: for the flow list of mitmweb and for the log."""
+
+from __future__ import annotations
+
+from mitmproxy import http
+
+from addons.state.exchange import Attempt, Exchange
+
+LONGEST_NAME = 100
+
+
+def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
+    """`alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in (9.8k cached) / 812 out · 1.9 s`"""
+    parts = [exchange.caller] if exchange.caller not in ("anyone", "token") else []
+    asked = one_line(exchange.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
+    parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
+    if exchange.kind == "count_tokens":
+        parts[-1] += " (count_tokens)"
+    if flow.error:
+        parts.append(flow.error.msg)
+    elif flow.response and flow.response.status_code >= 400:
+        parts.append(f"answered {flow.response.status_code}")
+    elif exchange.stream and exchange.attempt and exchange.attempt.outcome:
+        parts.append("ended with an error event")
+    changes = sum(step.who not in ("router", "failover") for step in exchange.steps)
+    if changes:
+        parts.append(f"{changes} step{'s' if changes > 1 else ''}")
+    if (usage := exchange.usage) and (usage.input_tokens or usage.output_tokens):
+        cached = usage.cache_read_input_tokens
+        total = usage.input_tokens + cached + usage.cache_creation_input_tokens
+        read = f" ({short(cached)} cached)" if cached else ""
+        parts.append(f"{short(total)} in{read} / {short(usage.output_tokens)} out")
+    attempt = exchange.attempt
+    if attempt and attempt.first_event is not None:
+        parts.append(f"{attempt.first_event - exchange.started:.1f} s to first event")
+    parts.append(f"{exchange.clock() - exchange.started:.1f} s")
+    return " · ".join(parts)
+
+
+def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
+    """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
+    attempt = exchange.attempt
+    if (
+        flow.error
+        or (flow.response and flow.response.status_code >= 400)
+        or (exchange.stream and attempt and attempt.outcome)
+    ):
+        return ":x:"
+    return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""
+
+
+def one_line(name: str) -> str:
+    """A name that a client made up, fit for a log: no line breaks or terminal codes, and an end."""
+    shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
+
+
+def hops(exchange: Exchange) -> list[Attempt]:
+    """The attempts worth a word."""
+    return [attempt for attempt in exchange.attempts if attempt.target]
+
+
+def hop(attempt: Attempt) -> str:
+    """One attempt: where it went, and how it failed if it did."""
+    assert attempt.target
+    provider = attempt.target.provider.name
+    if attempt.outcome is None:
+        return f"{provider}/{attempt.target.model}"
+    return f"{provider} {attempt.status if attempt.outcome.kind == 'status' else attempt.outcome.kind}"
+
+
+def short(count: int) -> str:
+    """12,400 → 12.4k."""
+    return f"{count / 1000:.1f}k" if count >= 1000 else str(count)

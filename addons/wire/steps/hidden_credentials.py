@@ -1,0 +1,64 @@
+"""The step that removes credentials which clients of other gateways hide in a body."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from addons.wire import raw_json as pieces
+from addons.wire.messages.body import Draft
+from addons.wire.steps.context import Context
+
+CREDENTIAL_KEYS: Final = frozenset(
+    {
+        "api_key",
+        "apikey",
+        "authorization",
+        "cookie",
+        "default_headers",
+        "extra_headers",
+        "headers",
+        "proxy_authorization",
+        "proxy_server_request",
+        "x_api_key",
+        "x_litellm_api_key",
+    }
+)
+"""In lower case, with `_` for `-`."""
+
+
+def hidden_credentials(draft: Draft, context: Context) -> str | None:
+    """Remove keys under which clients of other gateways hide headers and credentials: anywhere but in
+    `system`, `tools`, `messages` and JSON schemas, where they are somebody's words."""
+    found: list[str] = []
+    for key, piece in list(draft.fields.items()):
+        if is_credential(key):
+            draft.drop(key)
+            found.append(key)
+        elif key not in ("system", "tools", "messages") and pieces.first(piece) in "{[":
+            value = pieces.load(piece)
+            if names := take_credentials(value):
+                draft.set(key, value)
+                found += [f"{key} … {name}" for name in names]
+    return f"removed {', '.join(found)}" if found else None
+
+
+def is_credential(key: str) -> bool:
+    return key.lower().replace("-", "_") in CREDENTIAL_KEYS
+
+
+def take_credentials(value: Any) -> list[str]:
+    """Delete the keys from a decoded value, at any depth, and name them."""
+    names: list[str] = []
+    # No recursion: how deep it goes is the client's choice.
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            for name in [name for name in item if is_credential(name)]:
+                del item[name]
+                names.append(name)
+            is_schema = item.get("type") == "json_schema"
+            waiting += [inner for name, inner in item.items() if not (is_schema and name == "schema")]
+    return names

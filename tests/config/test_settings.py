@@ -1,0 +1,160 @@
+"""The two files are followed: changes, mistakes, and files that are gone for a moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from addons.config.config import ConfigError
+from addons.config.settings import Settings
+from tests.config.routing_texts import (
+    MINIMAL,
+)
+
+
+class Files:
+    """A routing.yaml and a .env, each change of which is seen as one however fast the test is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.routing, self.env = folder / "routing.yaml", folder / ".env"
+        self.writes = 0
+        self.write(self.routing, MINIMAL)
+        self.write(self.env, "ZAI_API_KEY=from-file\n")
+        self.settings = Settings(self.routing, self.env, {})
+        self.settings.load()
+
+    def write(self, path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        self.writes += 1
+        os.utime(path, ns=(self.writes, self.writes))
+
+    @property
+    def model(self) -> str:
+        return self.settings.current.targets("glm")[0].model
+
+    @property
+    def key(self) -> str:
+        return self.settings.current.providers["zai"].api_key
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_nothing_changes_while_the_files_do_not(files: Files) -> None:
+    before = files.settings.current
+    assert (files.model, files.key) == ("glm-5", "from-file")
+    assert [files.settings.poll() for _ in range(3)] == [False] * 3
+    assert files.settings.current is before
+
+
+def test_each_file_is_followed(files: Files) -> None:
+    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    assert files.settings.poll()
+    assert files.model == "glm-6"
+    files.write(files.env, "ZAI_API_KEY=another\n")
+    assert files.settings.poll()
+    assert files.key == "another"
+    assert not files.settings.poll()
+
+
+def test_a_mistake_is_told_once_and_the_last_good_configuration_stays(files: Files) -> None:
+    before = files.settings.current
+    files.write(files.routing, MINIMAL.replace("zai/glm-5", "zia/glm-5"))
+    with pytest.raises(ConfigError) as caught:
+        files.settings.poll()
+    assert str(caught.value) == f"{files.routing}:7: models.glm: no provider is called zia (did you mean zai?)"
+    assert [files.settings.poll() for _ in range(3)] == [False] * 3
+    assert files.settings.current is before
+    files.write(files.routing, "providers: [\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        files.settings.poll()
+    files.write(files.routing, MINIMAL)
+    assert files.settings.poll()
+
+
+def test_an_editor_that_replaces_the_file_is_not_seen_between_its_two_steps(files: Files) -> None:
+    files.routing.rename(files.routing.with_suffix(".bak"))
+    assert not files.settings.poll()
+    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    assert files.settings.poll()
+    assert files.model == "glm-6"
+
+
+def test_a_file_that_is_gone_twice_for_a_moment_is_not_missed(files: Files) -> None:
+    aside = files.routing.with_suffix(".bak")
+    for _ in range(2):
+        files.routing.rename(aside)
+        assert not files.settings.poll()
+        aside.rename(files.routing)
+        assert not files.settings.poll()
+
+
+def test_a_file_that_is_being_rewritten_is_not_seen_empty(files: Files) -> None:
+    files.write(files.routing, "")
+    files.write(files.env, "")
+    assert not files.settings.poll()
+    files.write(files.routing, MINIMAL)
+    files.write(files.env, "ZAI_API_KEY=again\n")
+    assert files.settings.poll()
+    assert files.key == "again"
+
+
+def test_a_routing_file_that_stays_away_is_told_once(files: Files) -> None:
+    files.routing.unlink()
+    assert not files.settings.poll()
+    with pytest.raises(ConfigError, match=r"routing\.yaml: No such file or directory$"):
+        files.settings.poll()
+    assert not files.settings.poll()
+    assert files.model == "glm-5"
+    files.write(files.routing, MINIMAL)
+    assert files.settings.poll()
+
+
+def test_an_env_file_may_go_and_come(files: Files) -> None:
+    files.env.unlink()
+    assert not files.settings.poll()
+    assert files.key == "from-file"
+    assert files.settings.poll()
+    assert files.settings.current.providers["zai"].missing == "ZAI_API_KEY"
+    files.write(files.env, "ZAI_API_KEY=back\n")
+    assert files.settings.poll()
+    assert files.key == "back"
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def read_and_change(path: Path, **options: str) -> str:
+        text = read(path, **options)
+        monkeypatch.setattr(Path, "read_text", read)
+        files.write(files.routing, MINIMAL.replace("glm-5", "glm-7"))
+        return text
+
+    files.write(files.routing, "half: [")
+    monkeypatch.setattr(Path, "read_text", read_and_change)
+    assert not files.settings.poll()
+    assert files.settings.poll()
+    assert files.model == "glm-7"
+
+
+def test_loading_fails_without_a_routing_file_and_keeps_what_was_there(files: Files, tmp_path: Path) -> None:
+    before = files.settings.current
+    files.settings.routing_path = tmp_path / "nowhere.yaml"
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file or directory$"):
+        files.settings.load()
+    assert files.settings.current is before
+    assert not files.settings.poll()
+
+
+def test_a_routing_file_that_cannot_be_read(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, tmp_path / ".env", {})
+    with pytest.raises(ConfigError, match=r": Is a directory$"):
+        settings.load()
+    (tmp_path / "routing.yaml").write_bytes(b"\xff\xfe")
+    settings.routing_path = tmp_path / "routing.yaml"
+    with pytest.raises(ConfigError, match=r"routing\.yaml: is not UTF-8 text$"):
+        settings.load()

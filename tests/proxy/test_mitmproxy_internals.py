@@ -1,0 +1,514 @@
+"""What `addons/proxy/` relies on inside mitmproxy, one test each: an upgrade that moves something fails by name.
+
+Nothing of ours is tested here. The stream below is mitmproxy's own, with only a hole where a test looks in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from unittest.mock import Mock
+from weakref import WeakKeyDictionary
+
+import pytest
+from mitmproxy import connection, flow, http, tls
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.connection import ConnectionState
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import commands, events, layer, server, tunnel
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    SendHttp,
+    _events,
+)
+from mitmproxy.proxy.layers.tls import ClientTLSLayer
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+from mitmproxy.test import taddons, tflow
+
+from addons.proxy.hooks import AttemptHook, VerdictHook
+from addons.state.exchange import Trying
+from tests.proxy.playbook import Playbook
+from tests.proxy.provider_bytes import LAST_CHUNK, STREAM_HEAD, chunk, error, head, stream
+from tests.proxy.provider_bytes import events as event_bytes
+from tests.proxy.stand_ins import StandIns, known
+
+
+class Plain(Playbook):
+    """The driver with mitmproxy's own HTTP layer, or a subclass with a hole in its stream."""
+
+    def __init__(self, make: Callable[[Context, int], HttpStream] = HttpStream) -> None:
+        super().__init__()
+        self.http: HttpLayer
+        self.make = make
+        self.on.clear()
+        self.on["next_layer"] = self._install
+
+    def _install(self, nextlayer: layer.NextLayer) -> None:
+        make = self.make
+
+        class Layer(HttpLayer):
+            def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+                self.streams[stream_id] = make(self.context.fork(), stream_id)
+                yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+        nextlayer.layer = self.http = Layer(nextlayer.context, HTTPMode.transparent)
+
+    @property
+    def stream(self) -> HttpStream:
+        (only,) = self.http.streams.values()
+        return only
+
+
+def context() -> Context:
+    return Playbook().context
+
+
+def trying() -> Trying:
+    made = tflow.tflow()
+    StandIns(time.monotonic).requestheaders(made)
+    return Trying(made, known(made), known(made).begin())
+
+
+class TestLayer:
+    def test_a_command_whose_blocking_is_not_true_does_not_pause(self):
+        """So a stream can wait for a connection by an event, while time limits go on."""
+        heard: list[events.Event] = []
+
+        class Waiting(layer.Layer):
+            def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+                heard.append(event)
+                if isinstance(event, events.Start):
+                    command = GetHttpConnection(("one.test", 80), False, None)
+                    command.blocking = self  # type: ignore[assignment]
+                    yield command
+
+        waiting = Waiting(context())
+        assert len(list(waiting.handle_event(events.Start()))) == 1
+        list(waiting.handle_event(events.Wakeup(commands.RequestWakeup(0))))
+        assert len(heard) == 2
+        assert GetHttpConnection.blocking is True
+
+    def test_a_hook_pauses_and_what_comes_meanwhile_can_be_looked_at(self):
+        class Asking(layer.Layer):
+            def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+                yield AttemptHook(trying())
+
+        asking = Asking(context())
+        (hook,) = asking.handle_event(events.Start())
+        late = events.Wakeup(commands.RequestWakeup(0))
+        assert list(asking.handle_event(late)) == []
+        assert list(asking._paused_event_queue) == [late]
+        assert isinstance(hook, AttemptHook)
+        (again,) = asking.handle_event(events.HookCompleted(hook))
+        assert isinstance(again, AttemptHook), "the queue is worked off after the reply"
+
+    def test_a_wakeup_is_a_reply_to_its_command(self):
+        command = commands.RequestWakeup(3)
+        assert events.Wakeup(command).command is command
+        assert isinstance(events.Wakeup(command), events.CommandCompleted)
+        assert {command: 1}[command] == 1
+
+    def test_layers_stack_and_learn_their_place(self):
+        where = context()
+        stack = tunnel.LayerStack()
+        stack /= ClientTLSLayer(where)
+        stack /= (inner := HttpLayer(where, HTTPMode.transparent))
+        outer = stack[0]
+        assert isinstance(outer, ClientTLSLayer)
+        assert outer.child_layer is inner
+        assert where.fork().layers == where.layers
+        assert where.fork().layers is not where.layers
+
+    def test_next_layer_is_asked_with_the_first_bytes_and_one_layer_in_place(self):
+        seen = []
+
+        def next_layer(nextlayer: layer.NextLayer) -> None:
+            seen.append((nextlayer.layer, nextlayer.data_client(), [*map(type, nextlayer.context.layers)]))
+            nextlayer.layer = HttpLayer(nextlayer.context, HTTPMode.transparent)
+
+        play = Playbook()
+        play.on["next_layer"] = next_layer
+        play.client_sends(b"GET ")
+        assert seen == [(None, b"GET ", [modes.ReverseProxy])]
+        assert starts_like_tls_record(b"\x16\x03\x01")
+        mode = ProxyMode.parse("reverse:https://one.test")
+        assert isinstance(mode, ReverseMode)
+        assert mode.scheme == "https"
+
+
+class TestHooks:
+    def test_a_hook_is_called_by_the_name_of_its_class(self):
+        assert AttemptHook.name == "attempt"
+        assert VerdictHook.name == "verdict"
+        assert AttemptHook.blocking is True
+
+    def test_any_addon_may_implement_it_async_too(self):
+        called = []
+
+        class Plainly:
+            def attempt(self, data):
+                called.append(("plainly", data))
+
+        class Slowly:
+            async def attempt(self, data):
+                await asyncio.sleep(0)
+                called.append(("slowly", data))
+
+        async def run():
+            with taddons.context(Plainly(), Slowly()) as tctx:
+                await tctx.master.addons.handle_lifecycle(AttemptHook(data))
+
+        data = trying()
+        asyncio.run(run())
+        assert called == [("plainly", data), ("slowly", data)]
+
+    def test_a_new_hook_is_hashable_by_identity(self):
+        """`command_sources` is keyed by commands."""
+        data = trying()
+        one, other = AttemptHook(data), AttemptHook(data)
+        assert len({one, other}) == 2
+
+
+class TestHttpLayer:
+    def test_a_wakeup_goes_back_to_the_stream_that_asked_for_it(self):
+        class Sleeping(HttpStream):
+            woken = False
+
+            def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+                if isinstance(event, events.Wakeup):
+                    Sleeping.woken = True
+                else:
+                    yield from super()._handle_event(event)
+                    if isinstance(event, _events.RequestEndOfMessage):
+                        yield commands.RequestWakeup(5)
+
+        play = Plain(Sleeping)
+        play.client_asks()
+        ((_, command),) = play.wakeups
+        assert play.http.command_sources[command] is play.stream
+        play.advance(5)
+        assert Sleeping.woken
+        assert command not in play.http.command_sources
+
+    def test_streams_that_wait_for_a_connection_are_listed_by_it(self):
+        play = Plain()
+        play.answers_connects = False
+        play.client_asks()
+        ((opening, (command,)),) = play.http.waiting_for_establishment.items()
+        assert opening is play.server(1).connection
+        assert isinstance(command, GetHttpConnection)
+        assert play.http.command_sources[command] is play.stream
+        assert opening in play.http.connections
+        play.server(1).connects()
+        assert not play.http.waiting_for_establishment
+        assert command not in play.http.command_sources
+
+    def test_requests_for_a_connection_are_equal_by_value_and_hashed_by_identity(self):
+        one, other = (GetHttpConnection(("one.test", 80), False, None) for _ in range(2))
+        assert one == other
+        assert len({one, other}) == 2
+
+    def test_a_connection_is_answered_by_an_event_with_the_command_and_a_pair(self):
+        seen: list[GetHttpConnectionCompleted] = []
+
+        class Watching(HttpStream):
+            def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+                if isinstance(event, GetHttpConnectionCompleted):
+                    seen.append(event)
+                yield from super().handle_event(event)
+
+        play = Plain(Watching)
+        play.client_asks()
+        (event,) = seen
+        assert isinstance(event.command, GetHttpConnection)
+        assert event.reply == (play.server(1).connection, None)
+
+    def test_a_connection_that_can_not_be_had_is_remembered(self):
+        """Why `forget_closed` is there."""
+        seen: list[object] = []
+
+        class Insisting(HttpStream):
+            def handle_protocol_error(self, event):
+                seen.append(event.message)
+                if len(seen) == 1:
+                    yield from self.make_server_connection()
+
+        play = Plain(Insisting)
+        play.answers_connects = False
+        play.client_asks()
+        play.server(1).refuses()
+        assert seen == ["Connection refused"] * 2
+        assert len(play.servers) == 1
+
+    def test_an_open_connection_to_the_same_address_is_used_again(self):
+        play = Plain()
+        for _ in range(2):
+            play.client_asks()
+            play.server(1).sends(error(500))
+        assert len(play.servers) == 1
+        assert list(play.http.connections) == [play.client, play.server(1).connection]
+
+    def test_a_dropped_stream_is_forgotten_and_its_events_are_ignored(self):
+        class Dropping(HttpStream):
+            def state_wait_for_response_headers(self, event):
+                yield DropStream(self.stream_id)
+
+        play = Plain(Dropping)
+        play.client_asks()
+        play.server(1).sends(stream(event_bytes()))
+        assert not play.http.streams
+
+    def test_a_stream_is_made_here(self):
+        assert list(inspect.signature(HttpLayer.make_stream).parameters) == ["self", "stream_id"]
+        assert list(inspect.signature(HttpStream.__init__).parameters) == ["self", "context", "stream_id"]
+        assert list(inspect.signature(HttpLayer.__init__).parameters) == ["self", "context", "mode"]
+        play = Plain()
+        play.client_asks()
+        assert play.stream.mode is HTTPMode.transparent, "found in the context, one above the stream"
+
+    def test_registering_a_connection_is_a_step_of_its_own(self):
+        assert list(inspect.signature(HttpLayer.register_connection).parameters) == ["self", "command"]
+        assert {"connection", "err"} <= {*http_layers.RegisterHttpConnection.__dataclass_fields__}
+
+
+class TestHttpStream:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "state_wait_for_request_headers",
+            "state_consume_request_body",
+            "state_wait_for_response_headers",
+            "state_consume_response_body",
+            "state_stream_response_body",
+            "state_done",
+            "state_errored",
+            "start_response_stream",
+            "send_response",
+            "flow_done",
+            "handle_protocol_error",
+            "check_killed",
+            "check_body_size",
+        ],
+    )
+    def test_a_name_that_is_used_or_overridden(self, name):
+        assert callable(getattr(HttpStream, name))
+
+    def test_states_are_told_apart_by_equality(self):
+        made = HttpStream(context(), 1)
+        assert made.client_state == made.state_uninitialized
+        assert made.server_state == made.state_uninitialized
+        assert made.state_done != made.state_errored
+
+    def test_after_the_request_head_the_body_is_awaited(self):
+        play = Plain()
+        play.client_sends(b"POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 5\r\n\r\n")
+        assert play.stream.client_state == play.stream.state_consume_request_body
+        assert play.stream.server_state == play.stream.state_wait_for_response_headers
+        assert play.stream.flow is play.flows[0]
+        play.client_sends(b"abc")
+        assert bytes(play.stream.request_body_buf) == b"abc"
+
+    def test_one_hook_of_each_kind(self):
+        play = Plain()
+        play.client_asks()
+        play.server(1).sends(error(500))
+        assert play.hooks == ["requestheaders", "request", "responseheaders", "response"]
+
+    def test_an_answer_is_sent_after_its_hook_and_ends_when_the_request_has(self):
+        seen = []
+
+        class Early(HttpStream):
+            def state_consume_request_body(self, event):
+                if isinstance(event, _events.RequestData):
+                    self.flow.response = http.Response.make(401, b"no")
+                    yield from self.send_response()
+                    seen.append(self.server_state == self.state_done)
+                else:
+                    self.client_state = self.state_done
+                    yield from self.flow_done()
+
+        play = Plain(Early)
+        play.client_sends(b"POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 6\r\n\r\n", b"abc")
+        assert seen == [True]
+        assert play.hooks[-1] == "response"
+        assert play.answers[0].status == 401
+        assert play.http.streams
+        play.client_sends(b"abc")
+        assert not play.http.streams
+        play.client_sends(b"POST / HTTP/1.1\r\nHost: g\r\nContent-Length: 6\r\n\r\n")
+        assert len(play.flows) == 2
+
+    def test_the_end_of_a_client_shows_in_the_queue_of_a_paused_stream(self):
+        play = Plain()
+        play.holds.add("request")
+        play.client_asks()
+        play.client_closes()
+        assert [type(event) for event in play.stream._paused_event_queue] == [_events.RequestProtocolError]
+        play.complete("request")
+        assert play.ends == ["error"], "check_killed looks there"
+        assert not play.servers
+
+    def test_a_killed_flow_ends_at_the_next_look(self):
+        play = Plain()
+        play.on["request"] = lambda data: setattr(data, "error", flow.Error(flow.Error.KILLED_MESSAGE))
+        play.client_asks()
+        assert play.ends == ["error"]
+        assert play.client_is_gone
+
+    def test_the_last_state_takes_no_events(self):
+        """Why `state_done` is overridden."""
+        made = HttpStream(context(), 1)
+        with pytest.raises(AssertionError, match="Unexpected event type"):
+            list(made.state_done(_events.ResponseEndOfMessage(1)))
+
+    def test_the_next_request_can_not_be_sent_while_the_last_response_ends(self):
+        """Why every retry starts at a `Wakeup`."""
+
+        class Hasty(HttpStream):
+            def state_consume_response_body(self, event):
+                if isinstance(event, _events.ResponseEndOfMessage):
+                    server = self.context.server
+                    yield SendHttp(_events.RequestHeaders(self.stream_id, self.flow.request, True), server)
+                    yield SendHttp(_events.RequestEndOfMessage(self.stream_id), server)
+
+        play = Plain(Hasty)
+        play.client_asks()
+        play.server(1).sends(error(429)[:-1], error(429)[-1:])
+        assert play.server(1).received.count(b"POST ") == 2
+        play.server(1).sends(error(429))
+        assert play.server(1).given_up, "data from nowhere, mitmproxy thinks"
+
+    def test_an_end_of_a_connection_is_a_protocol_error_of_its_stream(self):
+        """Why connections that are given up are forgotten."""
+        seen = []
+
+        class Watching(HttpStream):
+            def handle_protocol_error(self, event):
+                seen.append(type(event))
+                yield from ()
+
+        play = Plain(Watching)
+        play.client_asks()
+        play.server(1).closes()
+        assert seen == [_events.ResponseProtocolError]
+
+
+class TestHttp1:
+    def test_a_body_is_chunked_when_the_head_says_so(self):
+        play = Plain()
+        play.on["responseheaders"] = lambda flow: setattr(flow.response, "stream", True)
+        play.client_asks()
+        play.server(1).sends(STREAM_HEAD + chunk(b"abc"))
+        assert play.sent_to_client.endswith(chunk(b"abc"))
+        play.server(1).sends(LAST_CHUNK)
+        assert play.sent_to_client.endswith(LAST_CHUNK)
+
+    def test_a_connection_for_an_http_2_request_closes_after_it(self):
+        class Claiming(HttpStream):
+            def make_server_connection(self):
+                self.flow.request.http_version = "HTTP/2.0"
+                return (yield from super().make_server_connection())
+
+        play = Plain(Claiming)
+        play.client_asks()
+        assert play.server(1).received.startswith(b"POST /v1/messages HTTP/1.1\r\n")
+        play.server(1).sends(error(500))
+        assert play.server(1).given_up
+
+    def test_a_response_without_a_length_ends_with_its_connection(self):
+        play = Plain()
+        play.client_asks()
+        play.server(1).sends(head(200) + b"abc")
+        assert play.ends == []
+        play.server(1).closes()
+        assert play.answer.body == b"abc"
+
+    def test_a_client_that_hangs_up_is_a_protocol_error_of_its_stream(self):
+        seen = []
+
+        class Watching(HttpStream):
+            def handle_protocol_error(self, event):
+                seen.append(type(event))
+                yield from super().handle_protocol_error(event)
+
+        play = Plain(Watching)
+        play.client_asks()
+        play.client_closes()
+        assert seen[0] is _events.RequestProtocolError
+
+
+class Recorder(server.SimpleConnectionHandler):
+    """mitmproxy's server with a layer that only listens."""
+
+    def __init__(self) -> None:
+        writer = Mock(get_extra_info=lambda name, default=None: default)
+        mode = ProxyMode.parse("reverse:http://one.test")
+        super().__init__(Mock(), writer, context().options, mode, {})
+        self.heard: list[events.Event] = []
+        self.layer = Mock(handle_event=self.hear)
+
+    def hear(self, event: events.Event) -> list[commands.Command]:
+        self.heard.append(event)
+        return []
+
+
+class TestServer:
+    """What the driver in tests/proxy/playbook.py copies."""
+
+    def test_five_connections_to_an_address_and_no_more(self):
+        assert Recorder().max_conns["one.test", 80]._value == 5
+
+    def test_a_closed_connection_is_closed_in_its_state_at_once(self):
+        handler, task = Recorder(), Mock()
+        conn = connection.Server(address=("one.test", 80))
+        conn.state = ConnectionState.OPEN
+        handler.transports[conn] = server.ConnectionIO(handler=task)
+        handler.close_connection(conn)
+        assert conn.state is ConnectionState.CLOSED
+        task.cancel.assert_called_once()
+
+    def test_a_connect_that_is_cancelled_is_reported(self, monkeypatch):
+        async def never(*args, **kwargs):
+            await asyncio.Event().wait()
+
+        async def run():
+            task = asyncio.create_task(handler.open_connection(command))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+        monkeypatch.setattr(asyncio, "open_connection", never)
+        handler = Recorder()
+        command = commands.OpenConnection(connection.Server(address=("one.test", 80)))
+        asyncio.run(run())
+        (event,) = handler.heard
+        assert isinstance(event, events.OpenConnectionCompleted)
+        assert event.reply == command.connection.error == "connection cancelled"
+        assert command.connection.state is ConnectionState.CLOSED
+
+    def test_protocols_that_are_set_before_are_offered(self):
+        """Why `server_connect` has the last word about HTTP/2."""
+        where = context()
+        where.client.alpn_offers = (b"h2", b"http/1.1")
+        conn = connection.Server(address=("one.test", 443), tls=True, alpn_offers=(b"http/1.1",))
+        addon = TlsConfig()
+        with taddons.context(addon) as tctx:
+            tctx.configure(addon)
+            addon.tls_start_server(data := tls.TlsData(conn, where))
+        assert data.ssl_conn is not None
+        assert conn.alpn_offers == (b"http/1.1",)
+
+    def test_a_flow_can_be_a_weak_key(self):
+        one, other = tflow.tflow(), tflow.tflow()
+        assert len(WeakKeyDictionary({one: 1, other: 2})) == 2

@@ -1,0 +1,315 @@
+"""The SQLite file: what is written, when, and what happens when it can't be."""
+
+import logging
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from threading import Event
+
+import pytest
+
+from addons.state import store as store_module
+from addons.state.pool import Bench
+from addons.state.store import MIGRATIONS, RequestRow, Store
+
+NOW = 1_790_000_000.0
+ROW = RequestRow(
+    time=NOW,
+    session="s1",
+    caller=None,
+    asked_model="glm",
+    provider="zai",
+    model="glm-5",
+    status=200,
+    attempts=1,
+    fallback=False,
+    input_tokens=100,
+    output_tokens=10,
+    cache_read_tokens=1000,
+    cache_write_tokens=5,
+    cost_usd=0.25,
+    first_event_s=0.5,
+    duration_s=2.0,
+    error=None,
+)
+PYTHON = sys.executable
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "gateway.db"
+
+
+@pytest.fixture
+def store(path):
+    store = Store(path)
+    yield store
+    store.close()
+
+
+def rows_in(path, table="requests"):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+
+def test_a_row_is_written_as_it_was(store, path):
+    store.record(ROW._replace(fallback=True, cost_usd=None))
+    store.flush()
+    [row] = rows_in(path)
+    assert RequestRow(**{**row, "fallback": bool(row["fallback"])}) == ROW._replace(fallback=True, cost_usd=None)
+
+
+def test_rows_are_written_within_a_second_without_being_asked_for(store, path, monkeypatch):
+    store.load_benches(NOW)  # makes the file: else that is the first transaction
+    written = Event()
+    monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
+    store.record(ROW)
+    assert written.wait(10)
+    assert len(rows_in(path)) == 1
+
+
+def signalling(context, event):
+    class Signalling:
+        def __init__(self, connection):
+            self.inner = context(connection)
+
+        def __enter__(self):
+            return self.inner.__enter__()
+
+        def __exit__(self, *exc):
+            result = self.inner.__exit__(*exc)
+            event.set()
+            return result
+
+    return Signalling
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """What the thread has written, transaction by transaction."""
+    batches = []
+    write = Store.write
+
+    def noted(self, batch):
+        batches.append(batch)
+        write(self, batch)
+
+    monkeypatch.setattr(Store, "write", noted)
+    return batches
+
+
+def test_the_thread_is_woken_once_for_many_rows_and_at_once_for_what_cannot_wait(path, batches, monkeypatch):
+    woken = []
+
+    class Noted(Event):
+        def set(self):
+            woken.append(self)
+            super().set()
+
+    monkeypatch.setattr(store_module, "Event", Noted)
+    monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
+    store = Store(path)
+    for _ in range(250):
+        store.record(ROW)
+    assert (woken, batches) == ([store.queued], [])
+    store.flush()
+    assert [len(batch) for batch in batches] == [100, 100, 51]
+    store.record(ROW)
+    store.close()
+    assert len(rows_in(path)) == 251
+
+
+def test_what_cannot_wait_keeps_its_order(path):
+    store = Store(path)
+    first, second = Bench("f1", None, NOW + 60, "first"), Bench("f1", None, NOW + 30, "second")
+    store.record(ROW)
+    store.save_bench(first)
+    store.forget_benches("f1")
+    store.record(ROW)
+    store.save_bench(second)
+    store.flush()
+    assert store.load_benches(NOW) == [second]
+    store.close()
+
+
+def test_many_rows_go_in_batches(path, batches, monkeypatch):
+    monkeypatch.setattr(store_module, "BATCH_SECONDS", 0.001)
+    store = Store(path)
+    for number in range(1000):
+        store.record(ROW._replace(attempts=number))
+    store.close()
+    assert [row["attempts"] for row in rows_in(path)] == list(range(1000))
+    assert max(map(len, batches)) <= store_module.BATCH_ROWS
+
+
+def test_close_writes_what_is_queued_and_later_rows_are_dropped(path):
+    store = Store(path)
+    store.record(ROW)
+    store.close()
+    assert len(rows_in(path)) == 1
+    store.record(ROW)
+    store.save_bench(Bench("f", None, NOW, ""))
+    store.flush()
+    store.close()
+    assert store.dropped == 1
+    assert len(rows_in(path)) == 1
+
+
+def test_a_bench_does_not_wait_for_the_batch(store, path, monkeypatch):
+    store.load_benches(NOW)  # makes the file: else that is the first transaction
+    written = Event()
+    monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
+    monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
+    store.save_bench(Bench("f1", None, NOW + 60, "5h limit"))
+    assert written.wait(10)
+    assert rows_in(path, "benches") == [{"fingerprint": "f1", "model": "", "until": NOW + 60, "reason": "5h limit"}]
+
+
+def test_benches_come_back_after_a_restart(path):
+    first = Store(path)
+    benches = [Bench("f1", None, NOW + 60, "5h limit"), Bench("f1", "opus", NOW + 90, "7d_oi limit")]
+    for bench in [*benches, Bench("f2", None, NOW + 5, "over by then")]:
+        first.save_bench(bench)
+    first.close()
+    second = Store(path)
+    assert second.load_benches(NOW + 5) == benches
+    assert len(rows_in(path, "benches")) == 2
+    second.close()
+
+
+def test_a_bench_is_not_shortened_by_a_second_process(path):
+    one, two = Store(path), Store(path)
+    one.save_bench(Bench("f1", None, NOW + 3600, "5h limit"))
+    one.flush()
+    two.save_bench(Bench("f1", None, NOW + 60, "retry-after"))
+    two.flush()
+    assert one.load_benches(NOW) == [Bench("f1", None, NOW + 3600, "5h limit")]
+    two.save_bench(Bench("f1", None, NOW + 7200, "7d limit"))
+    two.flush()
+    assert one.load_benches(NOW) == [Bench("f1", None, NOW + 7200, "7d limit")]
+    one.close()
+    two.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from addons.state.store import Store
+from tests.state.test_store import ROW
+store = Store(Path(sys.argv[1]))
+for _ in range(500):
+    store.record(ROW)
+    store.flush()
+store.close()
+print(store.dropped)
+"""
+
+
+def test_two_processes_write_to_one_file(path):
+    commands = [[PYTHON, "-c", WRITER, str(path)] for _ in range(2)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands]
+    results = [writer.communicate(timeout=120) for writer in writers]
+    assert results == [(b"0\n", b""), (b"0\n", b"")]
+    assert len(rows_in(path)) == 1000
+
+
+def test_the_file_is_for_its_owner_only(store, path):
+    store.record(ROW)
+    store.flush()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT count(*) FROM requests").fetchone()
+        files = list(path.parent.iterdir())
+        assert path in files
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_an_error_text_is_masked_and_strange_values_are_taken(store, path):
+    odd = ROW._replace(asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
+    store.record(odd)
+    store.flush()
+    [row] = rows_in(path)
+    assert (row["asked_model"], row["input_tokens"]) == ("half ?", 2**63 - 1)
+    assert row["error"] == "no: Bearer sk-ant-oat01…xxxx"
+
+
+@pytest.mark.parametrize("trouble", ["folder", "no folder", "not a database", "no tables", "newer"])
+def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
+    if trouble == "folder":
+        path.mkdir()
+    elif trouble == "no folder":
+        path = path / "there" / "gateway.db"
+    elif trouble == "not a database":
+        path.write_text("this is no database " * 1000)
+    elif trouble == "no tables":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"CREATE TABLE x (y); PRAGMA user_version = {len(MIGRATIONS)}")
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+    with caplog.at_level(logging.INFO):
+        store = Store(path)
+        assert store.load_benches(NOW) == []
+        store.save_bench(Bench("f", None, NOW, ""))
+        store.record(ROW)
+        store.flush()
+        store.record(ROW)
+        store.flush()
+        assert len(caplog.records) == 1
+        assert "can't be used" in caplog.text
+        store.close()
+    assert store.dropped == 2
+    assert "2 requests are missing" in caplog.text
+
+
+def test_a_locked_file_costs_rows_until_it_is_free(path, caplog, monkeypatch):
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
+    store = Store(path)
+    assert store.load_benches(NOW) == []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.record(ROW)
+        store.flush()
+        store.record(ROW)
+        store.flush()
+        other.execute("ROLLBACK")
+    assert (store.dropped, len(caplog.records)) == (2, 1)
+    store.record(ROW)
+    store.flush()
+    assert len(rows_in(path)) == 1
+    store.close()
+
+
+def test_a_stuck_disk_fills_no_memory(path, monkeypatch, caplog):
+    monkeypatch.setattr(store_module, "MOST_QUEUED", 10)
+    released = Event()
+    opened = Event()
+
+    def stuck(self):
+        opened.set()
+        released.wait(10)
+        raise OSError("stuck")
+
+    monkeypatch.setattr(Store, "open", stuck)
+    monkeypatch.setattr(store_module, "BATCH_ROWS", 1)
+    store = Store(path)
+    store.record(ROW)
+    assert opened.wait(10)
+    for _ in range(30):
+        store.record(ROW)
+    assert len(store.queue) == 10
+    released.set()
+    store.close()
+    assert store.dropped == 31
+    assert len([record for record in caplog.records if "can't be used" in record.message]) == 1
+
+
+def test_a_file_that_is_deleted_while_in_use_is_made_again(store, path):
+    store.record(ROW)
+    store.flush()
+    path.unlink()
+    store.record(ROW)
+    store.flush()
+    assert len(rows_in(path)) == 1

@@ -1,0 +1,85 @@
+"""What the addons around mitmproxy's interfaces rely on, one test each: an upgrade that moves something fails by name.
+
+Nothing of ours is tested here.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from mitmproxy import flow, http
+from mitmproxy.addons import export
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.addons.view import View
+from mitmproxy.log import MitmFormatter
+from mitmproxy.net.http.http1 import read
+from mitmproxy.test import taddons, tflow
+from mitmproxy.tools import web
+from mitmproxy.tools.web.app import IndexHandler, handlers
+from mitmproxy.tools.web.web_columns import AVAILABLE_WEB_COLUMNS
+from mitmproxy.utils.emoji import emoji
+
+from addons.views.one_line import mark
+from tests.exchanges import exchange, targets
+from tests.fakes.launch import WEB_COLUMNS
+
+FOLDER = Path(web.__file__).parent
+
+
+def test_the_page_is_index_html_with_one_head() -> None:
+    """`addons/views/mitmweb/page.py` adds its tags there."""
+    assert handlers[0][:2] == (r"/", IndexHandler)
+    assert (FOLDER / "index.html").read_text().count("</head>") == 1
+
+
+@pytest.mark.parametrize("name", ["col-comment", "col-path", "col-timestamp", "flow-table", "flow-detail"])
+def test_the_page_has_these_names(name: str) -> None:
+    """`addons/views/mitmweb/page.css` and `page.js` go by them."""
+    assert any(name in script.read_text() for script in (FOLDER / "static").glob("*.js"))
+
+
+def test_the_columns_exist() -> None:
+    assert set(WEB_COLUMNS) <= set(AVAILABLE_WEB_COLUMNS)
+
+
+def test_the_marks_are_pictures() -> None:
+    made = exchange(*targets("anthropic", "zai"))
+    made.begin(), made.begin()
+    shown = {mark(made, tflow.tflow(resp=http.Response.make(code))) for code in (200, 500)}
+    assert {emoji[name] for name in shown} == {"🔀", "❌"}
+
+
+def test_the_view_kills_live_flows_that_it_removes() -> None:
+    """Why the keeper leaves them alone."""
+    view, running, ended = View(), tflow.tflow(), tflow.tflow(resp=True)
+    ended.live = False
+    with taddons.context(view):
+        view.add([running, ended])
+        view.remove([running, ended])
+        assert running.error
+        assert running.error.msg == flow.Error.KILLED_MESSAGE
+        assert ended.error is None
+        assert view.get_by_id(ended.id) is None
+
+
+def test_the_exports_are_a_table() -> None:
+    """The curl export is replaced in it."""
+    assert export.formats["curl"] is export.curl_command
+
+
+def test_the_proxy_server_knows_where_it_listens() -> None:
+    assert Proxyserver().listen_addrs() == []
+
+
+def test_lines_are_made_of_message_and_traceback() -> None:
+    """A record whose message is final, without arguments and traceback, is written as it is."""
+    record = logging.LogRecord("name", logging.INFO, "path", 1, "100 % of %s", None, None)
+    assert MitmFormatter(colorize=False).format(record).endswith("] 100 % of %s")
+
+
+def test_what_cannot_be_read_is_quoted_as_bytes() -> None:
+    """Why the log shows only how many bytes there were."""
+    with pytest.raises(ValueError, match=r"b'(GET|nonsense)"):
+        read.read_request_head([b"nonsense"])
