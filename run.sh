@@ -244,6 +244,7 @@ check() {
   ensure_installed .installed-test "${root}[test]"
   cd "$root"
   "$venv/bin/ruff" check --quiet || failed=1
+  "$venv/bin/ruff" format --check --quiet || failed=1
   "$venv/bin/mypy" || failed=1
   return "$failed"
 }
