@@ -25,7 +25,7 @@ from addons.trail import Trail
 from addons.translator import Translator
 from addons.views.content_views import Views
 from addons.views.mitmweb import WebPage
-from addons.views.recording import Watch, stream_class
+from addons.views.recording import Recording, recorder
 from addons.views.retention import Keeper
 
 _settings = settings()
@@ -40,7 +40,7 @@ addons = [
     Reload(_settings),
     _hooks,
     Turns(),
-    AttemptLoop(stream_class, _hooks.call),
+    AttemptLoop(recorder, _hooks.call),
     AuthGate(_settings, _tickets),
     Drain(),
     Endpoints(),
@@ -53,7 +53,7 @@ addons = [
     Ledger(_store),
     Trail(),
     Views(),
-    Watch(),
+    Recording(),
     Keeper(),
     Replay(_settings, _tickets),
     WebPage(),

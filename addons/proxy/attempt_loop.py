@@ -8,12 +8,13 @@ from weakref import WeakSet
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, tunnel
 from mitmproxy.proxy.layers import tls
+from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.layer import GatewayLayer
-from addons.proxy.stream import GatewayStream
+from addons.proxy.recorder import NO_RECORDER, Recorder
 
 
 class AttemptLoop:
@@ -21,13 +22,13 @@ class AttemptLoop:
 
     def __init__(
         self,
-        stream: Callable[[], type[GatewayStream]] = lambda: GatewayStream,
+        recorder: Callable[[], Recorder] = lambda: NO_RECORDER,
         call_hook: CallHook = lambda hook: False,
     ) -> None:
-        """`stream` says, for each new client, what its requests are handled by; `call_hook`: see hooks.py."""
-        self.stream = stream
+        """`recorder` says, for each new client, who keeps what goes by; `call_hook` calls a hook in place."""
+        self.recorder = recorder
         self.call_hook = call_hook
-        self.relaying = WeakSet[GatewayStream]()
+        self.relaying = WeakSet[HttpStream]()
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -47,5 +48,5 @@ class AttemptLoop:
         stack = tunnel.LayerStack()
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, stream=self.stream(), call_hook=self.call_hook, relaying=self.relaying)
+        stack /= GatewayLayer(context, recorder=self.recorder(), call_hook=self.call_hook, relaying=self.relaying)
         nextlayer.layer = stack[0]

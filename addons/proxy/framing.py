@@ -9,6 +9,7 @@ from mitmproxy import http
 
 from addons.wire.encoding import decode
 from addons.wire.errors import ProviderError, read_error
+from addons.wire.masking import mask_bytes
 
 MAX_ERROR_BODY = 1024 * 1024
 """Bytes of a failed answer that are kept; the rest can't matter to anybody."""
@@ -62,3 +63,12 @@ def read_status(response: http.Response) -> ProviderError:
 def reason(message: str) -> str:
     """mitmproxy's words for a broken connection, without the provider's bytes that it may quote."""
     return message.split(": b", 1)[0][:200]
+
+
+def mask_head(response: http.Response, secrets: tuple[str, ...]) -> None:
+    """Mask what a provider repeats of a credential in its reason and its header values."""
+    data = response.data
+    data.reason = mask_bytes(data.reason, secrets)
+    whole = b"\n".join(value for _, value in data.headers.fields)
+    if mask_bytes(whole, secrets) != whole:
+        data.headers.fields = tuple((name, mask_bytes(value, secrets)) for name, value in data.headers.fields)

@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http import (
     HttpClient,
     HttpLayer,
     HTTPMode,
+    HttpStream,
     RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
@@ -25,11 +26,12 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
 from addons.proxy.http1 import ClientSide, ProviderSide
+from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.stream import GatewayStream
 
 
 class GatewayLayer(HttpLayer):
-    """The HTTP layer of one client connection: makes our streams, and keeps their time."""
+    """The HTTP layer of one client connection. To its streams it is a `StreamLayer`."""
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
@@ -37,14 +39,14 @@ class GatewayLayer(HttpLayer):
         self,
         context: Context,
         mode: HTTPMode = HTTPMode.transparent,
-        stream: type[GatewayStream] = GatewayStream,
+        recorder: Recorder = NO_RECORDER,
         call_hook: CallHook = lambda hook: False,
-        relaying: WeakSet[GatewayStream] | None = None,
+        relaying: WeakSet[HttpStream] | None = None,
     ) -> None:
         super().__init__(context, mode)
-        self.stream = stream
+        self.recorder = recorder
         self.call_hook = call_hook
-        self.relaying = WeakSet[GatewayStream]() if relaying is None else relaying
+        self.relaying = WeakSet[HttpStream]() if relaying is None else relaying
         """The streams of all clients whose answers are running."""
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
@@ -85,7 +87,7 @@ class GatewayLayer(HttpLayer):
         return command
 
     def make_stream(self, stream_id: int) -> Commands:
-        self.streams[stream_id] = self.stream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self, self.recorder)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     def forget_closed(self) -> None:

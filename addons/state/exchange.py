@@ -112,9 +112,9 @@ class Attempt:
     oddities: list[str] = field(default_factory=list)
     """What was odd about the answer and had to be changed, as its reader finds it."""
     sent: Kept | None = None
-    """What went to the provider; only of a watched exchange."""
+    """What went to the provider; only where a recorder keeps it."""
     received: Kept | None = None
-    """What the provider answered, as it sent it; only of a watched exchange."""
+    """What the provider answered, as it sent it; only where a recorder keeps it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -170,12 +170,10 @@ class Exchange:
     """Nothing is left: use the pool token that comes back soonest, benched or not."""
     steps: list[Step] = field(default_factory=list)
     request_id: str = ""
-    watched: bool = False
-    """Somebody can look (mitmweb, mitmproxy, a file of flows): keep what the views show."""
     asked: Kept | None = None
-    """The client's request; only of a watched exchange."""
+    """The client's request; only where a recorder keeps it."""
     told: Kept | None = None
-    """What the client got; only of a watched exchange."""
+    """What the client got; only where a recorder keeps it."""
 
     @property
     def stream(self) -> bool:

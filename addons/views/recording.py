@@ -1,18 +1,14 @@
-"""Watch: keeps what the views show, where somebody can look: in mitmweb and mitmproxy, or when flows are saved.
+"""Recording: keeps what the views show, where somebody can look: in mitmweb and mitmproxy, or when flows are saved.
 
-In a plain mitmdump none of this runs: the layer makes `GatewayStream`s, not `WatchedStream`s, and nothing is kept.
+In a plain mitmdump none of this runs: the streams tell `NO_RECORDER`, and nothing is kept.
 """
 
 from __future__ import annotations
 
 from mitmproxy import ctx, http
-from mitmproxy.proxy import events
-from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted, SendHttp
-from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseData, ResponseHeaders
 
 from addons.proxy.connections import own_address
-from addons.proxy.hooks import Commands
-from addons.proxy.stream import GatewayStream
+from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.state.exchange import Exchange, Kept, exchange_of
 from addons.views.bodies import presentable_body
 from addons.views.one_line import mark
@@ -24,12 +20,12 @@ READABLE = ("identity", "gzip", "deflate", "br", "zstd")
 """The content codings that mitmproxy decodes; every other name it takes for a codec of Python's (`rot13`, `bz2`)."""
 
 
-def stream_class() -> type[GatewayStream]:
-    """What handles a request: the kind that keeps, where an interface or a file keeps flows."""
+def recorder() -> Recorder:
+    """What keeps the requests of a new client: something, where an interface or a file keeps flows."""
     files = ("save_stream_file", "hardump")
     if ctx.master.addons.get("view") is not None or any(getattr(ctx.options, name, None) for name in files):
-        return WatchedStream
-    return GatewayStream
+        return VIEW_RECORDER
+    return NO_RECORDER
 
 
 def kept_request(request: http.Request, body: bytes) -> Kept:
@@ -44,77 +40,49 @@ def kept_response(response: http.Response, body: bytes | None = None) -> Kept:
     return Kept(line, tuple(response.headers.items(multi=True)), bytearray() if body is None else body)
 
 
-class WatchedStream(GatewayStream):
-    """A stream that keeps what goes by."""
+class ViewRecorder:
+    """Keeps a request, what its attempts sent and received, and what the client was told, in its exchange."""
 
-    def handle_event(self, event: events.Event) -> Commands:
-        if isinstance(event, ResponseData) and self.exchange:
-            attempt = self.exchange.attempt
-            if attempt and attempt.received:
-                attempt.received.body += event.data
-        yield from super().handle_event(event)
+    def begin(self, exchange: Exchange, request: http.Request) -> None:
+        """The head; the body is added when it has been read (`Recording.request`)."""
+        asked = exchange.asked = kept_request(request, b"")
+        asked.first_line = f"{exchange.method} {exchange.path}"
+        # mitmproxy has put the default upstream there
+        asked.headers = tuple(header for header in asked.headers if header[0].lower() != "host")
 
-    def answer_at_once(self) -> Commands:
-        self.keep_asked()
-        yield from super().answer_at_once()
+    def sent(self, exchange: Exchange, request: http.Request) -> None:
+        if exchange.attempt:
+            exchange.attempt.sent = kept_request(request, request.raw_content or b"")
 
-    def state_consume_request_body(self, event: events.Event) -> Commands:
-        if isinstance(event, RequestEndOfMessage):
-            self.keep_asked()
-        yield from super().state_consume_request_body(event)
+    def received(self, exchange: Exchange, part: http.Response | bytes) -> None:
+        attempt = exchange.attempt
+        if attempt and isinstance(part, http.Response):
+            attempt.received = kept_response(part)
+        elif attempt and attempt.received and isinstance(part, bytes):
+            attempt.received.body += part
 
-    def keep_asked(self) -> None:
-        """The head; the body is added when it has been read (`Watch.request`)."""
-        if self.exchange:
-            asked = self.exchange.asked = kept_request(self.flow.request, b"")
-            asked.first_line = f"{self.exchange.method} {self.exchange.path}"
-            # mitmproxy has put the default upstream there
-            asked.headers = tuple(header for header in asked.headers if header[0].lower() != "host")
+    def told(self, exchange: Exchange, part: http.Response | bytes) -> None:
+        if isinstance(part, http.Response):
+            exchange.told = kept_response(part)
+            part.data.content = b""  # so that the views show it while it runs
+        elif exchange.told:
+            exchange.told.body += part
 
-    def connected(self, event: GetHttpConnectionCompleted) -> Commands:
-        if event.command is self.connecting:
-            self.current().sent = kept_request(self.flow.request, self.flow.request.raw_content or b"")
-        yield from super().connected(event)
-
-    def state_wait_for_response_headers(self, event: events.Event) -> Commands:
-        if isinstance(event, ResponseHeaders):
-            self.current().received = kept_response(event.response)
-        yield from super().state_wait_for_response_headers(event)
-
-    def start_stream(self, head: http.Response) -> Commands:
-        yield from super().start_stream(head)
-        if self.exchange:
-            self.exchange.told = kept_response(head)
-            head.data.content = b""  # so that the views show it while it runs
-
-    def say(self, data: bytes) -> Commands:
-        if self.exchange and self.exchange.told:
-            self.exchange.told.body += data
-        yield from super().say(data)
-
-    def finish_events(self) -> Commands:
-        exchange, response = self.exchange, self.flow.response
-        if exchange and exchange.told and response:
-            exchange.told.body = response.data.content = mask_bytes(bytes(exchange.told.body), exchange.secrets())
-        yield from super().finish_events()
-
-    def send_response(self, already_streamed: bool = False) -> Commands:
-        response = self.flow.response
-        if response and self.exchange and not already_streamed:
-            whole = response.raw_content or b""
-            self.exchange.told = kept_response(response, mask_bytes(whole, self.exchange.secrets()))
-            # What is shown and saved has no secret in it; the client gets what the model said.
-            response.data.content = bytes(self.exchange.told.body)
-            for command in super().send_response():
-                if isinstance(command, SendHttp) and isinstance(command.event, ResponseData):
-                    command.event.data = whole
-                yield command
-            return
-        yield from super().send_response(already_streamed)
+    def ended(self, exchange: Exchange, response: http.Response, *, streamed: bool) -> None:
+        """What is shown and saved has no secret in it; the client gets what the model said."""
+        if not streamed:
+            exchange.told = kept_response(response, response.raw_content or b"")
+        if exchange.told:
+            body = mask_bytes(bytes(exchange.told.body), exchange.secrets())
+            exchange.told.body = response.data.content = body
 
 
-class Watch:
-    """At its end a kept flow is the client's request again: what went out to providers is in the views."""
+VIEW_RECORDER = ViewRecorder()
+
+
+class Recording:
+    """The addon that finishes what was kept: in the end a flow is the client's request again, without its secrets. What
+    went out to providers is in the views."""
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from addons.proxy import stream as attempt
+from addons.proxy import client_request
+from addons.proxy.client_request import DISCARD_SECONDS, MOST_PARTS
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
-from addons.proxy.stream import DISCARD_SECONDS, MOST_PARTS
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import LAST_CHUNK, answer, chunk, encode, events, message, stream
 
@@ -114,7 +114,7 @@ def test_a_client_that_goes_away_instead():
 class TestTooLarge:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
-        monkeypatch.setattr(attempt, "MAX_REQUEST", 1000)
+        monkeypatch.setattr(client_request, "MAX_REQUEST", 1000)
 
     def test_by_its_chunks(self):
         with Playbook() as play:

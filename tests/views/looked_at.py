@@ -44,7 +44,6 @@ class Watched:
         self.exchange = exchange(*targets, clock=lambda: self.now, **fields)
         self.exchange.caller = "alice"
         self.exchange.path = "/v1/messages?beta=true"
-        self.exchange.watched = True
         self.exchange.asked = kept("POST /v1/messages?beta=true", body, [("Host", "127.0.0.1:4000")])
         self.exchange.body = None
         if not isinstance(body, bytes):

@@ -17,9 +17,9 @@ from mitmproxy.test import taddons, tflow
 from addons.config.config import Config
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.layer import GatewayLayer
-from addons.proxy.stream import GatewayStream
+from addons.proxy.recorder import NO_RECORDER
 from addons.state.exchange import ClientCredential, Kept, Trying, remember
-from addons.views.recording import Watch, WatchedStream, as_asked, share, stream_class, take_secrets
+from addons.views.recording import VIEW_RECORDER, Recording, as_asked, recorder, share, take_secrets
 from addons.views.summary import METADATA, from_metadata
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import exchange, failed, status, target, targets
@@ -31,11 +31,11 @@ OWN = "client-key-0123456789"
 
 
 class Watched(Playbook):
-    """A playbook whose streams are watched."""
+    """A playbook whose streams are recorded."""
 
     def __init__(self, *hosts: str) -> None:
         super().__init__(*hosts)
-        watch, ask = Watch(), self.on["request"]
+        watch, ask = Recording(), self.on["request"]
 
         def request(flow: http.HTTPFlow) -> None:
             ask(flow)
@@ -44,7 +44,7 @@ class Watched(Playbook):
         self.on |= {"request": request, "response": watch.response, "error": watch.error}
 
     def _next_layer(self, nextlayer: layer.NextLayer) -> None:
-        AttemptLoop(lambda: WatchedStream).next_layer(nextlayer)
+        AttemptLoop(lambda: VIEW_RECORDER).next_layer(nextlayer)
         assert isinstance(nextlayer.layer, GatewayLayer)
         self.gateway = nextlayer.layer
         self.gateway.clock = self.clock
@@ -64,11 +64,11 @@ def _address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_streams_are_watched_only_where_somebody_can_look() -> None:
     with taddons.context(Save(), SaveHar()) as context:
-        assert stream_class() is GatewayStream
+        assert recorder() is NO_RECORDER
         context.options.hardump = "flows.har"
-        assert stream_class() is WatchedStream
+        assert recorder() is VIEW_RECORDER
     with taddons.context(View()):
-        assert stream_class() is WatchedStream
+        assert recorder() is VIEW_RECORDER
 
 
 def test_nothing_is_kept_of_a_stream_that_is_not_watched() -> None:
@@ -78,7 +78,7 @@ def test_nothing_is_kept_of_a_stream_that_is_not_watched() -> None:
         made = play.exchange
         assert (made.asked, made.told) == (None, None)
         assert (made.attempts[0].sent, made.attempts[0].received) == (None, None)
-    Watch().response(play.flows[0])
+    Recording().response(play.flows[0])
     assert METADATA not in play.flows[0].metadata
 
 
@@ -237,7 +237,7 @@ def test_the_mark_and_the_summary() -> None:
     made.begin()
     flow = tflow.tflow(resp=True)
     remember(flow, made)
-    Watch().response(flow)
+    Recording().response(flow)
     assert flow.marked == ":twisted_rightwards_arrows:"
     summary = from_metadata(json.loads(json.dumps(flow.metadata[METADATA])))
     assert summary

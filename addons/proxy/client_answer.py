@@ -1,0 +1,94 @@
+"""What the client is sent of a stream: its head, whole events, pings, an error at its end; and how that is framed.
+
+Rules that hold in this file:
+- it knows nothing of providers and attempts: when something is said is the stream's decision (stream.py);
+- only whole events are sent, so that a ping never comes inside one;
+- whatever is sent puts off the next ping.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import http
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import SendHttp
+from mitmproxy.proxy.layers.http._events import ResponseData, ResponseHeaders
+
+from addons.proxy.deadlines import Deadlines
+from addons.proxy.framing import frame_stream
+from addons.proxy.hooks import Commands
+from addons.proxy.recorder import Recorder
+from addons.state.exchange import Exchange
+from addons.wire.errors import ProviderError, error_event
+
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+class ClientAnswer:
+    """The client's side of one answer."""
+
+    def __init__(self, context: Context, stream_id: int, deadlines: Deadlines, recorder: Recorder) -> None:
+        self.client = context.client
+        self.stream_id = stream_id
+        self.deadlines = deadlines
+        self.recorder = recorder
+        self.exchange: Exchange | None = None
+        self.has_begun = False
+        """The client has the head of a stream."""
+        self.early_head: http.Response | None = None
+        """The 200 that was sent before any provider had answered."""
+        self.chunked = False
+        """Events go into chunks of HTTP/1.1."""
+        self.closes = False
+        """The client wants its connection closed after this answer."""
+        self.stored: bytearray | None = bytearray() if context.options.store_streamed_bodies else None
+        """All that was said, where mitmproxy is to keep it in the flow."""
+
+    @property
+    def request_id(self) -> str | None:
+        return self.exchange.request_id if self.exchange else None
+
+    def begin(self, head: http.Response, request: http.Request) -> Commands:
+        """Send the head of a stream."""
+        self.has_begun = True
+        frame_stream(head, request)
+        self.chunked = "transfer-encoding" in head.headers
+        self.finish_head(head)
+        yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.client)
+        if self.exchange:
+            self.recorder.told(self.exchange, head)
+
+    def begin_early(self, request: http.Request) -> Commands:
+        """Send a 200 of the gateway's own, and a ping."""
+        self.early_head = head = http.Response.make(200, b"", {"content-type": "text/event-stream; charset=utf-8"})
+        head.headers["cache-control"] = "no-cache"
+        if self.request_id:
+            head.headers["request-id"] = self.request_id
+        yield from self.begin(head, request)
+        yield from self.say(PING)
+
+    def say(self, data: bytes) -> Commands:
+        """Send whole events."""
+        self.deadlines.ping = self.deadlines.after(self.deadlines.ping_interval)
+        if self.stored is not None:
+            self.stored += data
+        if self.exchange:
+            self.recorder.told(self.exchange, data)
+        if data and self.chunked:  # what the client's side would make of it, in one layer less
+            yield commands.SendData(self.client, b"%x\r\n%b\r\n" % (len(data), data))
+        elif data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.client)
+
+    def say_error(self, error: ProviderError) -> Commands:
+        """Tell the client in the stream what went wrong."""
+        yield from self.say(error_event(error, self.request_id))
+
+    def finish_head(self, head: http.Response) -> None:
+        """Say in the head of any answer what becomes of the connection."""
+        if self.closes:
+            head.headers["connection"] = "close"
+
+    def let_go(self) -> None:
+        """The answer is over: hold nothing of the request."""
+        self.exchange = None
+        self.stored = None

@@ -1,0 +1,168 @@
+"""The client's side of a stream: its request is read, refused or handed on, its answer is ended, and it may hang up.
+
+Rules that hold in this file:
+- a body is kept as it came, up to `MAX_REQUEST` bytes; what comes of a refused one is thrown away;
+- exactly one of `response` and `error` fires for a request;
+- a stream that is over holds nothing of its request.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from mitmproxy import flow
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import DropStream, SendHttp
+from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestProtocolError, ResponseData
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, HttpResponseHeadersHook
+
+from addons.proxy.client_answer import ClientAnswer
+from addons.proxy.deadlines import Deadlines
+from addons.proxy.hooked_stream import HookedStream
+from addons.proxy.hooks import Commands
+from addons.proxy.recorder import Recorder
+from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.stream_layer import StreamLayer
+from addons.state.exchange import Exchange
+
+DISCARD_SECONDS = 10.0
+"""How long the rest of a refused request's body is read and thrown away before the connection is closed."""
+
+MOST_PARTS = 1000
+"""Pieces of a body that are kept as they came: those of a large one are up to 64 KB each, but some clients trickle."""
+
+
+class ClientStream(HookedStream):
+    """A stream that reads a client's request and ends its answer; what happens in between is its subclass's."""
+
+    def __init__(self, context: Context, stream_id: int, gateway: StreamLayer, recorder: Recorder) -> None:
+        super().__init__(context, stream_id, gateway)
+        self.recorder = recorder
+        self.deadlines = Deadlines(gateway.clock, gateway.alarm)
+        self.client = ClientAnswer(context, stream_id, self.deadlines, recorder)
+        self.exchange: Exchange | None = None
+        self.over = False
+        self.body_parts: list[bytes] = []
+        """What has come of the client's body, and how many bytes that is."""
+        self.body_size = 0
+
+    def attempt(self) -> Commands:
+        """The request is here, and nobody has answered it: ask a provider."""
+        raise NotImplementedError
+
+    def give_up(self) -> Commands:
+        """Nobody wants an answer any more: wait for nothing, and let go of the provider."""
+        raise NotImplementedError
+
+    def state_consume_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            self.flow.request.timestamp_end = time.time()
+            self.flow.request.data.content = b"".join(self.body_parts)
+            self.body_parts.clear()
+            self.client_state = self.state_done
+            if self.exchange:
+                self.recorder.begin(self.exchange, self.flow.request)
+            yield HttpRequestHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return
+            if self.exchange is None and self.flow.response is None:
+                self.flow.response = error_response(500, "the gateway lost track of this request, see its log")
+            if self.flow.response:
+                self.flow.response.timestamp_start = time.time()
+                yield HttpResponseHeadersHook(self.flow)
+                if (yield from self.check_killed(True)):
+                    return
+                yield from self.send_response()
+                return
+            if self.exchange and self.exchange.stream and not self.flow.request.http_version.startswith("HTTP/1.0"):
+                self.deadlines.hold = self.gateway.clock() + self.exchange.config.failover.hold
+            yield from self.attempt()
+        elif isinstance(event, RequestData):
+            self.body_parts.append(event.data)
+            self.body_size += len(event.data)
+            if len(self.body_parts) > MOST_PARTS:
+                self.body_parts = [b"".join(self.body_parts)]
+            if self.body_size > MAX_REQUEST:
+                self.body_parts.clear()
+                self.flow.response = too_large(self.client.request_id)
+                yield from self.answer_at_once()
+        else:
+            yield from super().state_consume_request_body(event)
+
+    def answer_at_once(self) -> Commands:
+        """Answer before the body was read. What comes of the body is thrown away as it comes, so that the client,
+        which may still be writing, gets to read the answer."""
+        assert self.flow.response
+        self.flow.request.data.content = b""
+        self.flow.response.timestamp_start = time.time()
+        self.client_state = self.state_discard_request_body
+        self.deadlines.discard = self.gateway.clock() + DISCARD_SECONDS
+        if self.exchange:
+            self.recorder.begin(self.exchange, self.flow.request)
+        yield from self.send_response()
+        yield from self.deadlines.arm()
+
+    def state_discard_request_body(self, event: events.Event) -> Commands:
+        if isinstance(event, RequestEndOfMessage):
+            self.deadlines.discard = math.inf
+            self.client_state = self.state_done
+            if self.server_state == self.state_done:
+                yield from self.flow_done()
+
+    def flow_done(self) -> Commands:
+        yield from super().flow_done()
+        if self.child_layer is None:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow
+        still in it, whole conversations would wait for the garbage collector."""
+        self.over = True
+        self.exchange = None
+        self.client.let_go()
+        del self.flow
+
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        """mitmproxy's own limits send a body on before the plan is known; `MAX_REQUEST` takes their place."""
+        yield from ()
+        return False
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        """Somebody has killed the flow, or the client hung up while this stream was paused (the event that says so is
+        in the queue): then this was the last that was done for it."""
+        killed = yield from super().check_killed(emit_error_hook)
+        if killed:
+            yield from self.give_up()
+            yield DropStream(self.stream_id)
+            self.let_go()
+        return killed
+
+    def send_response(self, already_streamed: bool = False) -> Commands:
+        """Send a whole answer, or end one that was streamed."""
+        response = self.flow.response
+        assert response
+        if self.flow.request.method == "HEAD":
+            response.data.content = b""  # mitmproxy sends the body of an answer that an addon has made all the same
+        self.client.finish_head(response)
+        body = response.data.content
+        if self.exchange:
+            self.recorder.ended(self.exchange, response, streamed=already_streamed)
+        is_replaced = response.data.content is not body
+        for command in super().send_response(already_streamed):
+            if is_replaced and isinstance(command, SendHttp) and isinstance(command.event, ResponseData):
+                command.event.data = body or b""
+            yield command
+
+    def client_hung_up(self, event: RequestProtocolError) -> Commands:
+        """Nobody is listening: nothing more is sent to anybody, and the provider stops generating."""
+        yield from self.give_up()
+        over = (self.state_done, self.state_errored)
+        if self.server_state not in over and self.client_state != self.state_errored:
+            self.flow.error = flow.Error(event.message)
+            yield HttpErrorHook(self.flow)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+        self.let_go()

@@ -1,0 +1,66 @@
+"""The running attempt's connection to its provider: asked for, used, given up.
+
+Rule that holds in this file: a connection that is given up is closed and forgotten by the layer, so that nothing that
+still comes of it reaches another attempt.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import connection, http
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestHeaders
+
+from addons.proxy.hooks import Commands
+from addons.proxy.request_head import on_the_wire
+from addons.proxy.stream_layer import StreamLayer
+
+
+class ProviderConnection:
+    """At most one connection at a time, which is being opened or is open."""
+
+    def __init__(self, gateway: StreamLayer) -> None:
+        self.gateway = gateway
+        self.opening: GetHttpConnection | None = None
+        self.open: connection.Server | None = None
+
+    def ask_for(self, flow: http.HTTPFlow, stream: HttpStream) -> Commands:
+        """Have a connection opened, or taken from those that are open; the stream is told by an event."""
+        self.gateway.forget_closed()
+        request, server = flow.request, flow.server_conn
+        self.opening = GetHttpConnection(
+            (request.host, request.port), request.scheme == "https", server.via, server.transport_protocol
+        )
+        # Only `True` pauses a layer; any other true value asks for the reply as an event.
+        self.opening.blocking = stream  # type: ignore[assignment]  # declared so by Command, narrowed by mistake
+        yield self.opening
+
+    def use(self, server: connection.Server) -> bool:
+        """This is the connection. Returns whether it has served an earlier request."""
+        self.open = server
+        is_reused = server in self.gateway.used
+        self.gateway.used.add(server)
+        return is_reused
+
+    def send(self, stream_id: int, request: http.Request, credential: dict[str, str]) -> Commands:
+        """Send a whole request, with its real credential."""
+        assert self.open
+        content = request.raw_content
+        yield SendHttp(RequestHeaders(stream_id, on_the_wire(request, credential), not content), self.open)
+        if content:
+            yield SendHttp(RequestData(stream_id, content), self.open)
+        yield SendHttp(RequestEndOfMessage(stream_id), self.open)
+
+    def release(self) -> None:
+        """The answer was read to its end: the connection may serve the next request."""
+        self.open = None
+
+    def abandon(self) -> Commands:
+        """Give it up, established or not."""
+        server: connection.Connection | None = self.open
+        if self.opening:
+            server = self.gateway.forget_pending(self.opening)
+            self.opening = None
+        self.open = None
+        if server and self.gateway.connections.pop(server, None):
+            yield commands.CloseConnection(server)

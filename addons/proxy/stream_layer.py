@@ -1,0 +1,45 @@
+"""What a stream needs of the layer that made it (layer.py), so that neither file must know the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakSet
+
+from mitmproxy import connection
+from mitmproxy.proxy import commands, layer
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
+
+from addons.proxy.hook_dispatch import CallHook
+
+
+class StreamLayer(Protocol):
+    """The HTTP layer of one client connection, as its streams see it."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Monotonic seconds."""
+
+    @property
+    def call_hook(self) -> CallHook:
+        """Calls the handlers of a hook in place; false where mitmproxy has to."""
+
+    @property
+    def relaying(self) -> WeakSet[HttpStream]:
+        """The streams of all clients whose answers are running."""
+
+    @property
+    def used(self) -> set[connection.Connection]:
+        """Provider connections that have served a request."""
+
+    connections: dict[connection.Connection, layer.Layer]
+    """mitmproxy's: every connection that something is heard of."""
+
+    def alarm(self, due: float) -> commands.RequestWakeup | None:
+        """The command that wakes every stream at `due`; None when one that is at least as early is pending."""
+
+    def forget_closed(self) -> None:
+        """Drop closed provider connections, so that their addresses are tried again."""
+
+    def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
+        """Nobody waits for this connection any more. Returns the one that is being opened for it."""
