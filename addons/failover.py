@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mitmproxy import http
 
-from addons.proxy.replies import final_response, heard, label, told
+from addons.proxy.replies import error_for_client, final_response, label, reported
 from addons.state.breakers import Breakers
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, describe, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
@@ -182,9 +182,9 @@ class Failover:
             exchange.last_resort |= move.last_resort
             exchange.verdict = Verdict(True, move.reason, move.delay)
             return
-        failed = heard(exchange, attempt)
+        failed = reported(exchange, attempt)
         outcome = failed.outcome or outcome
-        error = told(failed, outcome)
+        error = error_for_client(failed, outcome)
         exchange.verdict = Verdict(False, move.reason, error=error)
         if trying.target is not None or flow.response is None:
             last = flow.response if failed is attempt else None

@@ -10,11 +10,11 @@ from addons.oauth import OAuthRotator
 from addons.process.drain import Drain
 from addons.process.log_masking import Discreet
 from addons.process.startup import Startup
-from addons.process.tuning import Lean
+from addons.process.tuning import Tuning
 from addons.process.welcome import Welcome
 from addons.proxy.attempt_loop import AttemptLoop
-from addons.proxy.event_lock import Turns
-from addons.proxy.hook_dispatch import Hooks
+from addons.proxy.event_lock import EventLocks
+from addons.proxy.hook_dispatch import HookDispatch
 from addons.replay import Replay
 from addons.router import ModelRouter
 from addons.state.replay_tickets import Tickets
@@ -29,17 +29,17 @@ from addons.views.recording import Recording, recorder
 from addons.views.retention import Keeper
 
 _settings = settings()
-_hooks = Hooks()
+_hooks = HookDispatch()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
 addons = [
     Startup(),
-    Lean(),
+    Tuning(),
     Discreet(_settings),
     Reload(_settings),
     _hooks,
-    Turns(),
+    EventLocks(),
     AttemptLoop(recorder, _hooks.call),
     AuthGate(_settings, _tickets),
     Drain(),

@@ -1,7 +1,7 @@
-"""Lean: what mitmproxy and Python do for every request and every read that nobody here needs.
+"""Tuning: switches off what mitmproxy and Python do for every request and every read, and that nobody here needs.
 
 Rules that hold in this file: no behaviour depends on it; each thing is undone when the addon goes; what it relies on is
-tested by name in test_lean.py.
+tested by name in test_tuning.py.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class LargeReads(asyncio.StreamReader):
         return bytes(data)
 
 
-class Lean:
-    """Switches it off."""
+class Tuning:
+    """The addon that switches these things off."""
 
     def load(self, loader: Loader) -> None:
         # What is there before the first request is never garbage: 90,000 objects to walk, 40 ms each time. Not later:
@@ -58,7 +58,8 @@ class Lean:
             http.MessageData.__post_init__ = lambda self: None  # type: ignore[method-assign]
 
     def running(self) -> None:
-        """Each log line wakes the event loop and walks all addons, for a hook that is deprecated since mitmproxy 9."""
+        """Uninstall what wakes the event loop and walks all addons for each log line: its hook is deprecated since
+        mitmproxy 9."""
         if not any(hasattr(addon, "add_log") for addon in traverse(ctx.master.addons.chain)):
             ctx.master._legacy_log_events.uninstall()  # noqa: SLF001
 

@@ -1,4 +1,4 @@
-"""Turns: a connection that is to be closed while its task waits for its turn is closed.
+"""The event lock: a connection that is to be closed while its task waits for other events is closed all the same.
 
 mitmproxy handles the events of a client one at a time (`ConnectionHandler.server_event`), and ends a connection by
 cancelling its task. A task that is cancelled while it waits for others ends without closing anything: the provider
@@ -15,8 +15,8 @@ from mitmproxy.connection import Client
 from addons.proxy.connections import handler_of
 
 
-class Turn(asyncio.Lock):
-    """Whoever waits for it gets it, and is cancelled afterwards: where mitmproxy expects that."""
+class EventLock(asyncio.Lock):
+    """A lock that a cancelled task still gets, to be cancelled only then, where mitmproxy expects that."""
 
     async def acquire(self) -> Literal[True]:
         try:
@@ -29,9 +29,9 @@ class Turn(asyncio.Lock):
             return True
 
 
-class Turns:
-    """Puts our lock in the place of mitmproxy's, before the first event of each client."""
+class EventLocks:
+    """The addon that puts an `EventLock` in the place of mitmproxy's, before the first event of each client."""
 
     def client_connected(self, client: Client) -> None:
         if handler := handler_of(client):
-            handler._server_event_lock = Turn()  # noqa: SLF001  # test_turns.py looks at it
+            handler._server_event_lock = EventLock()  # noqa: SLF001

@@ -27,15 +27,15 @@ Handlers = list[list[Callable[..., object]]]
 """The handlers of a hook: a list for each addon of the chain, with those of the addons in it."""
 
 
-class Hooks:
-    """Knows who handles which hook. Is an addon itself, to hear of what may change that."""
+class HookDispatch:
+    """Knows who handles which hook, and calls them. It is an addon itself, to hear of what may change that."""
 
     def __init__(self) -> None:
         self.present: list[object] = []
         self.known: dict[str, Handlers | None] = {}
 
     def running(self) -> None:
-        """The page of mitm.it is of no use behind a gateway, and its handler is asynchronous."""
+        """Take away the page of mitm.it: of no use behind a gateway, and its handler is asynchronous."""
         if onboarding := ctx.master.addons.get("onboarding"):
             ctx.master.addons.remove(onboarding)
 

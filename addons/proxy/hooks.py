@@ -24,7 +24,7 @@ class AttemptHook(commands.StartHook):
 
 @dataclass
 class ResumeHook(commands.StartHook):
-    """Nobody handles it: it is over when somebody lets the flow, which an addon has intercepted, go on."""
+    """A stream waits for a flow that an addon has intercepted, until somebody lets it go on. No addon implements it."""
 
     flow: http.HTTPFlow
 

@@ -58,8 +58,8 @@ INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\n]*)?\r?\n(?:[^\r\n][^\n]
 Commands = layer.CommandGenerator[None]
 
 
-class ReadsBodies(Http1Connection):
-    """What has come of a body is one piece, however many chunks it was sent in; trailers after it are of no use."""
+class BodyReading(Http1Connection):
+    """Reads bodies: what has come is handed on as one piece, however many chunks it was sent in, without trailers."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if type(event) is events.DataReceived and not self.buf:
@@ -87,7 +87,7 @@ class ReadsBodies(Http1Connection):
         assert self.stream_id is not None
         data, error, part = bytearray(), "", None
         try:
-            while part := self.body_reader(self.buf) if isinstance(event, events.DataReceived) else self.rest():
+            while part := self.body_reader(self.buf) if isinstance(event, events.DataReceived) else self.body_at_eof():
                 if isinstance(part, h11.EndOfMessage):
                     break
                 data += part.data
@@ -102,19 +102,19 @@ class ReadsBodies(Http1Connection):
             yield from self.ended(self.ReceiveEndOfMessage(self.stream_id))
 
     def ended(self, end: RequestEndOfMessage | ResponseEndOfMessage) -> Commands:
-        """The body is whole."""
+        """Hand on the end of a body that is whole."""
         assert self.request
         if self.request.data.method.upper() != b"CONNECT":
             yield ReceiveHttp(end)
         ours = isinstance(self, Http1Server)
         yield from self.mark_done(request=ours, response=not ours)
 
-    def rest(self) -> h11.Data | h11.EndOfMessage:
-        """What the end of the connection is. Raises h11.ProtocolError where it isn't the body's."""
+    def body_at_eof(self) -> h11.Data | h11.EndOfMessage:
+        """What the end of the connection means for the body. Raises h11.ProtocolError where it isn't whole."""
         return self.body_reader.read_eof()
 
 
-class ProviderSide(ReadsBodies, Http1Client):
+class ProviderSide(BodyReading, Http1Client):
     """The HTTP/1 connection to a provider."""
 
     closes = False
@@ -144,7 +144,7 @@ class ProviderSide(ReadsBodies, Http1Client):
             yield command
 
     def ended(self, end: RequestEndOfMessage | ResponseEndOfMessage) -> Commands:
-        """First of all ready for the next request, which may follow at once from the end of this answer."""
+        """Be ready for the next request before the end of this answer is handed on: it may follow at once."""
         assert self.response
         if self.response.status_code == 101:
             yield from super().ended(end)
@@ -176,7 +176,7 @@ class ProviderSide(ReadsBodies, Http1Client):
                 yield from self.state(events.DataReceived(self.conn, b""))
 
 
-class ClientSide(ReadsBodies, Http1Server):
+class ClientSide(BodyReading, Http1Server):
     """The HTTP/1 connection of one client."""
 
     def __init__(
@@ -190,7 +190,7 @@ class ClientSide(ReadsBodies, Http1Server):
         self.due = math.inf
         """When what is being waited for is too late (monotonic seconds)."""
         self.body_due = math.inf
-        """The same for the end of a body."""
+        """When a body has to be whole."""
         self.is_reading = False
         self.has_next = False
         """The next request stands in the buffer: mitmproxy would read it within the reading of this one."""
@@ -255,7 +255,7 @@ class ClientSide(ReadsBodies, Http1Server):
             yield wakeup
 
     def read_head(self, event: events.ConnectionEvent) -> Commands:
-        """Read one."""
+        """Read the head of one request."""
         if isinstance(event, events.ConnectionClosed):
             yield commands.CloseConnection(self.conn)
             return
@@ -284,11 +284,11 @@ class ClientSide(ReadsBodies, Http1Server):
 
     @property
     def answered(self) -> bool:
-        """The head of an answer is out (100 Continue is none)."""
+        """Whether the head of an answer is out (100 Continue is none)."""
         return self.response is not None and self.response.status_code >= 200
 
     def refuse(self, status: int, message: str) -> Commands:
-        """Nothing more of this client is read."""
+        """Answer with an error, unless an answer has begun, and read nothing more of this client."""
         has_stream = self.request is not None
         if not self.answered:
             yield commands.SendData(self.conn, error_bytes(status, message))

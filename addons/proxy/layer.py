@@ -53,7 +53,7 @@ class GatewayLayer(HttpLayer):
         """Provider connections that have served a request."""
 
     def handle_event(self, event: events.Event) -> Commands:
-        """What has been received goes right to its connection, as it would in the end."""
+        """Take what has been received right to its connection, where it would go in the end."""
         if type(event) is events.DataReceived and not self.debug and (side := self.connections.get(event.connection)):
             yield from self.event_to_child(side, event)
         else:
@@ -91,8 +91,8 @@ class GatewayLayer(HttpLayer):
         yield from self.event_to_child(self.streams[stream_id], events.Start())
 
     def forget_closed(self) -> None:
-        """mitmproxy keeps every connection of the past, and answers a request to the address of one that could not
-        be opened with that error, for ever: let it try."""
+        """Drop provider connections that are closed: where one could not be opened, mitmproxy would answer all requests
+        to its address with that error, for ever."""
         for server in list(self.connections):
             closed = server.state is connection.ConnectionState.CLOSED
             if closed and server is not self.context.client and server not in self.waiting_for_establishment:

@@ -1,4 +1,4 @@
-"""Heads and whole responses: what goes on the wire for a request, and what the gateway answers by itself.
+"""Whole responses of the gateway's own, and what a client is told of a failure.
 
 Rules of this file: functions of mitmproxy's messages, without a flow and without state.
 """
@@ -12,10 +12,7 @@ from mitmproxy import http
 from addons.state.exchange import Attempt, Exchange, Outcome
 from addons.wire.errors import ProviderError, envelope, error_type, is_envelope
 from addons.wire.rate_limits import client_visible
-from addons.wire.refusals import (
-    context_overflow,
-    reworded,
-)
+from addons.wire.refusals import context_overflow, reworded
 
 MAX_REQUEST = 32 * 1024 * 1024
 """Bytes of a request body; Anthropic's own limit (its error: request_too_large)."""
@@ -37,7 +34,7 @@ def too_large(request_id: str | None = None) -> http.Response:
     return response
 
 
-def heard(exchange: Exchange, last: Attempt) -> Attempt:
+def reported(exchange: Exchange, last: Attempt) -> Attempt:
     """The failed attempt that the client is told of: the last one, but for fallbacks that were never open to this
     client, because it has no credential for them. Their 401 would say "log in" where a provider is only busy."""
     return next((a for a in reversed(exchange.attempts) if not was_closed(a)), last)
@@ -51,7 +48,7 @@ def was_closed(attempt: Attempt) -> bool:
     return attempt.token is None and outcome.error.status == 401
 
 
-def told(attempt: Attempt, outcome: Outcome) -> ProviderError:
+def error_for_client(attempt: Attempt, outcome: Outcome) -> ProviderError:
     """What the client is told of the last failure: who failed, in the provider's words."""
     error = outcome.error
     if attempt.target is None:

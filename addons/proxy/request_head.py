@@ -71,7 +71,7 @@ PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
 
 
 PASSED_ON_TO_MESSAGES = PASSED_ON | {"anthropic-version"}
-"""The same of a provider that speaks Messages (and its `betas`)."""
+"""What a provider that speaks Messages gets to see of them, besides its `betas`."""
 
 
 DROPPED = frozenset({"accept-encoding", "content-encoding"})
@@ -128,7 +128,7 @@ def as_text(value: bytes) -> str:
 
 
 def as_bytes(value: str) -> bytes:
-    """The same, as mitmproxy keeps it."""
+    """A part of a header line as mitmproxy keeps it."""
     return value.encode("utf-8", "surrogateescape")
 
 

@@ -130,7 +130,7 @@ class GatewayStream(ClientStream):
         yield from deadlines.arm()
 
     def stop_waiting(self) -> None:
-        """Nothing more is expected, of anybody."""
+        """Expect nothing more of anybody."""
         self.relayed = None
         self.gateway.relaying.discard(self)
         self.deadlines.clear()
@@ -404,7 +404,7 @@ class GatewayStream(ClientStream):
         yield from self.send_response()
 
     def fail_early_stream(self, error: ProviderError) -> Commands:
-        """The client has got its 200 already: tell it in the stream."""
+        """Tell a client in the stream that has got its 200 already."""
         self.flow.response = self.client.early_head
         yield from self.client.say_error(error)
         yield from self.finish_events()

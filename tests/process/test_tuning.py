@@ -16,12 +16,12 @@ from mitmproxy.options import Options
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.test import taddons, tflow
 
-from addons.process.tuning import LargeReads, Lean
+from addons.process.tuning import LargeReads, Tuning
 
 
 @pytest.fixture
-def lean() -> Iterator[Lean]:
-    made = Lean()
+def tuning() -> Iterator[Tuning]:
+    made = Tuning()
     with taddons.context(made):
         yield made
     made.done()
@@ -31,16 +31,16 @@ def wrong_type() -> http.Response:
     return http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(), None, None, "now", None)  # type: ignore[arg-type]
 
 
-def test_messages_are_not_checked_for_the_types_of_their_fields(lean: Lean) -> None:
+def test_messages_are_not_checked_for_the_types_of_their_fields(tuning: Tuning) -> None:
     assert wrong_type().status_code == 200
-    lean.done()
+    tuning.done()
     with pytest.raises(TypeError, match="Expected"):
         wrong_type()
 
 
-def test_what_was_there_before_is_frozen(lean: Lean) -> None:
+def test_what_was_there_before_is_frozen(tuning: Tuning) -> None:
     assert gc.get_freeze_count() > 10_000
-    lean.done()
+    tuning.done()
     assert gc.get_freeze_count() == 0
 
 
@@ -53,13 +53,13 @@ class OldScript:
 def test_log_lines_call_addons_only_where_one_listens(scripts: list[object]) -> None:
     async def handlers() -> list[logging.Handler]:
         master = Master(Options(), asyncio.get_running_loop())
-        lean = Lean()
+        tuning = Tuning()
         try:
-            master.addons.add(lean, *scripts)
-            lean.running()
+            master.addons.add(tuning, *scripts)
+            tuning.running()
             return [handler for handler in logging.getLogger().handlers if handler is master._legacy_log_events]
         finally:
-            lean.done()
+            tuning.done()
             master._legacy_log_events.uninstall()
 
     assert len(asyncio.run(handlers())) == len(scripts)
@@ -71,7 +71,7 @@ def reader_of_a_client() -> asyncio.StreamReader:
     server = Proxyserver()
     server.connections[client.id] = Mock(transports={client: ConnectionIO(reader=reader)})
     with taddons.context(server):
-        Lean().client_connected(client)
+        Tuning().client_connected(client)
     assert isinstance(reader, LargeReads)
     return reader
 
@@ -130,6 +130,6 @@ def test_another_kind_of_connection_is_left_alone() -> None:
     other = object()
     server.connections[client.id] = Mock(transports={client: Mock(reader=other)})
     with taddons.context(server):
-        Lean().client_connected(client)
-        Lean().client_connected(tflow.tclient_conn())  # and one that nobody knows
+        Tuning().client_connected(client)
+        Tuning().client_connected(tflow.tclient_conn())  # and one that nobody knows
     assert type(other) is object

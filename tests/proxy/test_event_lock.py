@@ -12,7 +12,7 @@ from mitmproxy.proxy import commands, events, server
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from addons.proxy.event_lock import Turns
+from addons.proxy.event_lock import EventLocks
 
 
 class Handler(server.SimpleConnectionHandler):
@@ -67,7 +67,7 @@ async def closes(handler: Handler, before: type[events.Event]) -> bool:
 
 @pytest.mark.parametrize("before", [events.DataReceived, events.OpenConnectionCompleted])
 def test_it_is_closed(before: type[events.Event]) -> None:
-    handler, addon, proxy = Handler(), Turns(), Proxyserver()
+    handler, addon, proxy = Handler(), EventLocks(), Proxyserver()
     proxy.connections[handler.client.id] = handler  # type: ignore[assignment]  # it is as good as one
     with taddons.context(proxy, addon):
         addon.client_connected(handler.client)
@@ -85,4 +85,4 @@ def test_mitmproxy_leaves_it_open(before: type[events.Event]) -> None:
 def test_other_connections_are_left_alone() -> None:
     """A replayed flow has no client."""
     with taddons.context(Proxyserver()):
-        Turns().client_connected(Handler().client)
+        EventLocks().client_connected(Handler().client)

@@ -16,7 +16,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
-from addons.proxy.hook_dispatch import Hooks
+from addons.proxy.hook_dispatch import HookDispatch
 from tests.proxy import playbook
 
 
@@ -62,7 +62,7 @@ def test_every_handler_is_called_in_the_order_of_the_chain(addons: AddonManager)
     said: list[str] = []
     inner = Named("inner", said)
     addons.add(Named("first", said, inner), Named("second", said), object())
-    assert Hooks().call(request())
+    assert HookDispatch().call(request())
     assert said == ["first", "inner", "second"]
 
 
@@ -83,7 +83,7 @@ def test_an_error_ends_what_it_ends_in_mitmproxy(
 
     asyncio.run(addons.trigger_event(request()))
     expected = outcome()
-    assert Hooks().call(request())
+    assert HookDispatch().call(request())
     assert outcome() == expected
 
 
@@ -91,7 +91,7 @@ def test_an_error_ends_what_it_ends_in_mitmproxy(
 def test_what_can_not_be_called_in_place_is_not_called_at_all(addons: AddonManager, reason: object) -> None:
     said: list[str] = []
     addons.add(Named("first", said), reason)
-    hooks = Hooks()
+    hooks = HookDispatch()
     assert not hooks.call(request())
     assert said == []
     addons.remove(reason)
@@ -101,12 +101,12 @@ def test_what_can_not_be_called_in_place_is_not_called_at_all(addons: AddonManag
 
 def test_other_hooks_of_an_asynchronous_addon_are_called_in_place(addons: AddonManager) -> None:
     addons.add(Asynchronous())
-    assert Hooks().call(HttpResponseHook(tflow.tflow()))
+    assert HookDispatch().call(HttpResponseHook(tflow.tflow()))
 
 
 def test_the_chain_may_change(addons: AddonManager) -> None:
     said: list[str] = []
-    hooks = Hooks()
+    hooks = HookDispatch()
     first, outer = Named("first", said), Named("outer", said)
     addons.add(first, outer)
     hooks.call(request())
@@ -120,7 +120,7 @@ def test_the_chain_may_change(addons: AddonManager) -> None:
 
 
 def test_mitmproxys_replacements_are_made_when_an_option_says_so() -> None:
-    hooks = Hooks()
+    hooks = HookDispatch()
     with taddons.context(hooks, ModifyHeaders()) as context:
         for option, agents in [([], []), (["/~q/user-agent/me"], ["me"]), ([], [])]:
             context.options.modify_headers = option
@@ -132,7 +132,7 @@ def test_mitmproxys_replacements_are_made_when_an_option_says_so() -> None:
 
 
 def test_the_page_of_mitm_it_is_not_served() -> None:
-    hooks = Hooks()
+    hooks = HookDispatch()
     with taddons.context(hooks, Onboarding()) as context:
         assert not hooks.call(request())
         hooks.running()
