@@ -9,9 +9,12 @@ from __future__ import annotations
 from mitmproxy import http
 
 from addons.config.config import Target
+from addons.config.rules import first_rule
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
 from addons.proxy.request_head import allowed, as_bytes, host_header, relayed_headers
+from addons.state.conversations import Conversations
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
+from addons.state.request_facts import RequestFacts
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
@@ -23,6 +26,9 @@ REQUEST_CODINGS = ("gzip", "deflate")
 
 class ModelRouter:
     """Writes the plan, and the head of every attempt."""
+
+    def __init__(self, conversations: Conversations | None = None) -> None:
+        self.conversations = conversations or Conversations()
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -43,10 +49,36 @@ class ModelRouter:
             return
         session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
         exchange.session = session if session is None or len(session) <= LONGEST_SESSION else fingerprint(session)
-        targets = exchange.config.targets(exchange.model)
+        exchange.facts = RequestFacts(
+            exchange.body,
+            headers=exchange.headers,
+            session=exchange.session,
+            caller=exchange.caller,
+            conversations=self.conversations,
+            now=exchange.clock(),
+        )
+        self.ask_rules(exchange, exchange.facts)
+        targets = exchange.config.targets(exchange.rule.to if exchange.rule else exchange.model)
         exchange.targets = [target for target in targets if usable(target)]
         if not exchange.targets:
             flow.response = no_target(exchange, targets)
+
+    def ask_rules(self, exchange: Exchange, facts: RequestFacts) -> None:
+        """Find the rule that decides where this request goes, and remember it where it holds on."""
+        rules = exchange.config.rules
+        if not rules:
+            return
+        now = exchange.clock()
+        key = facts.conversation if any(rule.measures for rule in rules) else None
+        exchange.rule = rule = first_rule(rules, facts, self.conversations.held(key, now))
+        if rule:
+            exchange.note("router", f"{rule} → {rule.to}")
+        if key is None or exchange.kind != "messages":
+            return
+        if facts.request_class == "compaction":
+            self.conversations.release(key)
+        elif rule and rule.measures:
+            self.conversations.hold(key, rule, now)
 
     def attempt(self, trying: Trying) -> None:
         request, exchange, target = trying.flow.request, trying.exchange, trying.target
@@ -87,11 +119,11 @@ def no_target(exchange: Exchange, configured: list[Target]) -> http.Response:
         response = refusal(exchange, 404, f"model: no route for {exchange.model[:100]!r}; configured models: {known}")
     else:
         provider = configured[0].provider
+        served = f"{exchange.rule} sends this request to" if exchange.rule else f"model {exchange.model!r} is served by"
         response = refusal(
             exchange,
             403,
-            f"model {exchange.model!r} is served by {provider.name}, which is disabled: "
-            f"{provider.missing} is not set on the gateway",
+            f"{served} {provider.name}, which is disabled: {provider.missing} is not set on the gateway",
         )
     response.headers["x-should-retry"] = "false"
     return response

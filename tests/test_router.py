@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.config.config import Config, Route, Target
+from addons.config.rules import Rule, When
 from addons.proxy.replies import MAX_REQUEST
 from addons.router import ModelRouter, body_bytes
 from addons.state.exchange import ClientCredential, Exchange, Trying, remember
@@ -110,6 +112,15 @@ def test_targets_without_their_key_are_left_out() -> None:
     )
     assert error["request_id"] == "req_1"
     assert flow.response.headers["x-should-retry"] == "false"
+
+
+def test_a_rule_decides_before_the_model_does_and_is_named_in_the_trail() -> None:
+    config = routes(glm=provider("zai"), kimi=provider("kimi"))
+    config = replace(config, rules=(Rule(when=When(model=("glm",)), to="kimi"),))
+    _, made = asked(config, BODY % b"claude-via-glm")
+    assert [target.provider.name for target in made.targets] == ["kimi"]
+    assert made.rule is config.rules[0]
+    assert [(step.who, step.what) for step in made.steps] == [("router", "rule 1 (model glm) → kimi")]
 
 
 def test_a_bad_body_is_answered_and_planned_nowhere() -> None:

@@ -2,7 +2,7 @@
 
 Why each line is there was seen with the real client: the custom header alone sends nothing ("Not logged in"), so an
 ANTHROPIC_AUTH_TOKEN of any value stands beside it; the context window of a model that Claude Code doesn't know is taken
-as 1M, so that it would never compact unless it is told.
+as 1M, so that it would never compact unless it is told; with the hint headers it says which kind of request each is.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
         "ANTHROPIC_AUTH_TOKEN": "any-value",
         "API_TIMEOUT_MS": "3000000",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",
     }
     if config.static_token:
         env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"

@@ -22,7 +22,9 @@ from addons.config.routing import (
     Provider,
     Route,
     Target,
+    bare_name,
 )
+from addons.config.rules import Rule
 from addons.config.yaml_reader import ConfigError
 
 __all__ = [
@@ -57,6 +59,8 @@ class Config:
     """In the order of the file."""
     fallbacks: tuple[Fallback, ...] = ()
     """In the order of the file."""
+    rules: tuple[Rule, ...] = ()
+    """`routes:`, in the order of the file. Default: none, every request goes where its model goes."""
     failover: FailoverSettings = field(default_factory=FailoverSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
@@ -84,14 +88,15 @@ class Config:
         object.__setattr__(self, "_fallbacks", fallbacks)
 
     def targets(self, model: str) -> list[Target]:
-        """Where a request for `model` can go: its route, then its fallbacks; empty when no route matches.
+        """Where a request for `model` (a bare name or not) can go: its route, then its fallbacks; empty when no route
+        matches.
 
         No (provider, model) is in it twice. Targets of a provider with `missing` are in it, for the caller to
         skip and to name in an error.
         """
         found = self._found.get(model)
         if found is None:
-            found = self._search(model)
+            found = self._search(bare_name(model))
             if len(model) <= LONGEST_REMEMBERED:
                 if len(self._found) >= REMEMBERED_NAMES:
                     self._found.clear()
@@ -141,6 +146,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         providers=routing.providers,
         models=routing.models,
         fallbacks=routing.fallbacks,
+        rules=routing.rules,
         failover=routing.failover,
         pool=routing.pool,
         tokens=oauth_tokens(env),

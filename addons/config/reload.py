@@ -34,9 +34,10 @@ class Reload:
         loader.add_command("gateway.routes", self.show)
 
     def show(self) -> str:
-        """What clients may ask for: where it goes, what it falls back to, and what is off."""
+        """The rules, and what clients may ask for: where it goes, what it falls back to, and what is off."""
         config = self.settings.current
-        return "\n".join(route_line(config, route) for route in config.models)
+        rules = [f"{rule} → {rule.to}" for rule in config.rules]
+        return "\n".join([*rules, *(route_line(config, route) for route in config.models)])
 
     def configure(self, updated: set[str]) -> None:
         if not updated & {"gateway_routing", "gateway_env"}:

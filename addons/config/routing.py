@@ -179,6 +179,15 @@ class PoolSettings:
     account. `request`: the next token for every request."""
 
 
+VIA = "claude-via-"
+"""Before the name of a model: so that clients that know only Claude's names may ask for it."""
+
+
+def bare_name(asked: str) -> str:
+    """The model that a client means: `claude-via-glm` is glm."""
+    return asked.removeprefix(VIA) or asked
+
+
 class PatternTable[T]:
     """Values found by name: exact before wildcard, among wildcards the longest literal part, then file
     order."""

@@ -30,12 +30,14 @@ from addons.config.routing import (
     Route,
     overlap,
 )
+from addons.config.rules import Rule
+from addons.config.rules_file import doubtful, read_rules
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.chat.options import ChatOptions
 from addons.wire.masking import is_credential_header
 from addons.wire.steps.table import STEP_NAMES
 
-SECTIONS = ("providers", "models", "fallbacks", "failover", "pool")
+SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool")
 PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "chat", "schema")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
@@ -63,10 +65,12 @@ class Routing:
     providers: Mapping[str, Provider]
     models: tuple[Route, ...]
     fallbacks: tuple[Fallback, ...]
+    rules: tuple[Rule, ...]
     failover: FailoverSettings
     pool: PoolSettings
     warnings: tuple[str, ...]
-    """One line for each provider that is off, because a variable that it needs is not set."""
+    """One line for each provider that is off, because a variable that it needs is not set, and for each rule that
+    does nothing."""
     header_secrets: tuple[str, ...] = field(repr=False)
     """What in `headers:` came from a variable, or has a name that credentials have."""
 
@@ -104,13 +108,15 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
     secrets: list[str] = []
     providers = read_providers(given["providers"], env, secrets)
     models = read_models(given["models"], providers, env)
+    rules = read_rules(given["routes"], models) if "routes" in given else ()
     return Routing(
         providers=providers,
         models=models,
         fallbacks=read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else (),
+        rules=rules,
         failover=read_failover(given["failover"]) if "failover" in given else FailoverSettings(),
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
-        warnings=tuple(disabled(providers.values(), models)),
+        warnings=(*disabled(providers.values(), models), *doubtful(rules, models)),
         header_secrets=tuple(secrets),
     )
 

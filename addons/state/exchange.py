@@ -22,7 +22,9 @@ from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.usage import Usage
 
 if TYPE_CHECKING:
+    from addons.config.rules import Rule
     from addons.state.pool import Token
+    from addons.state.request_facts import RequestFacts
     from addons.wire.answer_reader import AnswerReader
     from addons.wire.chat.request import ChatRequest
 
@@ -157,6 +159,10 @@ class Exchange:
     kind: Kind = "relay"
     session: str | None = None
     body: RequestBody | None = None
+    facts: RequestFacts | None = None
+    """Of a routed request: what rules and windows ask."""
+    rule: Rule | None = None
+    """What sent it elsewhere than its model says."""
     targets: list[Target] = field(default_factory=list)
     cursor: int = 0
     """The index in `targets` of the next attempt."""

@@ -16,7 +16,7 @@ import binascii
 import json
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Raw
@@ -105,6 +105,22 @@ def estimate_request(fields: Mapping[str, Raw]) -> int:
         other += PER_TOOLS + PER_TOOL * len(tools)
         texts.extend(map(as_json, tools))
     return other + estimate("\n".join(texts))
+
+
+def estimate_messages(messages: Iterable[Raw]) -> int:
+    """The tokens of some messages: what a request has grown by."""
+    texts: list[str] = []
+    other = 0
+    for piece in messages:
+        message = pieces.load(piece)
+        other += PER_MESSAGE + gather(message.get("content") if isinstance(message, dict) else message, texts)
+    return other + estimate("\n".join(texts))
+
+
+def at_most(raw: bytes) -> int:
+    """More tokens than this the body of a request can't have: no byte is more than a token, but for what stands for an
+    image or a document. Costs a search, where an estimate reads everything."""
+    return len(raw) + IMAGE_TOKENS * raw.count(b'"image"') + PAGE_TOKENS * raw.count(b'"document"')
 
 
 def gather(content: Any, texts: list[str], depth: int = 0) -> int:

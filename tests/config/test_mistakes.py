@@ -22,7 +22,7 @@ from tests.config.routing_texts import (
         # YAML itself
         ("", "1: is empty"),
         ("# nothing\n", "1: is empty"),
-        ("- a\n", "1: must be a mapping of providers, models, fallbacks, failover, pool, not a list"),
+        ("- a\n", "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, not a list"),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
         (
             "providers:\n  zai:\n    auth: none\n   base_url: x\n",

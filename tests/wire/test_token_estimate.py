@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from addons.wire import raw_json as pieces
 from addons.wire.messages.body import RequestBody
-from addons.wire.token_estimate import IMAGE_TOKENS, PAGE_TOKENS, estimate, image_tokens
+from addons.wire.token_estimate import IMAGE_TOKENS, PAGE_TOKENS, at_most, estimate, estimate_messages, image_tokens
 from addons.wire.token_estimate import estimate_request as estimate_fields
 
 PROSE = """
@@ -338,3 +338,18 @@ def test_deep_nesting_does_not_raise(depth):
     opening, end = b'[{"type": "tool_result", "content": ', b"}]"
     messages = Raw(b'[{"role": "user", "content": ' + opening * depth + b"1" + end * depth + b"}]")
     assert estimate_fields({"messages": messages}) >= 0
+
+
+def test_what_a_request_has_grown_by() -> None:
+    messages = [{"role": "user", "content": text} for text in ("one", "two and more", "three")]
+    written = [Raw(json.dumps(message).encode()) for message in messages]
+    assert estimate_messages([]) == 0
+    assert estimate_messages(written) > estimate_messages(written[:2]) > estimate_messages(written[:1]) > 0
+    assert estimate_messages([Raw(b"5"), Raw(b'{"content": [1]}')]) > 0
+
+
+def test_no_request_has_more_tokens_than_it_can_have() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://a.test"}}
+    content = [picture, {"type": "document", "source": {"type": "url", "url": "https://a.test"}}, picture]
+    raw = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+    assert at_most(raw) >= estimate_request(messages=json.loads(raw)["messages"]) > 5000
