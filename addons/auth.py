@@ -12,12 +12,23 @@ import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mitmproxy import ctx, http
+from mitmproxy import ctx, exceptions, http
+from mitmproxy.addonmanager import Loader
 
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
+from addons.proxy.browsers import Origins, foreign, host_of, own_names, read_origins
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
-from addons.proxy.request_head import HOP_BY_HOP, KEY_HEADER, MODE_HEADER, as_bytes, as_text, kind_of, unpacked
+from addons.proxy.request_head import (
+    HOP_BY_HOP,
+    KEY_HEADER,
+    MODE_HEADER,
+    as_bytes,
+    as_text,
+    hosts_named_by_client,
+    kind_of,
+    unpacked,
+)
 from addons.state.exchange import ClientCredential, Exchange, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.wire.masking import mask
@@ -82,6 +93,28 @@ class AuthGate:
     def __init__(self, settings: Settings, tickets: Tickets | None = None) -> None:
         self.settings = settings
         self.tickets = tickets or Tickets()
+        self.origins = Origins()
+        self.names = own_names()
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option(
+            "gateway_origins",
+            str,
+            "",
+            "Hosts (separated by commas) whose web pages may use a gateway that is open to everybody, besides this "
+            "machine's own.",
+        )
+
+    def configure(self, updated: set[str]) -> None:
+        if "gateway_origins" in updated:
+            try:
+                self.origins = read_origins(ctx.options.gateway_origins)
+            except ValueError as error:
+                raise exceptions.OptionsError(
+                    f"gateway_origins: {str(error)!r} is not a host (without a port) or an origin"
+                ) from None
+        if "listen_host" in updated:
+            self.names = own_names() | {host_of(ctx.options.listen_host or "") or "localhost"}
 
     def running(self) -> None:
         host = ctx.options.listen_host
@@ -146,10 +179,24 @@ class AuthGate:
                 "missing or wrong gateway token: set ANTHROPIC_CUSTOM_HEADERS to "
                 '"x-litellm-api-key: <the PROXY_STATIC_TOKEN of the server>"',
             )
+        elif caller == "anyone" and (header := self.foreign(flow, values)):
+            refuse(
+                exchange,
+                flow,
+                403,
+                f"{header}: a gateway without PROXY_STATIC_TOKEN serves web pages of its own machine only; "
+                "the operator can set one, or list the host in gateway_origins",
+            )
         elif too_long(values.get("content-length", [])):
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
+
+    def foreign(self, flow: http.HTTPFlow, values: Mapping[str, list[str]]) -> str | None:
+        """The header by which a web page of somebody else is known; None when there is none."""
+        hosts, listening = hosts_named_by_client(flow.request), flow.client_conn.sockname
+        address = listening[0] if listening else ""
+        return foreign(values, hosts, flow.request.path, self.names, address, self.origins)
 
 
 def is_probe(request: http.Request) -> bool:

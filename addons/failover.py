@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mitmproxy import http
 
-from addons.proxy.replies import error_for_client, final_response, label, reported
+from addons.proxy.replies import drop_foreign, error_for_client, final_response, label, reported
 from addons.state.breakers import Breakers
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, describe, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
@@ -165,7 +165,7 @@ class Failover:
         if attempt.answer:
             label(flow.response, exchange)
         elif attempt.target is None:
-            flow.response.headers.pop("set-cookie", None)  # the client's go nowhere either
+            drop_foreign(flow.response)
 
     def verdict(self, trying: Trying) -> None:
         exchange, attempt, flow = trying.exchange, trying.attempt, trying.flow

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import http
+from mitmproxy import exceptions, http
 from mitmproxy.test import taddons, tflow
 
 from addons import auth
@@ -157,6 +157,34 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
     assert compared == [(b"wrong", TOKEN.encode()), (TOKEN.encode(), TOKEN.encode())]
     assert not auth.same("", "")
     assert not auth.same("\udce4", TOKEN), "bytes that are no text are compared too"
+
+
+# Web pages
+
+
+def test_web_pages_of_others_are_refused_while_the_gate_is_open() -> None:
+    page = [("host", "localhost"), ("origin", "https://evil.example")]
+    for lines, path, status in [(page, "/v1/messages", 403), ([("host", "x")], "/v1/models", 403), (page, "/", 403)]:
+        flow = request(*lines, path=path)
+        enter(flow)
+        assert flow.response
+        assert flow.response.status_code == status
+        assert flow.response.headers["x-should-retry"] == "false"
+    closed = request(*page, (KEY, TOKEN))
+    enter(closed, static_token=TOKEN)
+    assert closed.response is None
+
+
+def test_hosts_that_are_listed_and_the_one_that_is_listened_on() -> None:
+    addon = gate()
+    with taddons.context(addon) as context:
+        context.configure(addon, gateway_origins="chat.example", listen_host="desk.example")
+        for host in ("chat.example", "desk.example:4000"):
+            flow = request(("host", host), ("origin", f"https://{host}"))
+            addon.requestheaders(flow)
+            assert flow.response is None
+        with pytest.raises(exceptions.OptionsError, match=r"gateway_origins: 'a\*' is not a host"):
+            context.configure(addon, gateway_origins="a*")
 
 
 # What is left in the flow and in the exchange

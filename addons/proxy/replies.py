@@ -91,14 +91,23 @@ def carry(provider: Mapping[str, str], client: http.Headers) -> None:
             client[name] = provider[name]
 
 
+def drop_foreign(response: http.Response) -> None:
+    """Take out the headers that only the provider's own host may send: cookies, and the web pages that it allows."""
+    headers = response.headers
+    for name in {name for name, _ in headers.fields if name.lower().startswith((b"set-cookie", b"access-control-"))}:
+        del headers[name]
+
+
 def label(response: http.Response, exchange: Exchange) -> None:
     """Say in the response's headers what happened, and take out what is none of the client's business."""
     attempt = exchange.attempt
     if attempt is None or attempt.target is None:
         return
-    for name in list(response.headers):
-        if name.lower() == "set-cookie" or (attempt.token and not client_visible(name)):
-            del response.headers[name]
+    drop_foreign(response)
+    if attempt.token:
+        for name in list(response.headers):
+            if not client_visible(name):
+                del response.headers[name]
     headers, target = response.headers, attempt.target
     headers["x-gateway-provider"] = target.provider.name
     headers["x-gateway-model"] = target.model

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from copy import copy
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
@@ -96,6 +97,20 @@ def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tu
 def known_flags(value: str, provider: Provider) -> str:
     """The beta flags that the provider understands, in the client's order."""
     return ",".join(flag for flag in (part.strip() for part in value.split(",")) if flag in provider.betas)
+
+
+_named_hosts: WeakKeyDictionary[http.Request, list[str]] = WeakKeyDictionary()
+
+
+def note_hosts(request: http.Request) -> None:
+    """Remember which hosts the client has named: mitmproxy writes the default upstream's in their place before any
+    hook is called. (Its option `keep_host_header` would put them into the TLS handshake with a provider too.)"""
+    _named_hosts[request] = request.headers.get_all("host") or [request.authority]
+
+
+def hosts_named_by_client(request: http.Request) -> list[str]:
+    """The values of `Host`, as the client has sent them."""
+    return _named_hosts.get(request) or request.headers.get_all("host")
 
 
 def relayed_headers(request: http.Request, exchange: Exchange, credential: dict[str, str]) -> http.Headers:

@@ -43,6 +43,7 @@ from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
 from addons.proxy.provider_connection import ProviderConnection
 from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.replies import error_response
+from addons.proxy.request_head import note_hosts
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
@@ -94,6 +95,7 @@ class GatewayStream(ClientStream):
             yield from self.connected(event)
         elif isinstance(event, RequestHeaders):
             # Asked now: no header of the client's stays on the flow.
+            note_hosts(event.request)
             self.client.closes = connection_close(event.request.http_version, event.request.headers)
             yield from super()._handle_event(event)
             if self.client_state == self.state_consume_request_body:

@@ -242,6 +242,12 @@ class Gateway:
 
     # What it did
 
+    @property
+    def pid(self) -> int:
+        """The number of its process, which must be running."""
+        assert self._process
+        return self._process.pid
+
     def log(self) -> str:
         """All that it has written so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
