@@ -52,7 +52,7 @@ def reader(exchange: Exchange, provider: Provider, response: http.Response) -> A
     """The reader for a 2xx of this provider. Raises ValueError for a content-encoding nobody can read."""
     rewrite = Rewrite(
         provider=provider.name,
-        own=provider.is_anthropic,
+        is_anthropic=provider.is_anthropic,
         strip_thinking=provider.thinking == "strip",
     )
     counts = exchange.kind == "count_tokens"

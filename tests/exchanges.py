@@ -70,7 +70,7 @@ def trying(made: Exchange) -> Trying:
 
 def answered(made: Exchange, *, usage: str = '{"input_tokens": 10, "output_tokens": 4}') -> None:
     """The last attempt got a message with this usage (JSON)."""
-    rewrite = Rewrite(provider="zai", own=False, strip_thinking=False)
+    rewrite = Rewrite(provider="zai", is_anthropic=False, strip_thinking=False)
     reader = AnswerReader(
         stream=False, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)
     )

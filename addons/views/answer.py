@@ -20,10 +20,10 @@ from addons.wire.raw_json import load
 from addons.wire.sse import parse
 
 MOST: Final = 60_000
-"""Characters of one text."""
+"""Characters of one text that are shown."""
 
 MOST_LINES: Final = 2_000
-"""Lines of a JSON answer that is no message."""
+"""Lines that are shown of a JSON answer that is no message."""
 
 SHOWN_ABOVE: Final = ("type", "role", "content", "model", "id", "usage", "stop_reason")
 """Fields of a message that have a place of their own, or say nothing."""
@@ -33,7 +33,7 @@ class Frame(NamedTuple):
     """What is known of an answer beside its body."""
 
     who: str = ""
-    """`zai/glm-5`"""
+    """The target that answered: `zai/glm-5`."""
     status: int | None = None
     state: str = ""
     """Why it may not be whole: `still running`, `cut: …`."""
@@ -41,12 +41,12 @@ class Frame(NamedTuple):
     timing: str = ""
     content_type: str = ""
     signer: str = "Anthropic"
-    """Whose a thinking signature is that no gateway wrapped."""
+    """The owner of thinking signatures that no gateway wrapped."""
     note: str = ""
 
 
 ALONE: Final = Frame()
-"""Nothing is known but the body."""
+"""The `Known` of an answer of which there is only the body."""
 
 
 def render(exchange: Exchange, end: Ending | None = None) -> str:
@@ -91,7 +91,7 @@ def state_of(exchange: Exchange, end: Ending) -> str:
 
 
 def timing(exchange: Exchange, body: bytes) -> str:
-    """`first event after 1.9 s · ended after 4.2 s · 214 events, 93/s`"""
+    """The times of an answer: `first event after 1.9 s · ended after 4.2 s · 214 events, 93/s`."""
     last, parts = exchange.attempt, []
     if last and last.first_event is not None:
         parts.append(f"first event after {seconds(last.first_event - exchange.started)}")

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from addons.state.exchange import Exchange, Kept
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.encoding import Decoder
 from addons.wire.masking import mask_bytes, mask_text
 from addons.wire.messages.body import Draft
@@ -67,7 +67,7 @@ def events_of(body: bytes) -> list[bytes]:
         events = splitter.feed(body)
     except EventTooLarge:
         return [body]
-    return [*events, splitter.rest] if splitter.rest.strip() else events
+    return [*events, splitter.unfinished] if splitter.unfinished.strip() else events
 
 
 def text_of(body: bytes) -> str:
@@ -78,11 +78,11 @@ def text_of(body: bytes) -> str:
 def value_of(body: bytes) -> Raw | str:
     """The body as one JSON value that can be taken apart, or in words why it is none."""
     try:
-        text, fields, _ = pieces.checked(body)
+        text, fields, _ = raw_json.checked(body)
         if fields is None:  # then nobody has looked beyond its first character
-            text, _ = pieces.without_lone_surrogates(text)
+            text, _ = raw_json.without_lone_surrogates(text)
             msgspec.json.decode(text)
-    except pieces.NotJson as error:
+    except raw_json.NotJson as error:
         return f"not valid JSON: {error}"
     except (msgspec.DecodeError, RecursionError):
         return "not valid JSON"
@@ -94,7 +94,7 @@ def fields_of(body: bytes) -> dict[str, Raw] | str:
     value = value_of(body)
     if isinstance(value, str):
         return value
-    fields = pieces.split_object(value)
+    fields = raw_json.split_object(value)
     return "JSON, but no object" if fields is None else fields
 
 

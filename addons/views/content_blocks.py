@@ -8,20 +8,20 @@ from addons.views.image_size import decoded_size, pixels
 from addons.views.outline import outline, pretty
 from addons.views.text_layout import counted, fold, indented, lines, more, shortened, size
 from addons.wire.messages.assembler import PARTIAL_JSON
-from addons.wire.messages.stamps import THINKING
+from addons.wire.messages.traits import THINKING_TYPES
 from addons.wire.provenance import decode_tool_id, unwrap_signature
 
 CACHE: Final = "⚑ cache"
-"""Stands where a `cache_control` is: up to here the prompt is cached."""
+"""The mark of a `cache_control`: up to here the prompt is cached."""
 
 MOST_BLOCKS: Final = 200
 """Blocks of one message that are shown."""
 
 MOST_LINES: Final = 400
-"""Lines of a tool call's arguments."""
+"""Lines of a tool call's arguments that are shown."""
 
 DEEPEST: Final = 4
-"""Blocks within blocks: a tool result has some, no block within it has any."""
+"""Levels of blocks that are shown: a tool result has blocks, no block within it has any."""
 
 Json = dict[str, Any]
 
@@ -42,11 +42,11 @@ def content_lines(content: Any, limit: int, signer: str = "Anthropic", depth: in
 
 
 def block_lines(block: Any, limit: int, signer: str = "Anthropic", depth: int = 0) -> list[str]:
-    """One block. `signer`: whose a signature is that no gateway wrapped."""
+    """The lines of one block. `signer`: the owner of signatures that no gateway wrapped."""
     match block:
         case {"type": "text", "text": str(text)}:
             return text_lines(block, text, limit)
-        case {"type": str(kind)} if kind in THINKING:
+        case {"type": str(kind)} if kind in THINKING_TYPES:
             return thinking_lines(block, kind, limit, signer)
         case {"type": str(kind), "name": str(name)} if kind.endswith("tool_use"):
             return call_lines(block, kind, name, limit)
@@ -82,7 +82,7 @@ def thinking_lines(block: Json, kind: str, limit: int, signer: str) -> list[str]
 
 
 def owner(signature: Any, signer: str = "Anthropic") -> str:
-    """Whose a thinking signature (or redacted data) is."""
+    """The owner of a thinking signature (or of redacted data)."""
     if not isinstance(signature, str) or not signature:
         return "unsigned"
     wrapped = unwrap_signature(signature)
@@ -144,6 +144,6 @@ def cache_mark(block: Any) -> str:
 
 
 def tag(*notes: str, block: Any) -> str:
-    """`[tool call · Bash · toolu_1]`, and the cache mark."""
+    """The heading of a block, with its cache mark: `[tool call · Bash · toolu_1]`."""
     mark = cache_mark(block)
     return f"[{' · '.join(note for note in notes if note)}]{f'  {mark}' if mark else ''}"

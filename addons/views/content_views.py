@@ -19,14 +19,14 @@ from addons.views.summary import METADATA, Summary, ending, from_metadata
 Name = Literal["Trail", "Changes", "Conversation", "Answer"]
 
 OPENS: Final = 10.0
-"""Above all of mitmproxy's own views, which go to 2."""
+"""The priority of these views: above all of mitmproxy's own, which go to 2."""
 
 NOT_OURS: Final = "This flow did not come through the gateway."
 NO_TRAIL: Final = "The trail that was saved with this flow can't be read: another version of the gateway wrote it."
 
 
 class GatewayView(contentviews.Contentview):
-    """What the four have in common."""
+    """A content view, as far as the four are alike."""
 
     view: Name
 

@@ -25,20 +25,20 @@ MOST: Final = 4_000
 """Characters of one text that are shown at least and at most."""
 
 LAST: Final = 20_000
-"""The budget of the last message alone: it is what this request is about."""
+"""Characters of the last message that are shown: it is what this request is about."""
 
 SYSTEM: Final = 600
-"""Characters of a system block."""
+"""Characters of a system block that are shown."""
 
 FIRST_MESSAGES: Final = 20
 LAST_MESSAGES: Final = 400
 """Messages that are shown of a longer conversation."""
 
 SERVER_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_toolset")
-"""How the types of those tools begin that the provider itself runs."""
+"""The beginnings of the types of tools that the provider itself runs."""
 
 NO_TEXT: Final = 12_000
-"""Characters of a body that is no JSON."""
+"""Characters of a body that is no JSON that are shown."""
 
 
 def render(exchange: Exchange) -> str:
@@ -102,7 +102,8 @@ def tool_lines(tools: Any, length: int) -> list[str]:
 
 
 def tool_name(tool: Any) -> str:
-    """`Bash`, `Grep (deferred)`, `web_search (server: web_search_20250305)`"""
+    """A tool's name and what is special about it: `Bash`, `Grep (deferred)`, `web_search (server:
+    web_search_20250305)`"""
     if not isinstance(tool, dict):
         return compact(tool, 60)
     name, kind = tool.get("name"), tool.get("type")

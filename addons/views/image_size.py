@@ -29,21 +29,21 @@ def pixels(data: str) -> tuple[int, int] | None:
 
 
 def png(data: bytes) -> tuple[int, int] | None:
-    """The IHDR chunk, always the first."""
+    """The size of a PNG, from its IHDR chunk, which is always the first."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 24:
         return None
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
 def gif(data: bytes) -> tuple[int, int] | None:
-    """The logical screen."""
+    """The size of a GIF: that of its logical screen."""
     if not data.startswith((b"GIF87a", b"GIF89a")) or len(data) < 10:
         return None
     return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
 
 
 def webp(data: bytes) -> tuple[int, int] | None:
-    """The three kinds of first chunk: lossy, lossless, extended."""
+    """The size of a WebP, from its first chunk: lossy, lossless or extended."""
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
         return None
     if data[12:16] == b"VP8X":
@@ -55,7 +55,7 @@ def webp(data: bytes) -> tuple[int, int] | None:
 
 
 def jpeg(data: bytes) -> tuple[int, int] | None:
-    """The frame header (SOFn), somewhere among the segments."""
+    """The size of a JPEG, from the frame header (SOFn) among its segments."""
     position = 2
     while data[:2] == b"\xff\xd8" and position + 9 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]

@@ -10,7 +10,8 @@ LONGEST_NAME = 100
 
 
 def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
-    """`alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in (9.8k cached) / 812 out · 1.9 s`"""
+    """The story of a request in one line: `alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in
+    (9.8k cached) / 812 out · 1.9 s`"""
     parts = [exchange.caller] if exchange.caller not in ("anyone", "token") else []
     asked = one_line(exchange.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
     parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
@@ -56,7 +57,7 @@ def one_line(name: str) -> str:
 
 
 def hops(exchange: Exchange) -> list[Attempt]:
-    """The attempts worth a word."""
+    """The attempts that are worth a word."""
     return [attempt for attempt in exchange.attempts if attempt.target]
 
 
@@ -70,5 +71,5 @@ def hop(attempt: Attempt) -> str:
 
 
 def short(count: int) -> str:
-    """12,400 → 12.4k."""
+    """A number in few characters: 12,400 is 12.4k."""
     return f"{count / 1000:.1f}k" if count >= 1000 else str(count)

@@ -11,7 +11,7 @@ DEEPEST: Final = 30
 """Levels of nesting that are shown."""
 
 SHORT: Final = 100
-"""Characters of a value that is written in one line."""
+"""Characters of a value that is still written in one line."""
 
 LONGEST_TEXT: Final = 400
 """Characters of a string inside a value that is written as JSON."""

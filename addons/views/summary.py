@@ -17,7 +17,7 @@ from addons.wire.errors import read_error
 from addons.wire.masking import is_credential_header
 
 VERDICT: Final = "failover"
-"""The addon whose lines are the verdicts."""
+"""The addon whose lines in the trail are verdicts."""
 
 METADATA: Final = "gateway"
 """The key in `flow.metadata` under which the summary is saved with a flow."""
@@ -34,11 +34,11 @@ class Ending(msgspec.Struct, frozen=True):
     told: str
     """What the client was told in place of an answer; empty when it got one."""
     seconds: float
-    """From the first header to the end, or to now."""
+    """Seconds from the first header to the end, or to now."""
 
 
 class StepSummary(msgspec.Struct):
-    """A line of the trail."""
+    """One line of the trail."""
 
     at: float
     """Seconds since the request came."""
@@ -51,16 +51,18 @@ class AttemptSummary(msgspec.Struct):
 
     number: int
     target: str
-    """`zai/glm-5`; empty for a relayed request."""
+    """The target: `zai/glm-5`; empty for a relayed request."""
     fallback: str
-    """The alias of the fallback; empty for what was asked for."""
+    """The alias of the fallback that this target is; empty for what was asked for."""
     to: str
-    """`POST https://api.z.ai/api/anthropic/v1/messages`; empty when nobody watched, or nothing was sent."""
+    """The request line that was sent: `POST https://api.z.ai/api/anthropic/v1/messages`; empty when nobody watched, or
+    nothing
+    was sent."""
     credentials: list[str]
     """Header lines, masked."""
     status: int | None
     outcome: str
-    """How it failed; empty while it runs and after success."""
+    """The failure of this attempt; empty while it runs and after success."""
     started: float
     first_event: float | None
     ended: float | None
@@ -68,9 +70,9 @@ class AttemptSummary(msgspec.Struct):
     bytes_up: int | None
     bytes_down: int | None
     verdict: str
-    """What came after it and why; empty while it runs and after success."""
+    """What was done next, and why; empty while the attempt runs and after success."""
     steps: list[StepSummary]
-    """What was changed for it."""
+    """The steps that were taken for this attempt."""
 
 
 class Summary(msgspec.Struct):
@@ -78,26 +80,27 @@ class Summary(msgspec.Struct):
 
     caller: str
     asked: str
-    """The model; empty when none was asked for."""
+    """The model that was asked for; empty when there was none."""
     method: str
     path: str
     session: str
     request_id: str
     bytes_asked: int | None
     answered_by: str
-    """`zai/glm-5`; empty: the gateway itself, or nobody yet."""
+    """Who answered: `zai/glm-5`; empty for the gateway itself, or nobody yet."""
     fallback: bool
     ending: Ending
     first_event: float | None
     stop_reason: str
     usage: dict[str, int]
-    """As the provider counts: `input_tokens`, `cache_read_input_tokens` …; empty when it has not said."""
+    """The tokens as the provider counts them: `input_tokens`, `cache_read_input_tokens` …; empty when it has not
+    said."""
     cost: float | None
-    """US dollars; None without a price."""
+    """The cost in US dollars; None without a price."""
     verdict: str
     """Why the last failure was the last; empty after success."""
     steps: list[StepSummary]
-    """Those before the first attempt."""
+    """The steps before the first attempt."""
     attempts: list[AttemptSummary]
 
 
@@ -111,7 +114,7 @@ def to_metadata(exchange: Exchange, flow: http.HTTPFlow | None = None) -> dict[s
 
 
 def from_metadata(saved: object) -> Summary | None:
-    """The inverse of `to_metadata`; None for what is no summary (of another version, or of somebody else)."""
+    """The summary that `to_metadata` wrote; None for what is no summary (of another version, or of somebody else)."""
     try:
         return msgspec.convert(saved, Summary)
     except (msgspec.ValidationError, RecursionError):
@@ -212,7 +215,7 @@ def answers(attempt: Attempt) -> bool:
 
 
 def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
-    """One attempt."""
+    """The summary of one attempt."""
     target, sent = attempt.target, attempt.sent
     token = f"pool token {attempt.token.place} ({attempt.token.masked})" if attempt.token else ""
     steps = [step for step in exchange.steps if step.attempt == attempt.number]

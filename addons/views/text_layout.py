@@ -26,7 +26,7 @@ def word_start(text: str, at: int) -> int:
 
 
 def word_end(text: str, at: int) -> int:
-    """The same, where that word ends."""
+    """Where the word ends that a cut at `at` would fall into; `at` itself when there is none, or it is too long."""
     at = min(at, len(text))
     if at <= 0 or text[at - 1] in BREAKS:
         return max(at, 0)
@@ -36,7 +36,7 @@ def word_end(text: str, at: int) -> int:
 
 
 def more(count: int, what: str = "character") -> str:
-    """`… 12,345 more characters`"""
+    """The words for what is folded: `… 12,345 more characters`."""
     return f"… {count:,} more {what}{'' if count == 1 else 's'}"
 
 
@@ -58,30 +58,30 @@ def lines(text: str, limit: int) -> list[str]:
 
 
 def shortened(long: list[str], most: int, pad: str = "") -> list[str]:
-    """At most so many lines, and how many more there are."""
+    """The first lines, and how many more there are."""
     return long if len(long) <= most + 1 else [*long[:most], pad + more(len(long) - most, "line")]
 
 
 def indented(inner: list[str], by: int = 2) -> list[str]:
-    """The lines, moved to the right."""
+    """The lines, indented."""
     pad = " " * by
     return [pad + line if line else "" for line in inner]
 
 
 def counted(count: int, what: str) -> str:
-    """`1 block`, `1,204 blocks`"""
+    """A number and its noun: `1 block`, `1,204 blocks`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def size(count: int) -> str:
-    """`812 bytes`, `12.3 kB`, `1.2 MB`"""
+    """A size: `812 bytes`, `12.3 kB`, `1.2 MB`."""
     if count < 1000:
         return counted(count, "byte")
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
 
 
 def seconds(duration: float) -> str:
-    """`0.031 s`, `4.2 s`, `312 s`"""
+    """A time: `0.031 s`, `4.2 s`, `312 s`."""
     digits = 3 if duration < 1 else 1 if duration < 100 else 0
     return f"{duration:.{digits}f} s"
 

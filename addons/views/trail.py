@@ -16,7 +16,7 @@ UPSTREAM: Final = "the default upstream"
 """Where a relayed request goes."""
 
 LONGEST: Final = 600
-"""Characters of one step or error."""
+"""Characters of one step or error that are shown."""
 
 
 def render(exchange: Exchange, end: Ending | None = None) -> str:
@@ -25,7 +25,7 @@ def render(exchange: Exchange, end: Ending | None = None) -> str:
 
 
 def render_summary(summary: Summary) -> str:
-    """The same from what was saved."""
+    """The trail of a request, from what was saved of it."""
     out = [headline(summary), "", *facts(summary)]
     if summary.steps:
         out += ["", rule("before the first attempt"), *step_lines(summary.steps)]
@@ -38,7 +38,8 @@ def render_summary(summary: Summary) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """`alice · claude-sonnet-5-5 → zai/glm-5 (fallback) · 200 · 4.2 s · 12,400 in (9,800 cached) / 812 out · $0.01`"""
+    """The first line of a trail: `alice · claude-sonnet-5-5 → zai/glm-5 (fallback) · 200 · 4.2 s · 12,400 in (9,800
+    cached) / 812 out · $0.01`"""
     end = summary.ending
     asked = summary.asked or f"{summary.method} {summary.path.partition('?')[0]}"
     if summary.answered_by:
@@ -67,7 +68,7 @@ def by_whom(summary: Summary) -> str:
 
 
 def tokens_of(usage: dict[str, int]) -> str:
-    """`12,400 in (9,800 cached) / 812 out`"""
+    """The tokens in words: `12,400 in (9,800 cached) / 812 out`."""
     if not usage:
         return ""
     cached, written = usage.get("cache_read_input_tokens", 0), usage.get("cache_creation_input_tokens", 0)
@@ -77,7 +78,7 @@ def tokens_of(usage: dict[str, int]) -> str:
 
 
 def dollars(amount: float) -> str:
-    """`$1.20`, `$0.0123`, `$0.000074`"""
+    """A cost: `$1.20`, `$0.0123`, `$0.000074`."""
     return f"${amount:.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}" if amount >= 0.01 else f"${amount:.6f}"
 
 
@@ -96,7 +97,7 @@ def facts(summary: Summary) -> list[str]:
 
 
 def title(attempt: AttemptSummary) -> str:
-    """`attempt 2 · zai/glm-5, the fallback glm · 200`"""
+    """The heading of an attempt: `attempt 2 · zai/glm-5, the fallback glm · 200`."""
     target = attempt.target or UPSTREAM
     fallback = f", the fallback {attempt.fallback}" if attempt.fallback else ""
     status = f" · {attempt.status}" if attempt.status is not None else ""
@@ -104,7 +105,7 @@ def title(attempt: AttemptSummary) -> str:
 
 
 def attempt_lines(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[str]:
-    """Where it went, with what, what came of it, and its steps."""
+    """The lines of one attempt: where it went, with what, what came of it, and its steps."""
     rows = [("sent to", attempt.to), *[("credential", line) for line in attempt.credentials]]
     if attempt.first_event is not None:
         rows.append(("first event", f"{seconds(attempt.first_event - attempt.started)} after it was sent"))
@@ -115,12 +116,12 @@ def attempt_lines(attempt: AttemptSummary, summary: Summary, *, last: bool) -> l
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
-    """Names and values, those without a value left out."""
+    """Names and values in lines, those without a value left out."""
     return [f"{name:<12} {fold(value, LONGEST)}" for name, value in rows if value]
 
 
 def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[tuple[str, str]]:
-    """What came of it, and why what came next did."""
+    """What came of an attempt, and why what came next did."""
     took = "" if attempt.ended is None else f" after {seconds(attempt.ended - attempt.started)}"
     if attempt.outcome:
         failed = f"{took.lstrip()}: {attempt.outcome}".lstrip(": ")
@@ -135,7 +136,7 @@ def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[tup
 
 
 def step_lines(steps: list[StepSummary]) -> list[str]:
-    """`+0.002 s  router        glm → zai/glm-5`, what takes several lines indented."""
+    """One step: `+0.002 s  router        glm → zai/glm-5`, what takes several lines indented."""
     width = max((len(step.who) for step in steps), default=0)
     out = []
     for step in steps:

@@ -61,11 +61,11 @@ class AnswerStream(Protocol):
 
     @property
     def usage(self) -> Usage:
-        """As far as it is known."""
+        """The tokens, as far as they are known."""
 
     @property
     def stop_reason(self) -> str | None:
-        """None until it is known."""
+        """Why the message ended; None until it is known."""
 
     def feed(self, data: bytes) -> bytes:
         """The provider's bytes as they come, in any split; the events that are complete now come out."""
@@ -75,7 +75,7 @@ class AnswerStream(Protocol):
 
 
 class AnswerReader:
-    """One answer. `feed` as bytes arrive, `end` once when the provider ended properly."""
+    """One answer of a provider. `feed` as bytes arrive, `end` once when the provider ended properly."""
 
     def __init__(self, *, stream: bool, events: AnswerStream, complete: Complete, content_encoding: str = "") -> None:
         """`stream` is what the client asked for; `events` reads SSE, `complete` a JSON body.
@@ -140,7 +140,7 @@ class AnswerReader:
         return out
 
     def _feed(self, data: bytes) -> bytes:
-        """The same at the start, and wherever it takes more than handing the bytes on to `events`."""
+        """The next bytes, at the start and wherever it takes more than handing them on to `events`."""
         self.spoke = False
         if self.error:
             return b""
@@ -168,7 +168,7 @@ class AnswerReader:
         return b""
 
     def _given(self, out: bytes) -> bytes:
-        """What `events` gave, and how it stands now."""
+        """What goes on of the events that came out, and how the answer stands now."""
         events = self._events
         self.content = self.stream and events.content
         self.spoke = events.spoke

@@ -106,7 +106,7 @@ def envelope(
 
 
 def error_event(error: ProviderError, request_id: str | None = None) -> bytes:
-    """The same as an SSE event, for a stream whose 200 has already gone out."""
+    """The error as an SSE event, for a stream whose 200 has already gone out."""
     data = envelope(error.status, error.message, request_id=request_id, type=error.type)
     return b"event: error\ndata: " + data + b"\n\n"
 
@@ -120,20 +120,20 @@ def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
     text = body.decode("utf-8-sig", "replace").strip()
     document = json_in(text)
     try:
-        told = tell(document)
+        found = words_in(document)
     except RecursionError:
-        told = Told()
-    words = told.words
+        found = ErrorWords()
+    words = found.words
     if not words:
         is_page = "html" in content_type.lower() or text[:1] == "<"
         words = page_words(text) if is_page else one_line(text, MESSAGE_LIMIT)
     if status < 400:
-        status = implied_status(told, words)
+        status = implied_status(found, words)
     if not words:
         words = f"HTTP {status} with an empty body"
     # Anthropic's envelope may say more than the status (a 400 billing_error); others use its words loosely.
-    enveloped = isinstance(document, dict) and document.get("type") == "error" and told.type in STATUSES
-    return ProviderError(status, told.type if enveloped else error_type(status), complete(words, status, told))
+    enveloped = isinstance(document, dict) and document.get("type") == "error" and found.type in STATUSES
+    return ProviderError(status, found.type if enveloped else error_type(status), complete(words, status, found))
 
 
 def is_envelope(body: bytes) -> bool:
@@ -146,7 +146,7 @@ def is_envelope(body: bytes) -> bool:
     return isinstance(error, dict) and isinstance(error.get("type"), str) and isinstance(error.get("message"), str)
 
 
-class Told(NamedTuple):
+class ErrorWords(NamedTuple):
     """What a decoded error says; empty strings for what it does not say."""
 
     words: str = ""
@@ -154,29 +154,29 @@ class Told(NamedTuple):
     code: str = ""
 
 
-def tell(value: Any) -> Told:
+def words_in(value: Any) -> ErrorWords:
     """What a decoded JSON value says as an error, whoever made it."""
     match value:
         case str():
             # Relays put the upstream's whole JSON body into their own message.
-            inner = tell(json_in(value.strip()))
-            return inner if inner.words else Told(value.strip())
+            inner = words_in(json_in(value.strip()))
+            return inner if inner.words else ErrorWords(value.strip())
         case list():
-            return tell_list(value)
+            return words_in_list(value)
         case dict():
-            return tell_object(value)
+            return words_in_object(value)
         case _:
-            return Told()
+            return ErrorWords()
 
 
-def tell_object(value: dict[str, Any]) -> Told:
+def words_in_object(value: dict[str, Any]) -> ErrorWords:
     own_type = scalar(value.get("type"))
     code = next(filter(None, (scalar(value.get(key)) for key in CODE_KEYS)), "")
-    inner = next((told for told in (tell(value.get(key)) for key in WORD_KEYS) if told.words), Told())
+    inner = next((found for found in (words_in(value.get(key)) for key in WORD_KEYS) if found.words), ErrorWords())
     words = inner.words
     for key in MORE_KEYS:
         more = value.get(key)
-        if words and isinstance(more, str) and more.strip() and tell(more).words not in words:
+        if words and isinstance(more, str) and more.strip() and words_in(more).words not in words:
             words = f"{words}: {more.strip()}"
     if words and (size := value.get("n_ctx")) and (tokens := value.get("n_prompt_tokens")):
         words = f"{words} ({tokens} tokens > {size})"  # llama.cpp, whose older texts hold no numbers
@@ -184,15 +184,15 @@ def tell_object(value: dict[str, Any]) -> Told:
     if isinstance(metadata, dict):
         words = with_upstream(words, metadata)
     # {"type": "error", "error": {"type": …}}: the inner type is the one that says something.
-    return Told(words, inner.type or own_type, inner.code or code)
+    return ErrorWords(words, inner.type or own_type, inner.code or code)
 
 
-def tell_list(values: list[Any]) -> Told:
-    """FastAPI's list of validation errors, or Gemini's list that holds one error."""
-    items = [tell(value) for value in values[:5]]
-    parts = [located(value, told.words) for value, told in zip(values, items, strict=False) if told.words]
-    first = items[0] if items else Told()
-    return Told("; ".join(parts), first.type, first.code)
+def words_in_list(values: list[Any]) -> ErrorWords:
+    """The words of a list: FastAPI's list of validation errors, or Gemini's list that holds one error."""
+    items = [words_in(value) for value in values[:5]]
+    parts = [located(value, found.words) for value, found in zip(values, items, strict=False) if found.words]
+    first = items[0] if items else ErrorWords()
+    return ErrorWords("; ".join(parts), first.type, first.code)
 
 
 def located(value: Any, words: str) -> str:
@@ -202,7 +202,7 @@ def located(value: Any, words: str) -> str:
 
 def with_upstream(words: str, metadata: Mapping[str, Any]) -> str:
     """OpenRouter says "Provider returned error" and keeps what was said in `metadata.raw`, often as JSON."""
-    inner = tell(metadata.get("raw")).words
+    inner = words_in(metadata.get("raw")).words
     name = scalar(metadata.get("provider_name"))
     who = f"{words} ({name})" if name else words
     return f"{who}: {inner}" if inner and words else inner or words
@@ -223,24 +223,24 @@ def scalar(value: Any) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def complete(words: str, status: int, told: Told) -> str:
+def complete(words: str, status: int, found: ErrorWords) -> str:
     """The words, with the provider's own type and code behind them where these say more than the status."""
-    names = (name[:80] for name in dict.fromkeys((told.type, told.code)) if name and name not in STATUSES)
+    names = (name[:80] for name in dict.fromkeys((found.type, found.code)) if name and name not in STATUSES)
     more = [name for name in names if name not in ("error", str(status)) and name not in words]
     text = words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
     text = f"{text} ({', '.join(more)})" if more else text
     return text.encode("utf-8", "replace").decode()  # a lone surrogate would break the log it is written to
 
 
-def implied_status(told: Told, words: str) -> int:
+def implied_status(found: ErrorWords, words: str) -> int:
     """The HTTP status of an error that came under a 200."""
-    if told.type in STATUSES:
-        return STATUSES[told.type]
-    if re.fullmatch(r"[45]\d\d", told.code):
-        return int(told.code)
-    if told.code in CODE_STATUSES:
-        return CODE_STATUSES[told.code]
-    hints = f"{told.type} {told.code} {words}".lower()
+    if found.type in STATUSES:
+        return STATUSES[found.type]
+    if re.fullmatch(r"[45]\d\d", found.code):
+        return int(found.code)
+    if found.code in CODE_STATUSES:
+        return CODE_STATUSES[found.code]
+    hints = f"{found.type} {found.code} {words}".lower()
     if re.search(r"rate.?limit|too many requests|quota", hints):
         return 429
     if re.search(r"overload|capacity|unavailable", hints):

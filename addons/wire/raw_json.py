@@ -129,12 +129,12 @@ def split_array(piece: Optional) -> list[Raw] | None:
 
 
 def join_object(fields: Mapping[str, Raw]) -> Raw:
-    """The inverse of `split_object`."""
+    """The object with these fields."""
     return Raw(_encode(fields))
 
 
 def join_array(items: list[Raw]) -> Raw:
-    """The inverse of `split_array`."""
+    """The array of these items."""
     return Raw(_encode(items))
 
 

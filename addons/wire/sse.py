@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 
 Fields = dict[str, Raw]
 """A JSON object's top level; every value in its own bytes."""
@@ -31,6 +31,9 @@ BOM: Final = b"\xef\xbb\xbf"
 
 LARGEST_PING: Final = 1024
 """Bytes. What is longer says something, whatever it is: an event that trickles in is seen to before it is complete."""
+
+BARE_ERROR: Final = re.compile(rb"error:\s*+\{")
+"""How an error begins that stands in no `data:` line (gpustack)."""
 
 _COMMENTS: Final = (b":", BOM + b":")
 # `b"\r" in data` would cost ten times as much: it asks first whether that is a number.
@@ -51,7 +54,7 @@ class Splitter:
         self._rest = bytearray()
 
     @property
-    def rest(self) -> bytes:
+    def unfinished(self) -> bytes:
         """What has come of the event that is not complete yet."""
         return bytes(self._rest)
 
@@ -70,7 +73,7 @@ class Splitter:
         return split(self.take(data))
 
     def take(self, data: bytes) -> bytes:
-        """The same as `feed`, in one piece: everything up to the end of the last complete event.
+        """The events that are complete now, in one piece: everything up to the end of the last complete event.
 
         This is the fast way to forward a stream: a chunk that holds just whole events is returned as it is.
         """
@@ -154,12 +157,12 @@ def is_long(raw: bytes | bytearray) -> bool:
 
 
 class Event(NamedTuple):
-    """The lines of one event."""
+    """One event, by its lines."""
 
     type: str
-    """Of the `event:` line; empty when there is none."""
+    """The value of the `event:` line; empty when there is none."""
     data: bytes
-    """Of the `data:` lines, joined by a newline."""
+    """The values of the `data:` lines, joined by a newline."""
     other: bytes
     """All other lines as they came (`id:`, `retry:`, comments, anything), each ended by a newline."""
 
@@ -186,7 +189,7 @@ def parse(raw: bytes) -> Event:
 
 def frame(kind: str, data: dict[str, Any] | bytes, other: bytes = b"") -> bytes:
     """One event as Anthropic frames it. `data` is encoded if it isn't bytes; `other`: lines as in `Event`."""
-    body = data if isinstance(data, bytes) else bytes(pieces.dump(data))
+    body = data if isinstance(data, bytes) else bytes(raw_json.dump(data))
     if b"\n" in body:
         body = body.replace(b"\n", b"\ndata: ")
     return b"%bevent: %b\ndata: %b\n\n" % (other, kind.encode(), body)
@@ -194,7 +197,7 @@ def frame(kind: str, data: dict[str, Any] | bytes, other: bytes = b"") -> bytes:
 
 def reframe(event: Event, fields: Fields, **changes: Raw) -> bytes:
     """The event, with these fields of its JSON object changed."""
-    return frame(event.type, bytes(pieces.join_object(fields | changes)), event.other)
+    return frame(event.type, bytes(raw_json.join_object(fields | changes)), event.other)
 
 
 def read_object(data: bytes) -> Fields | None:
@@ -203,19 +206,19 @@ def read_object(data: bytes) -> Fields | None:
     What JSON allows but no text can hold (an escaped half of a surrogate pair), and bytes that aren't UTF-8, are
     replaced by U+FFFD, as JavaScript clients do.
     """
-    if not pieces.is_utf8(data):
+    if not raw_json.is_utf8(data):
         data = data.decode("utf-8", "replace").encode()
     try:
-        return pieces.checked(data)[1]
-    except pieces.NotJson:
+        return raw_json.checked(data)[1]
+    except raw_json.NotJson:
         return None
 
 
 def object_in(fields: Fields, key: str) -> Fields:
     """The fields of an object inside an object; none when it is missing or something else."""
-    return (pieces.split_object(fields[key]) if key in fields else None) or {}
+    return (raw_json.split_object(fields[key]) if key in fields else None) or {}
 
 
 def value_in(fields: Fields, key: str) -> Any:
     """The Python value of a field; None when it is missing, or Python has none for it."""
-    return pieces.load(fields[key]) if key in fields else None
+    return raw_json.load(fields[key]) if key in fields else None

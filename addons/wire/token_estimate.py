@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 
 SMALL: Final = bytes(b if 97 <= b <= 122 else 32 for b in range(256))
 DIGITS: Final = bytes(b if 48 <= b <= 57 else 32 for b in range(256))
@@ -79,7 +79,7 @@ PAGE_BASE64: Final = 80_000
 
 
 def estimate(text: str) -> int:
-    """The tokens of a text. 0 for the empty one."""
+    """The tokens of a text; 0 for the empty one."""
     data = text.encode("utf-8", "replace")
     shape = data.translate(SHAPES)
     tokens = sum(weight * shape.count(pattern) for pattern, weight in WEIGHTS)
@@ -93,7 +93,7 @@ def estimate(text: str) -> int:
 
 def estimate_request(fields: Mapping[str, Raw]) -> int:
     """The input tokens of a Messages request, from its top-level fields (`RequestBody.fields`)."""
-    system, messages, tools = (pieces.load(fields[key]) if key in fields else None for key in COUNTED_FIELDS)
+    system, messages, tools = (raw_json.load(fields[key]) if key in fields else None for key in COUNTED_FIELDS)
     texts: list[str] = []
     other = 0
     for message in messages if isinstance(messages, list) else []:
@@ -112,7 +112,7 @@ def estimate_messages(messages: Iterable[Raw]) -> int:
     texts: list[str] = []
     other = 0
     for piece in messages:
-        message = pieces.load(piece)
+        message = raw_json.load(piece)
         other += PER_MESSAGE + gather(message.get("content") if isinstance(message, dict) else message, texts)
     return other + estimate("\n".join(texts))
 
@@ -155,7 +155,7 @@ def gather_block(block: Any, texts: list[str], depth: int) -> int:
 
 
 def gather_source(source: Any, texts: list[str], depth: int) -> int:
-    """The same for a document's source."""
+    """Put the texts of a document's source into `texts`; the tokens of what is no text."""
     match source:
         case {"type": "text", "data": str(data)}:
             texts.append(data)

@@ -66,7 +66,7 @@ class StandIns:
         if not exchange.attempt or not exchange.attempt.target or not flow.response:
             return
         if 200 <= flow.response.status_code < 300:
-            rewrite = Rewrite(provider=exchange.attempt.target.provider.name, own=False, strip_thinking=False)
+            rewrite = Rewrite(provider=exchange.attempt.target.provider.name, is_anthropic=False, strip_thinking=False)
             exchange.attempt.answer = AnswerReader(
                 stream=exchange.stream,
                 events=MessagesAnswer(rewrite),

@@ -85,7 +85,7 @@ class Watched:
         exchange, attempt = self.exchange, self.exchange.attempts[-1]
         assert attempt.target
         provider = attempt.target.provider
-        rewrite = Rewrite(provider=provider.name, own=provider.is_anthropic, strip_thinking=strip)
+        rewrite = Rewrite(provider=provider.name, is_anthropic=provider.is_anthropic, strip_thinking=strip)
         attempt.status = 200
         attempt.answer = AnswerReader(
             stream=True, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)

@@ -47,9 +47,9 @@ def of_chat(*, stream: bool = True) -> AnswerReader:
     return AnswerReader(stream=stream, events=answer, complete=lambda body: message_from_chat(body, answer, "prov"))
 
 
-OWN = of_messages(Rewrite("anthropic", own=True, strip_thinking=False))
-KEEP = of_messages(Rewrite("zai", own=False, strip_thinking=False))
-STRIP = of_messages(Rewrite("zai", own=False, strip_thinking=True))
+OWN = of_messages(Rewrite("anthropic", is_anthropic=True, strip_thinking=False))
+KEEP = of_messages(Rewrite("zai", is_anthropic=False, strip_thinking=False))
+STRIP = of_messages(Rewrite("zai", is_anthropic=False, strip_thinking=True))
 EVERY = pytest.mark.parametrize("make", [OWN, KEEP, STRIP, of_chat], ids=["own", "keep", "strip", "chat"])
 MESSAGES = pytest.mark.parametrize("make", [OWN, KEEP, STRIP], ids=["own", "keep", "strip"])
 

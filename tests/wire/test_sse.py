@@ -13,7 +13,7 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 def feed_in(pieces):
     splitter = Splitter()
-    return [event for piece in pieces for event in splitter.feed(piece)], splitter.rest
+    return [event for piece in pieces for event in splitter.feed(piece)], splitter.unfinished
 
 
 def cut(data, positions):
@@ -26,9 +26,9 @@ def test_an_event_is_complete_with_its_blank_line(newline):
     event = PING.replace(b"\n", newline)
     splitter = Splitter()
     assert splitter.feed(event[:-1]) == []
-    assert splitter.rest == event[:-1]
+    assert splitter.unfinished == event[:-1]
     assert splitter.feed(event[-1:]) == [event]
-    assert splitter.rest == b""
+    assert splitter.unfinished == b""
 
 
 def test_a_carriage_return_at_the_end_waits_for_the_other_half():
@@ -36,7 +36,7 @@ def test_a_carriage_return_at_the_end_waits_for_the_other_half():
     assert splitter.feed(b"data: 1\r\n\r") == []
     assert splitter.feed(b"\ndata: 2\r\r") == [b"data: 1\r\n\r\n"]
     assert splitter.feed(b"data: 3") == [b"data: 2\r\r"]
-    assert splitter.rest == b"data: 3"
+    assert splitter.unfinished == b"data: 3"
 
 
 def test_mixed_line_ends():
@@ -108,7 +108,7 @@ def test_one_byte_at_a_time_is_linear(newline, line):
         for position in range(len(data)):
             splitter.take(data[position : position + 1])
         splitter.take(b"z")
-        assert splitter.rest == b"z"
+        assert splitter.unfinished == b"z"
         return time.process_time() - begin
 
     seconds(1_000)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import RequestBody
 from addons.wire.token_estimate import IMAGE_TOKENS, PAGE_TOKENS, at_most, estimate, estimate_messages, image_tokens
 from addons.wire.token_estimate import estimate_request as estimate_fields
@@ -206,7 +206,7 @@ def test_200_kilobytes_take_milliseconds():
 
 
 def estimate_request(**fields):
-    return estimate_fields({name: pieces.dump(value) for name, value in fields.items()})
+    return estimate_fields({name: raw_json.dump(value) for name, value in fields.items()})
 
 
 def test_a_parsed_body_is_counted_as_it_is():

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Final
 
 Pair = tuple[int | None, int | None]
-"""Indexes of an item in the old and in the new sequence; None: not there."""
+"""A pair of indexes of an item, in the old and in the new sequence; None: not there."""
 
 SMALL: Final = 20_000
 """A gap is compared in full when its two lengths multiplied are at most this."""
@@ -22,7 +22,7 @@ DEEPEST: Final = 12
 
 
 def align(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Pair]:
-    """Every item of both, in order; those of a gap first the old ones, then the new."""
+    """The items of both sequences, in order; those of a gap first the old ones, then the new."""
     out: list[Pair] = []
     done = (0, 0)
     for i, j in [*matches(old, new, 0, len(old), 0, len(new), 0), (len(old), len(new))]:
@@ -63,7 +63,7 @@ def matches(
 def unique(
     old: Sequence[Hashable], new: Sequence[Hashable], i: int, i_end: int, j: int, j_end: int
 ) -> list[tuple[int, int]]:
-    """What occurs once on either side, as far as it is in the same order."""
+    """The items that occur once on either side, as far as they are in the same order."""
     in_old, in_new = Counter(old[i:i_end]), Counter(new[j:j_end])
     places = {item: at for at, item in enumerate(new[j:j_end], j) if in_new[item] == 1}
     pairs = [(at, places[item]) for at, item in enumerate(old[i:i_end], i) if in_old[item] == 1 and item in places]

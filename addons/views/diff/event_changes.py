@@ -28,12 +28,12 @@ EXCERPT: Final = 120
 _INDEX: Final = re.compile(rb'("index": ?)\d+')
 
 
-class Told(NamedTuple):
+class EventWords(NamedTuple):
     """An event in a few words. `title` says what it is, `excerpt` is the text that it carries."""
 
     title: str
     number: int | None
-    """The block's index."""
+    """The index of the event's block; None when it has none."""
     excerpt: str
 
 
@@ -52,7 +52,8 @@ def event_changes(old: bytes, new: bytes) -> list[str]:
 
 
 def matched(before: Sequence[bytes], after: Sequence[bytes]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Which event became which: those that differ in their number only, between them those of the same kind."""
+    """The pairs of events that became each other: those that differ in their number only, between them those of the
+    same kind."""
     numberless = [[_INDEX.sub(rb"\1", event, count=1) for event in events] for events in (before, after)]
     for same, run in groupby(align(*numberless), lambda pair: None not in pair):
         gap = list(run)
@@ -61,7 +62,7 @@ def matched(before: Sequence[bytes], after: Sequence[bytes]) -> Iterator[tuple[b
         if same:
             yield from zip(gone, come, strict=True)
             continue
-        for a, b in align([told(event).title for event in gone], [told(event).title for event in come]):
+        for a, b in align([words_of(event).title for event in gone], [words_of(event).title for event in come]):
             yield None if a is None else gone[a], None if b is None else come[b]
 
 
@@ -72,7 +73,7 @@ def changed(steps: Iterator[tuple[bytes | None, bytes | None]]) -> list[str]:
         if mark == "~":
             out += folded_runs([line for old, new in run if old and new for line in rewritten(old, new)])
             continue
-        events = [told(old or new or b"") for old, new in run]
+        events = [words_of(old or new or b"") for old, new in run]
         for (title, index), group in groupby(events, lambda event: event[:2]):
             out.append(f"{mark} {named(title, index)}{said([event.excerpt for event in group])}")
     return out
@@ -80,7 +81,7 @@ def changed(steps: Iterator[tuple[bytes | None, bytes | None]]) -> list[str]:
 
 def rewritten(old: bytes, new: bytes) -> list[str]:
     """An event that another one stands for: only renumbered, or changed in itself."""
-    before, after = told(old), told(new)
+    before, after = words_of(old), words_of(new)
     moved = before.number != after.number
     where = f"{before.title} [{before.number} → {after.number}]" if moved else named(before.title, before.number)
     if _INDEX.sub(rb"\1", old, count=1) == _INDEX.sub(rb"\1", new, count=1):
@@ -95,13 +96,13 @@ def rewritten(old: bytes, new: bytes) -> list[str]:
     return [f"~ {where}{same}", *indented(marks, 4)]
 
 
-def told(raw: bytes) -> Told:
-    """One event, read as far as it can be."""
+def words_of(raw: bytes) -> EventWords:
+    """An event in a few words, read as far as it can be."""
     event = parse(raw)
     fields = read_object(event.data)
     if fields is None:
         words = (event.data or event.other).decode("utf-8", "replace").strip()
-        return Told(event.type or ("data" if event.data else "comment"), None, words)
+        return EventWords(event.type or ("data" if event.data else "comment"), None, words)
     value: dict[str, Any] = {key: load(fields[key]) for key in KEYS if key in fields}
     title, index = value.get("type") or event.type or "data", value.get("index")
     inner = value.get("delta") or value.get("content_block")
@@ -113,11 +114,11 @@ def told(raw: bytes) -> Told:
         excerpt = next((inner[key] for key in keys if isinstance(inner.get(key), str)), "")
     if title == "data":  # a dialect that has no types
         excerpt = event.data.decode("utf-8", "replace") + " "
-    return Told(fold(str(title), 100), index if isinstance(index, int) else None, excerpt)
+    return EventWords(fold(str(title), 100), index if isinstance(index, int) else None, excerpt)
 
 
 def named(title: str, index: int | None) -> str:
-    """`content_block_start text [1]`"""
+    """The name of an event: `content_block_start text [1]`."""
     return title if index is None else f"{title} [{index}]"
 
 

@@ -16,7 +16,7 @@ from addons.views.diff.alignment import Pair, align
 from addons.views.diff.text_changes import around, marked, text_changes
 from addons.views.outline import pretty
 from addons.views.text_layout import fold
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.raw_json import Raw
 
 DEEPEST: Final = 40
@@ -29,7 +29,7 @@ NAMES: Final = ("role", "type", "id", "tool_use_id", "name")
 """Short fields that say what an object is: shown although they did not change."""
 
 SHORT: Final = 12
-"""Bytes of a value that could be in any item."""
+"""Bytes of a value that says nothing, because it could be in any item."""
 
 KIND: Final = ("role", "type")
 """The first of these fields tells which two objects of a changed list are the same one."""
@@ -45,7 +45,7 @@ def changes(label: str, old: Raw, new: Raw, depth: int) -> list[str]:
     """The diff of two values. `label`: what stands before them."""
     if old == new:
         return []
-    kinds, pad = (pieces.first(old), pieces.first(new)), "  " * depth
+    kinds, pad = (raw_json.first(old), raw_json.first(new)), "  " * depth
     inner: list[str] | None = None
     if depth < DEEPEST and kinds == ("[", "["):
         inner = list_changes(old, new, depth + 1)
@@ -54,7 +54,7 @@ def changes(label: str, old: Raw, new: Raw, depth: int) -> list[str]:
     if inner is not None:
         closing = "]" if kinds[0] == "[" else "}"
         return [f"  {pad}{label}{kinds[0]}", *inner, f"  {pad}{closing}"] if inner else []
-    before, after = pieces.load(old), pieces.load(new)
+    before, after = raw_json.load(old), raw_json.load(new)
     if before == after and before is not None and isinstance(before, bool) == isinstance(after, bool):
         return []
     if isinstance(before, str) and isinstance(after, str):
@@ -68,7 +68,7 @@ def changes(label: str, old: Raw, new: Raw, depth: int) -> list[str]:
 
 def object_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
     """The fields that differ, in the old order, new ones last; None when there are too many."""
-    before, after = pieces.split_object(old) or {}, pieces.split_object(new) or {}
+    before, after = raw_json.split_object(old) or {}, raw_json.split_object(new) or {}
     if len(before) + len(after) > 2 * MANY:
         return None
     pad, changed = "  " * depth, False
@@ -84,7 +84,7 @@ def object_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
             lines = changes(label, before[key], after[key], depth)
         changed = changed or bool(lines)
         if not lines and key in NAMES and len(memoryview(after[key])) < 80:
-            lines = written(" ", label, pieces.load(after[key]), depth)
+            lines = written(" ", label, raw_json.load(after[key]), depth)
         if lines:
             out += [*unchanged_fields(same, pad), *lines]
             same = []
@@ -100,7 +100,7 @@ def unchanged_fields(keys: list[str], pad: str) -> list[str]:
 
 def list_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
     """The items that differ, with their numbers (of one in both lists the old one); None when there are too many."""
-    before, after = pieces.split_array(old) or [], pieces.split_array(new) or []
+    before, after = raw_json.split_array(old) or [], raw_json.split_array(new) or []
     if len(before) + len(after) > 2 * MANY:
         return None
     pad, changed = "  " * depth, False
@@ -132,7 +132,8 @@ def unchanged_items(numbers: list[int], pad: str) -> list[str]:
 
 
 def pairs(old: Sequence[Raw], new: Sequence[Raw]) -> list[Pair]:
-    """Which item became which: first those with the same bytes, of the others those that have most in common."""
+    """The pairs of items that became each other: first those with the same bytes, of the others those that have most in
+    common."""
     found: list[Pair] = [*[(i, None) for i in range(len(old))], *[(None, j) for j in range(len(new))]]
     for key in (bytes, core, kind):
         out: list[Pair] = []
@@ -151,9 +152,9 @@ def pairs(old: Sequence[Raw], new: Sequence[Raw]) -> list[Pair]:
 
 
 def core(item: Raw) -> Hashable:
-    """The largest plain value in it: two texts that differ in their cache mark are the same text."""
+    """The largest plain value in an item: two texts that differ in their cache mark are the same text."""
     for _ in range(DEEPEST):
-        fields, items = pieces.split_object(item), pieces.split_array(item)
+        fields, items = raw_json.split_object(item), raw_json.split_array(item)
         inside = [value for key, value in fields.items() if key != "cache_control"] if fields else items
         if not inside:
             break
@@ -164,16 +165,16 @@ def core(item: Raw) -> Hashable:
 
 def kind(item: Raw) -> Hashable:
     """What an item must have in common with another to be a changed form of it."""
-    fields = pieces.split_object(item)
+    fields = raw_json.split_object(item)
     if fields is None:
-        return pieces.first(item)
+        return raw_json.first(item)
     what = next((bytes(fields[key]) for key in KIND if key in fields), b"")
     return what, *(bytes(fields[key]) for key in ("id", "name", "tool_use_id") if key in fields)
 
 
 def whole(mark: str, label: str, piece: Raw, depth: int) -> list[str]:
     """A value that was removed or added, folded."""
-    value = pieces.load(piece)
+    value = raw_json.load(piece)
     if value is None and bytes(piece) != b"null":  # valid JSON, and too large or too deep for Python
         value = fold(text_of(bytes(piece)), 200)
     return written(mark, label, value, depth)

@@ -113,7 +113,7 @@ class ChatAnswer:
         """See `AnswerStream`. A last event without its blank line counts when its JSON is whole."""
         if self.error or self.finished:
             return b""
-        items = carried_at_end(self._splitter.rest, self._provider)
+        items = carried_at_end(self._splitter.unfinished, self._provider)
         self.started = self.started or bool(items)
         self._take(items)
         if not self.error and not self.finished and (self._finish_reason or self._last_usage):

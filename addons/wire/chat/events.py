@@ -3,12 +3,11 @@
 Rules that hold here: providers are told apart by what they send; nothing raises on it.
 """
 
-import re
 from typing import Any, Final, Literal
 
 from addons.wire.chat.chunk import decode
 from addons.wire.errors import ProviderError, read_error
-from addons.wire.sse import parse
+from addons.wire.sse import BARE_ERROR, parse
 
 Json = dict[str, Any]
 Carried = Json | ProviderError | Literal["[DONE]"]
@@ -16,14 +15,13 @@ Carried = Json | ProviderError | Literal["[DONE]"]
 
 DONE: Final = "[DONE]"
 _DONE: Final = DONE.encode()
-_BARE_ERROR: Final = re.compile(rb"error:\s*\{")
 
 
 def carried(raw: bytes, provider: str) -> list[Carried]:
     """What one event carries, in order; nothing for a ping or a comment. `provider`: who is to blame."""
     event = parse(raw)
     data = event.data.strip()
-    if not data and _BARE_ERROR.match(event.other):  # gpustack
+    if not data and BARE_ERROR.match(event.other):  # gpustack
         return [read_error(200, "text/event-stream", event.other)]
     if not data or event.type == "ping":
         return []
@@ -47,7 +45,7 @@ def carried(raw: bytes, provider: str) -> list[Carried]:
 def carried_at_end(rest: bytes, provider: str) -> list[Carried]:
     """The same for a last event without its blank line, which may have been cut: only what is whole counts."""
     event = parse(rest)
-    if event.type == "error" or _BARE_ERROR.match(event.other):
+    if event.type == "error" or BARE_ERROR.match(event.other):
         return carried(rest, provider)
     lines = [event.data] if decode(event.data) is not None else event.data.splitlines()
     whole = [line for line in lines if line.strip() == _DONE or decode(line) is not None]

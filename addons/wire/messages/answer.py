@@ -4,23 +4,23 @@ Rules that hold here:
 - What needs no change leaves as the provider's own bytes, a whole chunk at a time when all of it passes. What an
   event becomes depends on that event and on the blocks that are open, never on how the bytes were split.
 - Nearly every chunk is one text or thinking delta, and must cost next to nothing: `feed` knows it by its head.
-- Anthropic's answers (`Rewrite.own`) are only watched. All other providers' thinking leaves wrapped
+- Anthropic's answers (`Rewrite.is_anthropic`) are only watched. All other providers' thinking leaves wrapped
   (provenance.py) or not at all, their tool ids are made valid, their server-tool ids wrapped, their blocks
   numbered from 0 (answer_blocks.py).
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.errors import ProviderError, read_error
 from addons.wire.messages.answer_blocks import DELTA, AnswerBlocks
 from addons.wire.messages.stamps import kind_of, stamp_all
 from addons.wire.sse import (
+    BARE_ERROR,
     BOM,
     Event,
     EventTooLarge,
@@ -45,7 +45,6 @@ _DELTA_STARTS: Final = (DELTA, b"event: content_block_delta\r\n")
 _DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
 _FIRST_LINE: Final = len(DELTA)
 _CR: Final = ord("\r")
-_BARE_ERROR: Final = re.compile(rb"error:\s*\{")
 _NULL: Final = Raw(b"null")
 
 
@@ -55,7 +54,7 @@ class Rewrite:
 
     provider: str
     """Its name in the configuration: what is wrapped says this name."""
-    own: bool
+    is_anthropic: bool
     """The provider is Anthropic: nothing is wrapped, dropped or renumbered."""
     strip_thinking: bool
     """Thinking never reaches the client."""
@@ -67,7 +66,7 @@ def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | 
     The body is the one passed in when nothing had to change. An error object under a 200 is an error.
     """
     message = read_object(body.removeprefix(BOM)) or {}
-    is_message = "content" in message and pieces.first(message["content"]) == "["
+    is_message = "content" in message and raw_json.first(message["content"]) == "["
     if not is_message and _is_error(message):
         return read_error(200, "application/json", body)
     if not is_message:
@@ -75,13 +74,13 @@ def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | 
         return ProviderError(502, "api_error", f"{rewrite.provider} sent {what}: {_excerpt(body)}")
     usage = Usage()
     usage.update(value_in(message, "usage"))
-    if not rewrite.own:
-        content = pieces.split_array(message["content"]) or []
+    if not rewrite.is_anthropic:
+        content = raw_json.split_array(message["content"]) or []
         blocks = stamp_all(content, rewrite.provider, strip_thinking=rewrite.strip_thinking)
         if blocks is not None:
-            message["content"] = pieces.join_array(blocks)
-            body = bytes(pieces.join_object(message))
-    return body, usage, pieces.string(message.get("stop_reason", UNSET))
+            message["content"] = raw_json.join_array(blocks)
+            body = bytes(raw_json.join_object(message))
+    return body, usage, raw_json.string(message.get("stop_reason", UNSET))
 
 
 class MessagesAnswer:
@@ -97,14 +96,16 @@ class MessagesAnswer:
         self.stop_reason: str | None = None
         self._rewrite = rewrite
         self._splitter = Splitter()
-        self._blocks = AnswerBlocks(rewrite.provider, own=rewrite.own, strip_thinking=rewrite.strip_thinking)
+        self._blocks = AnswerBlocks(
+            rewrite.provider, is_anthropic=rewrite.is_anthropic, strip_thinking=rewrite.strip_thinking
+        )
         self._held = b""  # the message_delta that ends the message, kept back while blocks are open
         # As in `_blocks`, while nothing of the next event has come.
         self._head: bytes | tuple[()] = ()
         self._instead: bytes | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """See `AnswerStream`."""
+        """The provider's next bytes; the events for the client that are complete now."""
         if (  # one delta, in two lines
             data.startswith(self._head)
             and data.endswith(b"}\n\n")
@@ -118,13 +119,13 @@ class MessagesAnswer:
         return self._feed(data)
 
     def end(self) -> bytes:
-        """See `AnswerStream`. A last event without its blank line counts when its JSON is whole."""
+        """The provider ended properly. A last event without its blank line counts when its JSON is whole."""
         if self.error or self.finished:
             return b""
         out = b""
-        rest = self._splitter.rest.rstrip(b"\r\n")
+        rest = self._splitter.unfinished.rstrip(b"\r\n")
         event = parse(rest)
-        if read_object(event.data) is not None or _BARE_ERROR.match(event.other):
+        if read_object(event.data) is not None or BARE_ERROR.match(event.other):
             self.started = True
             out = self._event(rest + b"\n\n")
         if self.stop_reason and not self.error and not self.finished:
@@ -171,7 +172,7 @@ class MessagesAnswer:
             if delta is not None:
                 return delta
         event = parse(raw)
-        if not event.data and _BARE_ERROR.match(event.other):
+        if not event.data and BARE_ERROR.match(event.other):
             event = Event("error", event.other, b"")
         if event.type == "ping" or not event.data:  # the latter: a comment, a blank line, `retry:`
             self.spoke = self.spoke or is_long(raw)
@@ -207,7 +208,7 @@ class MessagesAnswer:
             return self._message_start(event, json, raw)
         if event.type == "message_delta":
             return self._message_delta(json, raw)
-        if self._rewrite.own:
+        if self._rewrite.is_anthropic:
             self.finished = True
             return raw
         return self._finish() + raw
@@ -215,20 +216,20 @@ class MessagesAnswer:
     def _message_start(self, event: Event, json: Fields, raw: bytes) -> bytes:
         message = object_in(json, "message")
         self.usage.update(value_in(message, "usage"))
-        content = None if self._rewrite.own else pieces.split_array(message.get("content", UNSET))
+        content = None if self._rewrite.is_anthropic else raw_json.split_array(message.get("content", UNSET))
         if not content:
             return raw
         blocks = self._blocks.given(content)
         if blocks is None:
             return raw
-        message["content"] = pieces.join_array(blocks)
-        return reframe(event, json, message=pieces.join_object(message))
+        message["content"] = raw_json.join_array(blocks)
+        return reframe(event, json, message=raw_json.join_object(message))
 
     def _message_delta(self, json: Fields, raw: bytes) -> bytes:
         self.usage.update(value_in(json, "usage"))
-        stop_reason = pieces.string(object_in(json, "delta").get("stop_reason", UNSET))
+        stop_reason = raw_json.string(object_in(json, "delta").get("stop_reason", UNSET))
         self.stop_reason = stop_reason or self.stop_reason
-        if self._rewrite.own or not (stop_reason or self._held):
+        if self._rewrite.is_anthropic or not (stop_reason or self._held):
             return raw
         if not self._blocks.all_stopped:
             self._held += raw

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
-from addons.wire.messages.stamps import EMPTY_TEXT, THINKING, kind_of, stamp, stamp_all
+from addons.wire import raw_json
+from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, stamp, stamp_all
+from addons.wire.messages.traits import THINKING_TYPES
 from addons.wire.provenance import wrap_signature
 from addons.wire.sse import Event, Fields, frame, object_in, reframe, value_in
 
@@ -43,16 +44,16 @@ class _Block:
 class AnswerBlocks:
     """The blocks of one answer, on their way to the client."""
 
-    def __init__(self, provider: str, *, own: bool, strip_thinking: bool) -> None:
-        """As in `Rewrite`."""
-        self.passing = own
+    def __init__(self, provider: str, *, is_anthropic: bool, strip_thinking: bool) -> None:
+        """`is_anthropic` and `strip_thinking` are those of `Rewrite`."""
+        self.passing = is_anthropic
         """No delta needs a look: Anthropic's, or the open blocks are neither thinking nor renumbered."""
-        self.head: bytes | tuple[()] = DELTA if own else ()
+        self.head: bytes | tuple[()] = DELTA if is_anthropic else ()
         """What a delta begins with whose fate is known; () for none."""
         self.instead: bytes | None = None
         """What such a delta gets in place of its head: None for the head itself, empty when nothing of it is sent."""
         self._provider = provider
-        self._own = own
+        self._is_anthropic = is_anthropic
         self._strip_thinking = strip_thinking
         self._open: dict[int, _Block] = {}  # by the provider's index
         self._next_index = 0
@@ -74,24 +75,24 @@ class AnswerBlocks:
         if not isinstance(index, int):
             return raw
         if event.type == "content_block_delta":
-            return raw if self._own else self._delta(index, event, json, raw)
+            return raw if self._is_anthropic else self._delta(index, event, json, raw)
         if event.type == "content_block_stop":
             out = self._stop(index, event, json, raw)
-        elif self._own:
+        elif self._is_anthropic:
             self._open[index] = _Block(index)
             out = raw
         else:
             # A block that starts where one is open ends that one: clients lose a text that is never stopped.
             before = self._stop(index) if index in self._open else b""
             out = before + self._start(index, event, json, raw)
-        if not self._own:
+        if not self._is_anthropic:
             untouched = [number == block.index and not block.thinking for number, block in self._open.items()]
             self.passing = any(untouched) and all(untouched)
             self.head, self.instead = DELTA if self.passing else (), None
         return out
 
     def delta(self, raw: bytes) -> bytes | None:
-        """The same for a delta that may be spelt as usual; None: it has to be read as JSON."""
+        """What the client gets for a delta that may be spelt as usual; None when it has to be read as JSON."""
         if self.passing:
             return raw
         if not raw.startswith(self.head):
@@ -124,7 +125,7 @@ class AnswerBlocks:
     def _start(self, index: int, event: Event, json: Fields, raw: bytes) -> bytes:
         fields = object_in(json, "content_block")
         kind = kind_of(fields)
-        if self._strip_thinking and kind in THINKING:
+        if self._strip_thinking and kind in THINKING_TYPES:
             self._stripped = True
             self._open[index] = _Block(_STRIPPED)
             return b""
@@ -133,13 +134,13 @@ class AnswerBlocks:
         self._open[index] = block
         self._has_content = True
         if block.thinking:
-            block.given = pieces.string(fields.get("signature", UNSET)) or ""
+            block.given = raw_json.string(fields.get("signature", UNSET)) or ""
         changes = {}
         # Thinking that starts unsigned stays so here: its signature comes with its stop.
         if (block.given or not block.thinking) and stamp(fields, self._provider):
-            changes["content_block"] = pieces.join_object(fields)
+            changes["content_block"] = raw_json.join_object(fields)
         if block.index != index:
-            changes["index"] = pieces.dump(block.index)
+            changes["index"] = raw_json.dump(block.index)
         return reframe(event, json, **changes) if changes else raw
 
     def _delta(self, index: int, event: Event, json: Fields, raw: bytes) -> bytes:
@@ -151,9 +152,9 @@ class AnswerBlocks:
         if block.index == _STRIPPED:
             return b""
         if block.thinking and kind == "signature_delta":
-            block.signature.append(pieces.string(delta.get("signature", UNSET)) or "")
+            block.signature.append(raw_json.string(delta.get("signature", UNSET)) or "")
             return b""
-        return raw if block.index == index else reframe(event, json, index=pieces.dump(block.index))
+        return raw if block.index == index else reframe(event, json, index=raw_json.dump(block.index))
 
     def _stop(self, index: int, event: Event | None = None, json: Fields | None = None, raw: bytes = b"") -> bytes:
         """The end of a block, as the provider said it or (without `event`) overdue. Kept thinking is signed
@@ -161,7 +162,7 @@ class AnswerBlocks:
         """
         block = self._open.pop(index, None)
         if block is None:
-            return raw if self._own else b""
+            return raw if self._is_anthropic else b""
         if block.index == _STRIPPED:
             return b""
         out = b""
@@ -170,7 +171,7 @@ class AnswerBlocks:
             out = _frame("delta", block.index, delta={"type": "signature_delta", "signature": signature})
         if event is None or json is None:
             return out + _frame("stop", block.index)
-        return out + (raw if block.index == index else reframe(event, json, index=pieces.dump(block.index)))
+        return out + (raw if block.index == index else reframe(event, json, index=raw_json.dump(block.index)))
 
 
 def _frame(kind: str, index: int, **more: Any) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.sse import BOM, Splitter, frame, parse, read_object
 
 Json = dict[str, Any]
@@ -194,7 +194,7 @@ def _block_parts(block: Any) -> tuple[Any, list[Json]]:
                 deltas.append({"type": "signature_delta", "signature": block["signature"]})
             return first, deltas
         case {"type": str(kind), "input": value} if kind.endswith("tool_use"):
-            text = bytes(pieces.dump(value)).decode()
+            text = bytes(raw_json.dump(value)).decode()
             return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": text}]
     return block, []
 
@@ -211,7 +211,7 @@ def _input(text: str) -> Json:
 
 def _value(data: bytes) -> Json:
     fields = read_object(data) or {}
-    return {key: pieces.load(value) for key, value in fields.items()}
+    return {key: raw_json.load(value) for key, value in fields.items()}
 
 
 def _object(value: Json, key: str) -> Json:

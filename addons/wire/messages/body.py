@@ -14,16 +14,16 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
-from addons.wire.messages import reading as recall
-from addons.wire.messages.edited_messages import Conversation
+from addons.wire import raw_json
+from addons.wire.messages.edited_messages import EditedMessages
+from addons.wire.messages.reading import Reading, read
 from addons.wire.raw_json import Optional
 
 
 class RequestBody:
-    """What the client asked for."""
+    """A request's body as the client sent it."""
 
-    def __init__(self, reading: recall.Reading) -> None:
+    def __init__(self, reading: Reading) -> None:
         parsed, self.messages = reading
         self.raw = parsed.raw
         """What is sent when no step changes anything."""
@@ -32,28 +32,28 @@ class RequestBody:
         self.model = parsed.model
         self.stream = bytes(parsed.fields["stream"]) == b"true" if "stream" in parsed.fields else False
         self.repaired = parsed.repaired
-        """How many lone surrogates were replaced in `raw`: see `pieces.checked`."""
-        self.system_concerns = parsed.system
-        """Which steps `system` may concern."""
-        self.tools_concerns = parsed.tools
-        """The same of the tool definitions."""
+        """How many lone surrogates were replaced in `raw` (`raw_json.checked` says why)."""
+        self.system_traits = parsed.system
+        """The traits of `system`."""
+        self.tools_traits = parsed.tools
+        """The traits of the tool definitions."""
 
     @classmethod
     def parse(cls, data: bytes) -> RequestBody:
-        """Raises BadRequest, which names the field at fault in Anthropic's way: `messages.3.content.1`."""
-        return cls(recall.read(data))
+        """The body in these bytes. BadRequest names the field at fault in Anthropic's way: `messages.3.content.1`."""
+        return cls(read(data))
 
     def get(self, key: str) -> Any:
         """The decoded value of a top-level field; None when there is none."""
-        return pieces.load(self.fields[key]) if key in self.fields else None
+        return raw_json.load(self.fields[key]) if key in self.fields else None
 
 
 class Draft:
-    """One attempt's edition of the body. Steps edit it; `encode` is what is sent."""
+    """One attempt's version of the body. Steps edit it; `encode` is what is sent."""
 
     def __init__(self, body: RequestBody) -> None:
         self.body = body
-        self.messages = Conversation(body.messages)
+        self.messages = EditedMessages(body.messages)
         self._fields = body.fields
 
     @property
@@ -63,7 +63,7 @@ class Draft:
 
     def get(self, key: str) -> Any:
         """The decoded value of a top-level field; None when there is none. A copy: `set` changes it."""
-        return pieces.load(self._fields[key]) if key in self._fields else None
+        return raw_json.load(self._fields[key]) if key in self._fields else None
 
     def piece(self, key: str) -> Optional:
         """A top-level field as it is sent; UNSET when there is none."""
@@ -71,16 +71,16 @@ class Draft:
 
     def set(self, key: str, value: Any) -> None:
         """Give a top-level field a new value: in its place or, when it is new, behind the others."""
-        self.set_piece(key, pieces.dump(value))
+        self.set_piece(key, raw_json.dump(value))
 
     def set_piece(self, key: str, piece: Raw) -> None:
-        """The same with a value that is encoded already."""
+        """Give a top-level field a new value that is encoded already."""
         if self._fields.get(key) != piece:
-            self._own_fields()[key] = piece
+            self._changed_fields()[key] = piece
 
     def drop(self, key: str) -> bool:
         """Take a top-level field out; False when it is not there."""
-        return key in self._fields and self._own_fields().pop(key) is not None
+        return key in self._fields and self._changed_fields().pop(key) is not None
 
     def encode(self) -> bytes:
         """The body to send: `body.raw` itself when nothing changed."""
@@ -88,14 +88,14 @@ class Draft:
             return self.body.raw
         parts: list[bytes | Raw | memoryview] = []
         for name, piece in self._fields.items():
-            parts += (b",", pieces.dump(name), b":")
+            parts += (b",", raw_json.dump(name), b":")
             if name == "messages" and self.messages.is_edited:
                 parts += self.messages.parts()
             else:
                 parts.append(piece)
         return b"".join([b"{", *parts[1:], b"}"])
 
-    def _own_fields(self) -> dict[str, Raw]:
+    def _changed_fields(self) -> dict[str, Raw]:
         if self._fields is self.body.fields:
             self._fields = dict(self._fields)
         return self._fields

@@ -1,4 +1,4 @@
-"""The conversation of one attempt: the client's messages, and what became of some of them.
+"""The messages of one attempt: the client's, and what became of some of them.
 
 Rules that hold here:
 - A message keeps the index that it has in the client's request, whatever becomes of the others.
@@ -11,35 +11,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.message import Edit, Message, message_of
-from addons.wire.messages.original_messages import ClientMessages, Edition, Part
+from addons.wire.messages.original_messages import Edition, OriginalMessages, Part
 
-NO_CONTENT: Final = pieces.dump({"type": "text", "text": "(no content)"})
+NO_CONTENT: Final = raw_json.dump({"type": "text", "text": "(no content)"})
 """Holds the place of a message (the words are Claude Code's own for an empty one)."""
 
 
-class Conversation:
-    """Iterating gives the messages that are sent."""
+class EditedMessages:
+    """The messages of one attempt. Iterating gives those that are sent."""
 
-    __slots__ = ("_edited", "client")
+    __slots__ = ("_edited", "original")
 
-    def __init__(self, client: ClientMessages) -> None:
-        self.client = client
+    def __init__(self, original: OriginalMessages) -> None:
+        self.original = original
         self._edited: dict[int, Edition] = {}
 
     def __getitem__(self, index: int) -> Message:
         """The message at this index of the client's request. Raises KeyError when it is left out."""
         if index not in self._edited:
-            return self.client[index]
+            return self.original[index]
         edition = self._edited[index]
         if edition is None:
             raise KeyError(index)
         if isinstance(edition, tuple):
-            text = self.client.text
+            text = self.original.text
             start, stop = text.place(index)
             raw = text.data[start : edition[0]] + text.data[edition[1] : stop]
-            edition = self._edited[index] = message_of(raw, self.client.concerns[index])
+            edition = self._edited[index] = message_of(raw, self.original.traits[index])
         return edition
 
     def __setitem__(self, index: int, message: Message) -> None:
@@ -57,10 +57,11 @@ class Conversation:
         return bool(self._edited)
 
     def indexes(self) -> Iterable[int]:
-        """Those of the messages that are sent."""
-        return filter(self.is_sent, range(len(self.client)))
+        """The indexes of the messages that are sent."""
+        return filter(self.is_sent, range(len(self.original)))
 
     def is_sent(self, index: int) -> bool:
+        """Whether the message at this index is not left out."""
         return self._edited.get(index, (0, 0)) is not None
 
     def before(self, index: int) -> int | None:
@@ -69,17 +70,15 @@ class Conversation:
 
     def after(self, index: int) -> int | None:
         """The index of the first message that is sent after this one."""
-        return next(filter(self.is_sent, range(index + 1, len(self.client))), None)
+        return next(filter(self.is_sent, range(index + 1, len(self.original))), None)
 
-    def concerned(self, concern: str) -> list[int]:
-        """The indexes of the messages that are sent and may concern a step."""
-        found = self.client.concerned(concern)
+    def with_trait(self, trait: str) -> list[int]:
+        """The indexes of the messages that are sent and have a trait."""
+        found = self.original.with_trait(trait)
         if not found or not self._edited:
             return found
         more = [
-            index
-            for index, message in self._edited.items()
-            if isinstance(message, Message) and concern in message.concerns
+            index for index, message in self._edited.items() if isinstance(message, Message) and trait in message.traits
         ]
         return sorted({*filter(self.is_sent, found), *more})
 
@@ -100,9 +99,9 @@ class Conversation:
         self.settle(emptied)
 
     def thought(self, index: int) -> tuple[bytes, int, int, int] | None:
-        """A text, and where in it stand the signature, the beginning and the end of a message's only thinking: see
-        `Thoughts`. None when that isn't known."""
-        text = self.client.text
+        """A text, and where in it stand the signature, the beginning and the end of a message's only thinking, as
+        `Thoughts` has them. None when that isn't known."""
+        text = self.original.text
         signatures, begins, ends = text.known.thoughts
         if index >= len(signatures) or not signatures[index] or index in self._edited:
             return None
@@ -114,8 +113,8 @@ class Conversation:
         self._edited[index] = begin, end
 
     def parts(self) -> list[Part]:
-        """What the array of the messages is to be joined of."""
-        return self.client.text.parts(self._edited)
+        """The parts that the array of the messages is joined of."""
+        return self.original.text.parts(self._edited)
 
     def settle(self, emptied: Iterable[int]) -> None:
         """Leave out the messages that edits emptied (their indexes, in order).
@@ -151,7 +150,7 @@ class Conversation:
                 earlier = index
 
     def _ends_tool_loop(self, index: int, earlier: int | None) -> bool:
-        """Whether it is the assistant's answer to tool results, and the user had the next word."""
+        """Whether a message is the assistant's answer to tool results, and the user had the next word."""
         if self[index].role != "assistant":
             return False
         later = self.after(index)
@@ -164,14 +163,14 @@ class Conversation:
         return earlier is not None and self[earlier].has("tool_result")
 
 
-def open_turn(conversation: Conversation) -> Iterator[int]:
+def open_turn(messages: EditedMessages) -> Iterator[int]:
     """The indexes of the assistant messages of the turn that is not over, the last one first: those since the user
     last said something other than tool results. None when it is the user's own words that wait for an answer."""
-    at = conversation.before(len(conversation.client))
+    at = messages.before(len(messages.original))
     while at is not None:
-        message = conversation[at]
+        message = messages[at]
         if message.role == "assistant":
             yield at
         elif message.role == "user" and not message.has("tool_result"):
             return
-        at = conversation.before(at)
+        at = messages.before(at)

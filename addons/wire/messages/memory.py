@@ -22,11 +22,11 @@ _ENDING: Final = 64
 
 _seal: Final = AESGCM(AESGCM.generate_key(128)).encrypt
 _NONCE: Final = bytes(12)
-"""Always the same: nothing is encrypted."""
+"""The nonce of all tags: always the same, as nothing is encrypted."""
 
 
 class _Shape(NamedTuple):
-    """What is compared before the tag."""
+    """The place and size of a stretch, which are compared before the tag."""
 
     place: int
     """Where it began; counted from the end of the text when it is negative."""
@@ -42,7 +42,7 @@ class Stretch[T]:
     shape: _Shape
     tag: bytes
     found: T
-    """What parsing it has found."""
+    """What parsing found in it."""
 
 
 class Known[T](NamedTuple):
@@ -61,9 +61,9 @@ class Memory[T]:
         """A message, a content block, a tool: an item for any array."""
         self._most = most
         self._used: dict[Stretch[T], None] = {}
-        """All of them, those that were seen last at the end."""
+        """All stretches, those that were seen last at the end."""
         self._shapes: dict[_Shape, dict[bytes, Stretch[T]]] = {}
-        """The same by shape and by tag: sessions that began with the same words are told apart by one tag of a text."""
+        """All stretches by shape and by tag: sessions that began alike are told apart by one tag of a text."""
 
     def __len__(self) -> int:
         return len(self._used)

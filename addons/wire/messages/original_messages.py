@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 
 from msgspec import Raw, UnsetType
 
-from addons.wire import raw_json as pieces
-from addons.wire.messages.message import ClientMessage, Message
+from addons.wire import raw_json
+from addons.wire.messages.message import Message, OriginalMessage
 from addons.wire.messages.schema import MessageHead, decode_head
-from addons.wire.messages.traits import THINKING, THINKING_TYPES, Concerns, of_message
+from addons.wire.messages.traits import THINKING, THINKING_TYPES, Traits, of_message
 
 NO_THOUGHT: Final = (0, 0, 0)
 _PLAIN_MESSAGE: Final = b'{"role":"assistant","content":['
@@ -26,7 +26,10 @@ _PLAIN_MESSAGE: Final = b'{"role":"assistant","content":['
 
 class Thoughts(NamedTuple):
     """Where the only thinking of each message stands, when it is the first of several blocks: counted from the first
-    byte of all messages, 0 where it isn't so."""
+    byte of all messages, 0 where it isn't so.
+
+    With this, dropping another provider's thinking or giving back a provider's own decodes no message again: it saves
+    0.7 of 1.0 ms for a request of 200 KB, and 4 of 5 ms for 1 MB."""
 
     signatures: array[int]
     """The signature, or the data of a redacted block: a string that is not empty, and without escapes."""
@@ -37,7 +40,7 @@ class Thoughts(NamedTuple):
 
 
 type Cut = tuple[int, int]
-"""Where something is left out of a known message: from and to which byte of `OwnText.data`."""
+"""Where something is left out of a known message: from and to which byte of `OriginalText.data`."""
 type Edition = Message | Cut | None
 """What a message becomes: another, itself without something, or none at all."""
 type Part = bytes | Raw | memoryview
@@ -48,24 +51,24 @@ class KnownMessages(NamedTuple):
     """Messages that follow each other with nothing but a comma between them."""
 
     ends: array[int]
-    """Where each ends, from the first byte of all."""
-    concerns: tuple[Concerns, ...]
-    all_concerns: Concerns
-    """What any of them may concern."""
+    """Where each message ends, from the first byte of all."""
+    traits: tuple[Traits, ...]
+    all_traits: Traits
+    """The traits of any of them."""
     thoughts: Thoughts
 
 
 NONE_KNOWN: Final = KnownMessages(array("I"), (), frozenset(), Thoughts(array("I"), array("I"), array("I")))
 
 
-class OwnText:
-    """Where the messages stand: those of `known` from `start` on in `data`, the others in the array `rest`, whose
+class OriginalText:
+    """The text of the messages: those of `known` stand from `start` on in `data`, the others in `array`, whose
     first item stands in for the known ones if there are any."""
 
-    __slots__ = ("_items", "data", "known", "rest", "start")
+    __slots__ = ("_items", "array", "data", "known", "start")
 
-    def __init__(self, rest: Raw, data: bytes = b"", start: int = 0, known: KnownMessages = NONE_KNOWN) -> None:
-        self.rest = rest
+    def __init__(self, array: Raw, data: bytes = b"", start: int = 0, known: KnownMessages = NONE_KNOWN) -> None:
+        self.array = array
         self.data = data
         self.start = start
         self.known = known
@@ -75,7 +78,7 @@ class OwnText:
     def others(self) -> list[Raw]:
         """The messages that are not known, behind the stand-in if there is one."""
         if self._items is None:
-            self._items = pieces.split_array(self.rest) or []
+            self._items = raw_json.split_array(self.array) or []
         return self._items
 
     def place(self, index: int) -> tuple[int, int]:
@@ -123,48 +126,48 @@ class OwnText:
         return [b"[", *parts, b"]"]
 
 
-class ClientMessages:
-    """All of them, by index. `heads` are those of the messages that are not known."""
+class OriginalMessages:
+    """The messages of a request as they came, by index. `heads` are those of the messages that are not known."""
 
-    __slots__ = ("_concerned", "_heads", "_messages", "all_concerns", "concerns", "text")
+    __slots__ = ("_heads", "_messages", "_with_trait", "all_traits", "text", "traits")
 
-    def __init__(self, text: OwnText, heads: Sequence[MessageHead]) -> None:
+    def __init__(self, text: OriginalText, heads: Sequence[MessageHead]) -> None:
         self.text = text
         others = tuple(map(of_message, heads))
-        self.concerns = text.known.concerns + others
-        self.all_concerns = text.known.all_concerns.union(*set(others))
+        self.traits = text.known.traits + others
+        self.all_traits = text.known.all_traits.union(*set(others))
         self._heads = heads
-        self._messages: list[Message | None] = [None] * len(self.concerns)
-        self._concerned: dict[str, list[int]] = {}
+        self._messages: list[Message | None] = [None] * len(self.traits)
+        self._with_trait: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
-        return len(self.concerns)
+        return len(self.traits)
 
     def __getitem__(self, index: int) -> Message:
         message = self._messages[index]
         if message is None:
             at = index - len(self.text.known.ends)
             head = self._heads[at] if at >= 0 else decode_head(self.text.raw(index))
-            message = self._messages[index] = ClientMessage(head, self.concerns[index], self.text.raw, index)
+            message = self._messages[index] = OriginalMessage(head, self.traits[index], self.text.raw, index)
         return message
 
     def __iter__(self) -> Iterator[Message]:
         return (self[index] for index in range(len(self)))
 
-    def concerned(self, concern: str) -> list[int]:
-        """The indexes of those that may concern a step."""
-        if concern not in self.all_concerns:
+    def with_trait(self, trait: str) -> list[int]:
+        """The indexes of the messages that have a trait."""
+        if trait not in self.all_traits:
             return []
-        found = self._concerned.get(concern)
+        found = self._with_trait.get(trait)
         if found is None:
-            found = [index for index, concerns in enumerate(self.concerns) if concern in concerns]
-            self._concerned[concern] = found
+            found = [index for index, traits in enumerate(self.traits) if trait in traits]
+            self._with_trait[trait] = found
         return found
 
     def learned(self, count: int) -> KnownMessages | None:
-        """What there is to know of the first `count`; None when there is more than a comma between two messages."""
+        """What is remembered of the first `count` messages; None when more than a comma stands between two of them."""
         known, lengths = self.text.known, [len(piece) for piece in self.text.others]
-        if len(self.text.rest) != sum(lengths) + len(lengths) + 1:
+        if len(self.text.array) != sum(lengths) + len(lengths) + 1:
             return None
         before = len(known.ends)
         ends = known.ends[:]
@@ -177,11 +180,11 @@ class ClientMessages:
             thoughts.ends.append(stop and end + 1 + stop)
             end += 1 + length
             ends.append(end)
-        return KnownMessages(ends, self.concerns[:count], self.all_concerns, thoughts)
+        return KnownMessages(ends, self.traits[:count], self.all_traits, thoughts)
 
     def _thought(self, index: int) -> tuple[int, int, int]:
-        """What `Thoughts` has of a message, counted from its own first byte."""
-        if THINKING not in self.concerns[index]:
+        """The entry in `Thoughts` of one message, counted from its own first byte."""
+        if THINKING not in self.traits[index]:
             return NO_THOUGHT
         first, *others = self[index].blocks
         if first.type == "thinking" and isinstance(first.thinking, Raw):
@@ -192,7 +195,7 @@ class ClientMessages:
             return NO_THOUGHT
         # The one place of its signature is in the block itself: everything around it must be, too.
         text, begin = bytes(self.text.raw(index)), len(_PLAIN_MESSAGE)
-        signature = pieces.only_place(carried, text)
+        signature = raw_json.only_place(carried, text)
         end = signature + len(carried) + 2
         is_plain = (
             text.startswith(_PLAIN_MESSAGE)

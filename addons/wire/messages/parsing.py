@@ -11,43 +11,43 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.errors import BadRequest
 from addons.wire.messages.schema import MessageHead, decode_blocks, decode_heads
-from addons.wire.messages.traits import Concerns, of_blocks, of_text, of_tools
+from addons.wire.messages.traits import Traits, of_blocks, of_text, of_tools
 
 
 class Parsed(NamedTuple):
-    """What was found."""
+    """A request's text, taken apart."""
 
     raw: bytes
     fields: dict[str, Raw]
     """The top-level values by name, each with the client's own bytes."""
     repaired: int
-    """How many lone surrogates were replaced in `raw`: see `pieces.checked`."""
+    """How many lone surrogates were replaced in `raw`."""
     model: str
     heads: Sequence[MessageHead]
-    """Those of the messages."""
-    system: Concerns
-    tools: Concerns
+    """The heads of the messages."""
+    system: Traits
+    tools: Traits
 
 
 def parse(data: bytes) -> Parsed:
-    """Raises BadRequest."""
+    """Take a request's text apart. Raises BadRequest."""
     try:
-        raw, fields, repaired = pieces.checked(data)
-    except pieces.NotJson as error:
+        raw, fields, repaired = raw_json.checked(data)
+    except raw_json.NotJson as error:
         raise BadRequest("", f"the request body is not valid JSON: {error}") from None
     if fields is None:
         raise BadRequest("", "the request body must be a JSON object")
-    model = pieces.string(_required(fields, "model"))
+    model = raw_json.string(_required(fields, "model"))
     if not model:
         raise BadRequest("model", "must be a string that is not empty")
     if "stream" in fields and bytes(fields["stream"]) not in (b"true", b"false"):
         raise BadRequest("stream", "must be true or false")
-    if "tools" in fields and pieces.first(fields["tools"]) not in "[n":
+    if "tools" in fields and raw_json.first(fields["tools"]) not in "[n":
         raise BadRequest("tools", "must be an array")
-    if "system" in fields and pieces.first(fields["system"]) not in '"n':
+    if "system" in fields and raw_json.first(fields["system"]) not in '"n':
         system = of_blocks(_validated("system", fields["system"], decode_blocks))
     else:
         system = of_text(fields.get("system", UNSET))
@@ -76,7 +76,7 @@ _MISSING: Final = re.compile(r"missing required field `(\w+)`")
 
 
 def _misshapen(name: str, error: str) -> BadRequest:
-    """msgspec's "Expected `object`, got `str` - at `$[3].content[1]`", in words for people."""
+    """msgspec's complaint ("Expected `object`, got `str` - at `$[3].content[1]`") in words for people."""
     place = _PLACE.search(error)
     field = name + re.sub(r"\[(\d+)\]", r".\1", place[1] if place else "")
     if missing := _MISSING.search(error):

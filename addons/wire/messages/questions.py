@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import RequestBody
 from addons.wire.messages.traits import MOST_DEPTH
 
@@ -26,7 +26,7 @@ def tool_names(body: RequestBody) -> frozenset[str]:
     """The names of the request's tools; of those that the provider runs also their types, with and without the date."""
     names: set[str] = set()
     for fields in _tools(body):
-        kind, name = pieces.string(fields.get("type", UNSET)), pieces.string(fields.get("name", UNSET))
+        kind, name = raw_json.string(fields.get("type", UNSET)), raw_json.string(fields.get("name", UNSET))
         names.update(filter(None, (name,)))
         if kind and kind != "custom":
             names |= {kind, DATED.sub("", kind)}
@@ -36,18 +36,18 @@ def tool_names(body: RequestBody) -> frozenset[str]:
 def is_web_search(body: RequestBody) -> bool:
     """Whether its one tool is the provider's web search: how Claude Code searches, in a request of its own."""
     tools = _tools(body)
-    kind = pieces.string(tools[0].get("type", UNSET)) if len(tools) == 1 else None
+    kind = raw_json.string(tools[0].get("type", UNSET)) if len(tools) == 1 else None
     return bool(kind) and DATED.sub("", kind or "") == WEB_SEARCH
 
 
 def _tools(body: RequestBody) -> list[dict[str, Raw]]:
-    return [pieces.split_object(tool) or {} for tool in pieces.split_array(body.fields.get("tools", UNSET)) or ()]
+    return [raw_json.split_object(tool) or {} for tool in raw_json.split_array(body.fields.get("tools", UNSET)) or ()]
 
 
 def has_image(body: RequestBody) -> bool:
     """Whether there is an image in a message, also in a tool's result or in a document."""
     return IMAGE in body.raw and any(
-        IMAGE in (raw := bytes(message.raw)) and _holds_image(pieces.load(Raw(raw))) for message in body.messages
+        IMAGE in (raw := bytes(message.raw)) and _holds_image(raw_json.load(Raw(raw))) for message in body.messages
     )
 
 
@@ -65,7 +65,9 @@ def opening(body: RequestBody) -> bytes:
     digest = blake2b(digest_size=16)
     if len(body.messages):
         first = body.messages[0]
-        texts = [first.text or ""] if not first.blocks else [pieces.string(block.text) or "" for block in first.blocks]
+        texts = (
+            [first.text or ""] if not first.blocks else [raw_json.string(block.text) or "" for block in first.blocks]
+        )
         for text in texts:
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     return digest.digest()

@@ -11,38 +11,38 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.errors import BadRequest
 from addons.wire.messages.memory import Known, Memory
-from addons.wire.messages.original_messages import ClientMessages, KnownMessages, OwnText
+from addons.wire.messages.original_messages import KnownMessages, OriginalMessages, OriginalText
 from addons.wire.messages.parsing import Parsed, parse
-from addons.wire.messages.traits import NOTHING, Concerns
+from addons.wire.messages.traits import NOTHING, Traits
 
 LEAST: Final = 16_000
 """Bytes of a body that is worth remembering."""
 LEAST_ARRAY: Final = 2_000
-"""The same of an array in it."""
+"""Bytes of an array in it that is worth remembering."""
 MOST_MESSAGES: Final = 10_000
 MARKED: Final = 8
 """How many messages at the end may have a cache_control that the client moves on."""
 
 MEMORIES: Final[dict[str, Memory[Any]]] = {
     "messages": Memory[KnownMessages](256),
-    "system": Memory[Concerns](16),
-    "tools": Memory[Concerns](16),
+    "system": Memory[Traits](16),
+    "tools": Memory[Traits](16),
 }
-"""By top-level field."""
+"""What is remembered, by top-level field."""
 
 
 class Reading(NamedTuple):
     """A body that was parsed, and its messages."""
 
     parsed: Parsed
-    messages: ClientMessages
+    messages: OriginalMessages
 
 
 def read(data: bytes) -> Reading:
-    """Raises BadRequest."""
+    """The body, parsed as far as it isn't known. Raises BadRequest."""
     known: dict[str, Known[Any]] = {}
     if len(data) >= LEAST:
         known = {name: found for name, memory in MEMORIES.items() if (found := memory.find(data))}
@@ -50,14 +50,14 @@ def read(data: bytes) -> Reading:
     if reading is None:
         known = {}
         parsed = parse(data)
-        reading = Reading(parsed, ClientMessages(OwnText(parsed.fields["messages"]), parsed.heads))
+        reading = Reading(parsed, OriginalMessages(OriginalText(parsed.fields["messages"]), parsed.heads))
     if len(data) >= LEAST and not reading.parsed.repaired:
         _learn(reading, known)
     return reading
 
 
 def _recalled(data: bytes, known: dict[str, Known[Any]]) -> Reading | None:
-    """A body of which only the rest is parsed; None when that is not possible."""
+    """The reading of a body of which only what isn't known is parsed; None when that is not possible."""
     view = memoryview(data)
     parts: list[bytes | memoryview] = []
     at = 0
@@ -78,13 +78,13 @@ def _recalled(data: bytes, known: dict[str, Known[Any]]) -> Reading | None:
         if whole is None:
             return None
         fields[name] = whole
-    text, heads = OwnText(parsed.fields["messages"]), parsed.heads
+    text, heads = OriginalText(parsed.fields["messages"]), parsed.heads
     if "messages" in known:
         start, _, stretch = known["messages"]
-        text, heads = OwnText(text.rest, data, start, stretch.found), heads[1:]
+        text, heads = OriginalText(text.array, data, start, stretch.found), heads[1:]
     more = {name: found.stretch.found for name, found in known.items()}
     system, tools = parsed.system | more.get("system", NOTHING), parsed.tools | more.get("tools", NOTHING)
-    return Reading(parsed._replace(raw=data, fields=fields, system=system, tools=tools), ClientMessages(text, heads))
+    return Reading(parsed._replace(raw=data, fields=fields, system=system, tools=tools), OriginalMessages(text, heads))
 
 
 def _whole(array: Raw | None, name: str, known: Known[Any], view: memoryview) -> Raw | None:
@@ -101,7 +101,7 @@ def _whole(array: Raw | None, name: str, known: Known[Any], view: memoryview) ->
 
 
 def _learn(reading: Reading, known: dict[str, Known[Any]]) -> None:
-    """Remember what is new."""
+    """Remember what is new in a body."""
     parsed, messages = reading
     new = [name for name in MEMORIES if name not in known and len(parsed.fields.get(name, b"")) >= LEAST_ARRAY]
     places = _places(parsed.raw, parsed.fields) if new else {}
@@ -116,11 +116,11 @@ def _learn(reading: Reading, known: dict[str, Known[Any]]) -> None:
             MEMORIES["messages"].add(parsed.raw, start, stop, learned)
             if before:
                 MEMORIES["messages"].forget(known["messages"])
-    for name, concerns in (("tools", parsed.tools), ("system", parsed.system)):
+    for name, traits in (("tools", parsed.tools), ("system", parsed.system)):
         if name in new and (begin := _first_remembered(name, text := bytes(parsed.fields[name]))):
             start, stop = places[name] + begin, places[name] + len(text) - 1
             is_behind = places[name] > places["messages"]
-            MEMORIES[name].add(parsed.raw, start, stop, concerns, from_end=is_behind)
+            MEMORIES[name].add(parsed.raw, start, stop, traits, from_end=is_behind)
 
 
 def _first_remembered(name: str, array: bytes) -> int:
@@ -129,12 +129,12 @@ def _first_remembered(name: str, array: bytes) -> int:
         return 0
     if name == "tools":
         return 1
-    items = pieces.split_array(Raw(array)) or []
+    items = raw_json.split_array(Raw(array)) or []
     begin = 1 + len(items[0]) + 1
     return begin if array[begin - 1 : begin + 1] == b",{" else 0
 
 
-def settled(messages: ClientMessages) -> int:
+def settled(messages: OriginalMessages) -> int:
     """How many messages the next request will repeat. Not those from a cache_control on that stands near the end: a
     client moves it on, and Claude Code writes a message without one in another way."""
     count = len(messages)
@@ -145,11 +145,11 @@ def settled(messages: ClientMessages) -> int:
 
 
 def _places(text: bytes, fields: dict[str, Raw]) -> dict[str, int] | None:
-    """Where each top-level value begins; None when there is more in the text than there need be."""
+    """Where each top-level value begins; None when the text isn't written as JavaScript writes it."""
     places: dict[str, int] = {}
     at = 0
     for name, piece in fields.items():
-        at += len(pieces.dump(name)) + 2
+        at += len(raw_json.dump(name)) + 2
         places[name] = at
         if not text.startswith(bytes(piece), at):
             return None

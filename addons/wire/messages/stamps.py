@@ -8,11 +8,11 @@ from typing import Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
+from addons.wire.messages.traits import THINKING_TYPES
 from addons.wire.provenance import encode_tool_id, valid_tool_id, wrap_signature
 from addons.wire.sse import Fields
 
-THINKING: Final = ("thinking", "redacted_thinking")
 EMPTY_TEXT: Final = {"type": "text", "text": ""}
 
 _STAMPED: Final = {
@@ -36,8 +36,8 @@ def stamp(block: Fields, provider: str) -> bool:
     key = _STAMPED.get(kind) or ("tool_use_id" if kind.endswith("_tool_result") else "")
     if not key:
         return False
-    old = pieces.string(block.get(key, UNSET))
-    if kind in THINKING:
+    old = raw_json.string(block.get(key, UNSET))
+    if kind in THINKING_TYPES:
         new = wrap_signature(provider, old or "")
     elif old is None or (kind == "tool_use" and valid_tool_id(old)):
         return False
@@ -45,7 +45,7 @@ def stamp(block: Fields, provider: str) -> bool:
         new = encode_tool_id(provider, old)
     if new == old:
         return False
-    block[key] = pieces.dump(new)
+    block[key] = raw_json.dump(new)
     return True
 
 
@@ -57,19 +57,19 @@ def stamp_all(blocks: list[Raw], provider: str, *, strip_thinking: bool) -> list
     kept = []
     changed = False
     for block in blocks:
-        fields = pieces.split_object(block) or {}
-        if strip_thinking and kind_of(fields) in THINKING:
+        fields = raw_json.split_object(block) or {}
+        if strip_thinking and kind_of(fields) in THINKING_TYPES:
             changed = True
         elif stamp(fields, provider):
             changed = True
-            kept.append(pieces.join_object(fields))
+            kept.append(raw_json.join_object(fields))
         else:
             kept.append(block)
     if not changed:
         return None
-    return kept or [pieces.dump(EMPTY_TEXT)]
+    return kept or [raw_json.dump(EMPTY_TEXT)]
 
 
 def kind_of(block: Fields) -> str:
     """A block's (or a delta's) type; empty when it has none."""
-    return pieces.string(block.get("type", UNSET)) or ""
+    return raw_json.string(block.get("type", UNSET)) or ""

@@ -1,7 +1,9 @@
-"""What may concern a step: found once, when a body is parsed, so that each step looks only where it may have to act.
+"""Traits of messages, `system` and tools: what a step may have to act on.
 
-Rules that hold here: a step is told of everything that it would change, and may be told of more; an edit makes
-nothing concern a step that it didn't concern before.
+They are found once, when a body is parsed, so that each step looks only where there may be something for it.
+
+Rules that hold here: whatever a step would change has the trait that the step asks for, and other things may have it
+too; an edit gives a message no trait that it didn't have before.
 """
 
 from collections.abc import Sequence
@@ -10,13 +12,13 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.errors import BadRequest
 from addons.wire.messages.schema import Block, MessageHead, decode_blocks
 from addons.wire.provenance import PLAIN_TOOL_ID, UNWRAPPED
 from addons.wire.raw_json import Optional
 
-type Concerns = frozenset[str]
+type Traits = frozenset[str]
 
 BETA_TOOLS: Final = "beta tools"
 CACHE_CONTROL: Final = "cache control"
@@ -28,7 +30,7 @@ THINKING: Final = "thinking"
 GUEST_THINKING: Final = "guest thinking"
 """Thinking that is not plainly Anthropic's own."""
 
-NOTHING: Final[Concerns] = frozenset()
+NOTHING: Final[Traits] = frozenset()
 
 THINKING_TYPES: Final = ("thinking", "redacted_thinking")
 BETA_FIELDS: Final = ("defer_loading", "input_examples", "eager_input_streaming", "strict", "allowed_callers")
@@ -37,11 +39,11 @@ OTHER_ANTHROPIC_TYPES: Final = ("mcp_tool_listing", "container_upload", "fallbac
 """Blocks without an id that mean something to Anthropic's servers only."""
 
 MOST_DEPTH: Final = 20
-"""Tool results in tool results. No provider takes any."""
+"""How deep tool results may stand in tool results. No provider takes any."""
 
-_ONLY_EMPTY_TEXT: Final[Concerns] = frozenset((EMPTY_TEXT,))
-_sets: Final[dict[Concerns, Concerns]] = {}
-"""There are few, and messages are many."""
+_ONLY_EMPTY_TEXT: Final[Traits] = frozenset((EMPTY_TEXT,))
+_sets: Final[dict[Traits, Traits]] = {}
+"""Each set of traits once: there are few, and messages are many."""
 
 _PLAIN_CACHE: Final = Raw(b'{"type":"ephemeral"}')
 
@@ -62,8 +64,8 @@ _PLAIN_TOOL: Final = ToolHead()
 _decode_tools: Final = msgspec.json.Decoder(list[ToolHead]).decode
 
 
-def of_message(head: MessageHead) -> Concerns:
-    """What a message may concern."""
+def of_message(head: MessageHead) -> Traits:
+    """The traits of a message."""
     content, is_system = head.content, head.role == "system"
     if isinstance(content, list) and content:
         found = of_blocks(content)
@@ -75,14 +77,14 @@ def of_message(head: MessageHead) -> Concerns:
     return _same(found | {SYSTEM_MESSAGES}) if is_system else found
 
 
-def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Concerns:
-    """What content blocks may concern: those of a message, of `system`, of a tool result. Raises BadRequest when tool
+def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
+    """The traits of content blocks: those of a message, of `system`, of a tool result. Raises BadRequest when tool
     results hold each other without end: every step looks into them."""
     found: set[str] = set()
     for block in blocks:
         kind = block.type
         if kind == "text":
-            if pieces.blank(block.text):
+            if raw_json.blank(block.text):
                 found.add(EMPTY_TEXT)
         elif kind == "tool_use":
             if not _is_plain_id(block.id):
@@ -92,7 +94,7 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Concerns:
         elif kind == "tool_result":
             if not _is_plain_id(block.tool_use_id):
                 found.add(TOOL_IDS)
-            if not isinstance(block.content, UnsetType) and pieces.first(block.content) == "[":
+            if not isinstance(block.content, UnsetType) and raw_json.first(block.content) == "[":
                 if depth == MOST_DEPTH:
                     raise BadRequest("messages", "tool results are nested too deeply")
                 found |= _of_array(block.content, depth + 1)
@@ -110,14 +112,14 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Concerns:
     return _same(frozenset(found)) if found else NOTHING
 
 
-def of_text(text: Optional) -> Concerns:
-    """What a text may concern: `system`, when it is one."""
-    return _ONLY_EMPTY_TEXT if pieces.blank(text) else NOTHING
+def of_text(text: Optional) -> Traits:
+    """The traits of `system` when it is a text."""
+    return _ONLY_EMPTY_TEXT if raw_json.blank(text) else NOTHING
 
 
-def of_tools(tools: Optional) -> Concerns:
-    """What the tool definitions may concern."""
-    if isinstance(tools, UnsetType) or pieces.first(tools) != "[":
+def of_tools(tools: Optional) -> Traits:
+    """The traits of the tool definitions."""
+    if isinstance(tools, UnsetType) or raw_json.first(tools) != "[":
         return NOTHING
     try:
         heads = _decode_tools(tools)
@@ -128,7 +130,7 @@ def of_tools(tools: Optional) -> Concerns:
         if head != _PLAIN_TOOL:
             if _is_extended(head.cache_control):
                 found.add(CACHE_CONTROL)
-            if pieces.string(head.type) not in (None, "custom") or any(
+            if raw_json.string(head.type) not in (None, "custom") or any(
                 getattr(head, name) is not UNSET for name in BETA_FIELDS
             ):
                 found.add(BETA_TOOLS)
@@ -140,12 +142,12 @@ def is_server_tool(block_type: str) -> bool:
     return block_type.endswith(("_tool_use", "_tool_result")) or block_type in OTHER_ANTHROPIC_TYPES
 
 
-def _same(concerns: Concerns) -> Concerns:
-    """The one object that is used for this set."""
-    return _sets.setdefault(concerns, concerns)
+def _same(traits: Traits) -> Traits:
+    """The one object that is used for a set of traits."""
+    return _sets.setdefault(traits, traits)
 
 
-def _of_array(array: Raw, depth: int) -> Concerns:
+def _of_array(array: Raw, depth: int) -> Traits:
     try:
         blocks = decode_blocks(array)
     except msgspec.ValidationError:
@@ -160,5 +162,5 @@ def _is_plain_id(piece: Optional) -> bool:
 def _is_extended(cache_control: Optional) -> bool:
     if cache_control == _PLAIN_CACHE:
         return False
-    fields = pieces.split_object(cache_control) or {}
+    fields = raw_json.split_object(cache_control) or {}
     return not fields.keys().isdisjoint(EXTENDED_CACHE_FIELDS)

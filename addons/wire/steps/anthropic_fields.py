@@ -1,4 +1,4 @@
-"""Steps on the top-level fields of a request."""
+"""The steps that drop top-level fields of a request which only Anthropic acts on."""
 
 from collections.abc import Callable
 from typing import Final
@@ -27,7 +27,7 @@ ANTHROPIC_FIELDS: Final = (
     "user_profile_id",
     "workspace_id",
 )
-"""What only Anthropic's servers act on, by its API reference and Claude Code's requests."""
+"""The fields that only Anthropic's servers act on, by its API reference and Claude Code's requests."""
 
 
 def dropping(*names: str) -> Callable[[Draft, Context], str | None]:

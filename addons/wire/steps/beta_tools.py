@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Raw, UnsetType
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.message import KEEP, Changes, Verdict, edit_blocks
+from addons.wire.messages.message import KEEP, BlockEdit, edit_blocks
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import BETA_FIELDS, BETA_TOOLS
 from addons.wire.steps.context import Context, counted
@@ -20,23 +20,23 @@ from addons.wire.steps.context import Context, counted
 
 def beta_tools(draft: Draft, context: Context) -> str | None:
     """Keep what every provider knows of `tools`, `tool_choice`, and tool blocks."""
-    said = definitions(draft) if BETA_TOOLS in draft.body.tools_concerns else []
+    said = definitions(draft) if BETA_TOOLS in draft.body.tools_traits else []
     references = callers = 0
 
-    def plain(block: Block) -> Verdict | Changes:
+    def plain(block: Block) -> BlockEdit:
         nonlocal references, callers
         if block.type == "tool_use" and block.caller is not UNSET:
             callers += 1
             return {"caller": UNSET}
         if block.type == "tool_reference":
             references += 1
-            name = pieces.string(block.tool_name) or "?"
-            return {"type": TEXT, "text": pieces.dump(f"Tool loaded: {name}"), "tool_name": UNSET}
+            name = raw_json.string(block.tool_name) or "?"
+            return {"type": TEXT, "text": raw_json.dump(f"Tool loaded: {name}"), "tool_name": UNSET}
         if block.type == "tool_result" and (content := edit_blocks(block.content, plain)) is not None:
             return {"content": content}
         return KEEP
 
-    draft.messages.edit(draft.messages.concerned(BETA_TOOLS), plain)
+    draft.messages.edit(draft.messages.with_trait(BETA_TOOLS), plain)
     if callers:
         said.append(f"removed caller from {counted(callers, 'tool use')}")
     if references:
@@ -44,15 +44,15 @@ def beta_tools(draft: Draft, context: Context) -> str | None:
     return "; ".join(said) or None
 
 
-TEXT: Final = pieces.dump("text")
+TEXT: Final = raw_json.dump("text")
 
 
 def definitions(draft: Draft) -> list[str]:
-    """The same for `tools` and `tool_choice` alone: what was done, in words."""
+    """Keep what every provider knows of `tools` and `tool_choice`: what was done, in words."""
     tools = draft.piece("tools")
     if isinstance(tools, UnsetType):
         return []
-    edited = (remembered if len(tools) <= REMEMBERED else edition)(bytes(tools))
+    edited = (remembered_tools if len(tools) <= REMEMBERED else edited_tools)(bytes(tools))
     if not edited.said:
         return []
     if edited.tools is not None:
@@ -69,30 +69,30 @@ def definitions(draft: Draft) -> list[str]:
     return said
 
 
-class Edition(NamedTuple):
-    """What became of `tools`."""
+class EditedTools(NamedTuple):
+    """The tool definitions after the step."""
 
     tools: Raw | None
-    """None when none is left."""
+    """The array; None when no tool is left."""
     names: frozenset[str | None]
-    """Those of the tools that are left."""
+    """The names of the tools that are left."""
     drops: bool
     said: tuple[str, ...]
-    """Nothing when nothing changed."""
+    """What was done, in words; empty when nothing changed."""
 
 
-def edition(array: bytes) -> Edition:
+def edited_tools(array: bytes) -> EditedTools:
     kept: list[Raw] = []
     names: set[str | None] = set()
     dropped: list[str] = []
     removed: Counter[str] = Counter()
-    for tool in pieces.split_array(Raw(array)) or []:
-        fields = pieces.split_object(tool)
+    for tool in raw_json.split_array(Raw(array)) or []:
+        fields = raw_json.split_object(tool)
         if fields is None:
             kept.append(tool)
             continue
-        name = pieces.string(fields.get("name", UNSET))
-        kind = pieces.string(fields.get("type", UNSET))
+        name = raw_json.string(fields.get("name", UNSET))
+        kind = raw_json.string(fields.get("type", UNSET))
         if kind not in (None, "custom"):
             dropped.append(name or kind or "?")
             continue
@@ -100,17 +100,19 @@ def edition(array: bytes) -> Edition:
         present = [field for field in BETA_FIELDS if field in fields]
         removed.update(present)
         kept.append(
-            pieces.join_object({key: value for key, value in fields.items() if key not in present}) if present else tool
+            raw_json.join_object({key: value for key, value in fields.items() if key not in present})
+            if present
+            else tool
         )
     said = []
     if dropped:
         said.append(f"dropped {counted(len(dropped), 'tool')} that only Anthropic has ({', '.join(dropped)})")
     if removed:
         said.append(f"removed {', '.join(f'{field} ({number})' for field, number in sorted(removed.items()))}")
-    return Edition(pieces.join_array(kept) if kept else None, frozenset(names), bool(dropped), tuple(said))
+    return EditedTools(raw_json.join_array(kept) if kept else None, frozenset(names), bool(dropped), tuple(said))
 
 
-remembered: Final = functools.lru_cache(maxsize=8)(edition)
-"""A client sends the same tools with every request."""
+remembered_tools: Final = functools.lru_cache(maxsize=8)(edited_tools)
+"""`edited_tools`, remembered: a client sends the same tools with every request."""
 REMEMBERED: Final = 200_000
-"""Bytes of tools at most that are worth the memory."""
+"""Bytes of tool definitions that are worth remembering, at most."""

@@ -7,24 +7,22 @@ from typing import Final
 
 from msgspec import Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.message import DROP, KEEP, Verdict, edit_blocks
+from addons.wire.messages.message import DROP, KEEP, BlockEdit, edit_blocks
 from addons.wire.messages.schema import Block
 from addons.wire.steps.context import Context
 
 BILLING_HEADER: Final = "x-anthropic-billing-header"
-
-
 _PLAIN_BILLING: Final = re.compile(rb'\[\{"type":"text","text":"x-anthropic-billing-header[^"\\]*"\},')
-"""The block as Claude Code writes it, with others behind it."""
+"""The billing header's block as Claude Code writes it, with others behind it."""
 
 
 def billing_header(draft: Draft, context: Context) -> str | None:
     """Drop the system block that only api.anthropic.com takes out again. It differs from request to request,
     and so would the start of every prompt that another provider tries to find in its cache."""
     system = draft.piece("system")
-    text = pieces.string(system)
+    text = raw_json.string(system)
     if text is not None:
         line, _, rest = text.partition("\n")
         if not line.startswith(BILLING_HEADER):
@@ -39,16 +37,16 @@ def billing_header(draft: Draft, context: Context) -> str | None:
         return "dropped the billing header block of system"
     first = True
 
-    def leading(block: Block) -> Verdict:
+    def leading(block: Block) -> BlockEdit:
         nonlocal first
         was_first, first = first, False
-        text = pieces.string(block.text) if was_first else None
+        text = raw_json.string(block.text) if was_first else None
         return DROP if text is not None and text.startswith(BILLING_HEADER) else KEEP
 
     array = edit_blocks(system, leading)
     if array is None:
         return None
-    if pieces.split_array(array):
+    if raw_json.split_array(array):
         draft.set_piece("system", array)
     else:
         draft.drop("system")

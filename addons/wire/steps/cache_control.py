@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.message import KEEP, Changes, Verdict, edit_blocks
+from addons.wire.messages.message import KEEP, BlockEdit, Changes, edit_blocks
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import CACHE_CONTROL, EXTENDED_CACHE_FIELDS
 from addons.wire.steps.context import Context
@@ -14,22 +14,22 @@ def cache_control(draft: Draft, context: Context) -> str | None:
     """Take out of every `cache_control` what came later than `{"type":"ephemeral"}`."""
     found = 0
 
-    def plain(block: Block) -> Verdict | Changes:
+    def plain(block: Block) -> BlockEdit:
         nonlocal found
         changes: Changes = {}
-        fields = pieces.split_object(block.cache_control)
+        fields = raw_json.split_object(block.cache_control)
         if fields and not fields.keys().isdisjoint(EXTENDED_CACHE_FIELDS):
             found += 1
             kept = {name: value for name, value in fields.items() if name not in EXTENDED_CACHE_FIELDS}
-            changes["cache_control"] = pieces.join_object(kept)
+            changes["cache_control"] = raw_json.join_object(kept)
         if block.type == "tool_result" and (content := edit_blocks(block.content, plain)) is not None:
             changes["content"] = content
         return changes or KEEP
 
-    concerns = {"system": draft.body.system_concerns, "tools": draft.body.tools_concerns}
-    for key in concerns:
+    traits = {"system": draft.body.system_traits, "tools": draft.body.tools_traits}
+    for key in traits:
         # A tool definition has a cache_control as a block has one; nothing else of it is looked at.
-        if CACHE_CONTROL in concerns[key] and (array := edit_blocks(draft.piece(key), plain)) is not None:
+        if CACHE_CONTROL in traits[key] and (array := edit_blocks(draft.piece(key), plain)) is not None:
             draft.set_piece(key, array)
-    draft.messages.edit(draft.messages.concerned(CACHE_CONTROL), plain)
+    draft.messages.edit(draft.messages.with_trait(CACHE_CONTROL), plain)
     return f"removed ttl and scope from {found} cache_control" if found else None

@@ -10,7 +10,7 @@ class Context:
     """What the steps know of their target."""
 
     provider: str
-    """Its name in the configuration: the one in signatures and tool ids."""
+    """The provider's name in the configuration: the one in signatures and tool ids."""
     is_anthropic: bool
     """The API at api.anthropic.com: what carries no provider's name is its own."""
     max_output_tokens: int | None = None

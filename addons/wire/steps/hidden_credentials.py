@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
 from addons.wire.steps.context import Context
 
@@ -23,7 +23,7 @@ CREDENTIAL_KEYS: Final = frozenset(
         "x_litellm_api_key",
     }
 )
-"""In lower case, with `_` for `-`."""
+"""Names of keys under which credentials are hidden, in lower case, with `_` for `-`."""
 
 
 def hidden_credentials(draft: Draft, context: Context) -> str | None:
@@ -34,8 +34,8 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
         if is_credential(key):
             draft.drop(key)
             found.append(key)
-        elif key not in ("system", "tools", "messages") and pieces.first(piece) in "{[":
-            value = pieces.load(piece)
+        elif key not in ("system", "tools", "messages") and raw_json.first(piece) in "{[":
+            value = raw_json.load(piece)
             if names := take_credentials(value):
                 draft.set(key, value)
                 found += [f"{key} … {name}" for name in names]

@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 from msgspec import Raw, UnsetType
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import Conversation
+from addons.wire.messages.edited_messages import EditedMessages
 from addons.wire.messages.message import Message, new_message
 from addons.wire.messages.traits import SYSTEM_MESSAGES
 from addons.wire.steps.context import Context, counted
@@ -29,7 +29,7 @@ PLAIN: Final = re.compile(rb'"[A-Za-z0-9#]')
 def system_messages(draft: Draft, context: Context) -> str | None:
     """Turn system messages into user text."""
     messages = draft.messages
-    found = messages.concerned(SYSTEM_MESSAGES)
+    found = messages.with_trait(SYSTEM_MESSAGES)
     if not found:
         return None
     dropped: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def system_messages(draft: Draft, context: Context) -> str | None:
     for index, following in zip(found, [*found[1:], None], strict=True):
         message = messages[index]
         # For an earlier turn only: Anthropic itself stops showing it then.
-        if pieces.string(message.fields.get("clear_at", msgspec.UNSET)) == "next_user_message":
+        if raw_json.string(message.fields.get("clear_at", msgspec.UNSET)) == "next_user_message":
             last_user = last_of_user(messages) if last_user is None else last_user
             is_cleared = index < last_user
         else:
@@ -55,15 +55,15 @@ def system_messages(draft: Draft, context: Context) -> str | None:
     return f"{said}; dropped what has no other form ({blocks})" if blocks else said
 
 
-def last_of_user(messages: Conversation) -> int:
+def last_of_user(messages: EditedMessages) -> int:
     """The index of the user's last message; -1 when there is none."""
-    at = messages.before(len(messages.client))
+    at = messages.before(len(messages.original))
     while at is not None and messages[at].role != "user":
         at = messages.before(at)
     return -1 if at is None else at
 
 
-def say(messages: Conversation, index: int, content: list[Raw]) -> None:
+def say(messages: EditedMessages, index: int, content: list[Raw]) -> None:
     """Let the user say this where a message has been left out."""
     before, after = messages.before(index), messages.after(index)
     if before is not None and messages[before].role == "user":
@@ -86,12 +86,12 @@ def reminders(message: Message, dropped: Counter[str]) -> list[Raw]:
     form."""
     content: list[Raw] = []
     for piece in message.pieces:
-        fields = pieces.split_object(piece) or {}
-        kind = pieces.string(fields.get("type", msgspec.UNSET)) or "untyped"
+        fields = raw_json.split_object(piece) or {}
+        kind = raw_json.string(fields.get("type", msgspec.UNSET)) or "untyped"
         words = fields.get("text", msgspec.UNSET)
-        if kind == "text" and not isinstance(words, UnsetType) and pieces.first(words) == '"':
-            if not pieces.blank(words):
-                content.append(pieces.join_object(fields | {"text": marked(words)}))
+        if kind == "text" and not isinstance(words, UnsetType) and raw_json.first(words) == '"':
+            if not raw_json.blank(words):
+                content.append(raw_json.join_object(fields | {"text": marked(words)}))
         elif kind in KEPT_TYPES:
             content.append(piece)
         else:
@@ -103,7 +103,7 @@ def marked(words: Raw) -> Raw:
     """A string as a reminder, unless it is one."""
     spelled = bytes(words)
     if not PLAIN.match(spelled):
-        text = pieces.string(words) or ""
+        text = raw_json.string(words) or ""
         if text.lstrip().startswith("<system-reminder>"):
             return words
     return Raw(rb'"<system-reminder>\n%b\n</system-reminder>"' % spelled[1:-1])

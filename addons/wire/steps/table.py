@@ -36,9 +36,9 @@ class Step(NamedTuple):
     name: str
     run: Callable[[Draft, Context], str | None]
     for_anthropic: bool = False
-    """On by default for Anthropic too."""
+    """Whether the step is on by default for Anthropic too."""
     always: bool = False
-    """Has no switch."""
+    """Whether the step has no switch."""
 
 
 STEPS: Final = (
@@ -61,7 +61,7 @@ STEPS: Final = (
 )
 
 STEP_NAMES: Final = frozenset(step.name for step in STEPS if not step.always)
-"""What a provider can switch on and off."""
+"""The steps that a provider can switch on and off."""
 
 
 def apply(draft: Draft, context: Context, switches: Mapping[str, bool]) -> list[tuple[str, str]]:

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.edited_messages import Conversation, open_turn
-from addons.wire.messages.message import DROP, KEEP, Changes, Message, Verdict
+from addons.wire.messages.edited_messages import EditedMessages, open_turn
+from addons.wire.messages.message import DROP, KEEP, BlockEdit, Message
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import GUEST_THINKING, THINKING, THINKING_TYPES
 from addons.wire.provenance import OWNER, unwrap_signature
@@ -44,19 +44,19 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
         dropped[f"of {owner}" if owner else ANTHROPIC if signed else UNSIGNED] += 1
         return True
 
-    def travel(block: Block) -> Verdict | Changes:
+    def travel(block: Block) -> BlockEdit:
         if block.type not in THINKING_TYPES:
             return KEEP
         field = "signature" if block.type == "thinking" else "data"
-        carried = pieces.string(block.signature if block.type == "thinking" else block.data)
+        carried = raw_json.string(block.signature if block.type == "thinking" else block.data)
         wrapped = unwrap_signature(carried) if carried else None
         if drops(wrapped[0] if wrapped else None, signed=bool(carried)):
             return DROP
-        return {field: pieces.dump(wrapped[1])} if wrapped else KEEP
+        return {field: raw_json.dump(wrapped[1])} if wrapped else KEEP
 
     lost: set[int] = set()
     emptied: list[int] = []
-    for index in messages.concerned(GUEST_THINKING if keeps_unwrapped else THINKING):
+    for index in messages.with_trait(GUEST_THINKING if keeps_unwrapped else THINKING):
         if thought := messages.thought(index):
             text, signature, begin, end = thought
             wrapper = OWNER.match(text, signature)
@@ -99,7 +99,7 @@ def asked_mode(draft: Draft) -> str | None:
     return mode if isinstance(mode, str) and mode != "disabled" else None
 
 
-def is_refused(mode: str, messages: Conversation, lost: Collection[int], context: Context) -> bool:
+def is_refused(mode: str, messages: EditedMessages, lost: Collection[int], context: Context) -> bool:
     """Whether Anthropic refuses to think on in this open turn. `lost` are the messages whose thinking was dropped.
 
     With `enabled` it wants the turn to begin with thinking ("a final `assistant` message must start with a thinking

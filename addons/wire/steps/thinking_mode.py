@@ -32,9 +32,8 @@ def clears_thinking(edit: Any) -> bool:
 LEAST_BUDGET: Final = 1024
 """Tokens of thinking below which nobody takes a budget."""
 
-
 USUAL_BUDGET: Final = 31_999
-"""What Claude Code asks for where it gives a budget."""
+"""Tokens of thinking that Claude Code asks for where it gives a budget."""
 
 
 def thinking_display(draft: Draft, context: Context) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import UnsetType
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft
-from addons.wire.messages.message import KEEP, Changes, Verdict
+from addons.wire.messages.message import KEEP, BlockEdit
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import TOOL_IDS
 from addons.wire.provenance import PLAIN_TOOL_ID, decode_tool_id, encode_tool_id, valid_tool_id
@@ -18,7 +18,7 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
     decoded: set[str] = set()
     encoded: set[str] = set()
 
-    def travel(block: Block) -> Verdict | Changes:
+    def travel(block: Block) -> BlockEdit:
         if block.type == "tool_use":
             name, piece = "id", block.id
         elif block.type == "tool_result":
@@ -27,19 +27,19 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
             return KEEP
         if isinstance(piece, UnsetType) or PLAIN_TOOL_ID.fullmatch(piece):
             return KEEP
-        tool_id = pieces.string(piece)
+        tool_id = raw_json.string(piece)
         if tool_id is None:
             return KEEP
         made = decode_tool_id(tool_id)
         if made and made[0] == context.provider and (valid_tool_id(made[1]) or not context.is_anthropic):
             decoded.add(tool_id)
-            return {name: pieces.dump(made[1])}
+            return {name: raw_json.dump(made[1])}
         if context.is_anthropic and not valid_tool_id(tool_id):
             encoded.add(tool_id)
-            return {name: pieces.dump(encode_tool_id("unknown", tool_id))}
+            return {name: raw_json.dump(encode_tool_id("unknown", tool_id))}
         return KEEP
 
-    draft.messages.edit(draft.messages.concerned(TOOL_IDS), travel)
+    draft.messages.edit(draft.messages.with_trait(TOOL_IDS), travel)
     said = []
     if decoded:
         said.append(f"gave {counted(len(decoded), 'tool id')} back to {context.provider}")

@@ -24,7 +24,7 @@ from tests.wire.streams import (
 
 
 def passed(raw, *, strip=False):
-    answer = MessagesAnswer(Rewrite(provider="zai", own=False, strip_thinking=strip))
+    answer = MessagesAnswer(Rewrite(provider="zai", is_anthropic=False, strip_thinking=strip))
     return answer.feed(raw) + answer.end()
 
 

@@ -29,9 +29,9 @@ from tests.wire.streams import (
     whole,
 )
 
-OWN = Rewrite("anthropic", own=True, strip_thinking=False)
-KEEP = Rewrite("zai", own=False, strip_thinking=False)
-STRIP = Rewrite("zai", own=False, strip_thinking=True)
+OWN = Rewrite("anthropic", is_anthropic=True, strip_thinking=False)
+KEEP = Rewrite("zai", is_anthropic=False, strip_thinking=False)
+STRIP = Rewrite("zai", is_anthropic=False, strip_thinking=True)
 EVERY = pytest.mark.parametrize("rewrite", [OWN, KEEP, STRIP], ids=["own", "keep", "strip"])
 OTHERS = pytest.mark.parametrize("rewrite", [KEEP, STRIP], ids=["keep", "strip"])
 

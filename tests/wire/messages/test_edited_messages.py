@@ -1,7 +1,7 @@
 import json
 
 from addons.wire.messages.body import RequestBody
-from addons.wire.messages.edited_messages import Conversation, open_turn
+from addons.wire.messages.edited_messages import EditedMessages, open_turn
 from addons.wire.messages.message import DROP, KEEP, new_message
 from addons.wire.raw_json import dump
 from addons.wire.steps.context import counted
@@ -11,7 +11,7 @@ THOUGHT = thinking("s")
 
 
 def conversation(*said):
-    return Conversation(RequestBody.parse(json.dumps(request(*said)).encode()).messages)
+    return EditedMessages(RequestBody.parse(json.dumps(request(*said)).encode()).messages)
 
 
 def sent(messages):
@@ -22,7 +22,7 @@ def sent(messages):
 
 def without_thinking(*said):
     messages = conversation(*said)
-    messages.edit(range(len(messages.client)), lambda block: DROP if block.type == "thinking" else KEEP)
+    messages.edit(range(len(messages.original)), lambda block: DROP if block.type == "thinking" else KEEP)
     return sent(messages)
 
 
@@ -112,7 +112,7 @@ def test_a_message_keeps_its_index():
     assert (messages.before(2), messages.after(2), messages.before(0), messages.after(0)) == (0, None, None, 2)
     assert list(messages.indexes()) == [0, 2]
     assert sent(messages) == [{"role": "user", "content": "a"}, user(text("new"))]
-    assert messages.client[1].blocks[0].type == "text"
+    assert messages.original[1].blocks[0].type == "text"
 
 
 def test_all_of_it_can_go():
@@ -123,11 +123,11 @@ def test_all_of_it_can_go():
     assert sent(messages) == []
 
 
-def test_what_a_message_gains_concerns_steps_where_it_is_then():
+def test_what_a_message_gains_is_seen_by_steps_where_it_is_then():
     messages = conversation("a", assistant(THOUGHT), user(text(" "), text("b")))
-    messages.edit(messages.concerned("thinking"), lambda block: DROP if block.type == "thinking" else KEEP)
-    assert messages.concerned("thinking") == []
-    assert messages.concerned("empty text") == [0]
+    messages.edit(messages.with_trait("thinking"), lambda block: DROP if block.type == "thinking" else KEEP)
+    assert messages.with_trait("thinking") == []
+    assert messages.with_trait("empty text") == [0]
     assert len(messages[0].blocks) == 3
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.messages.message import DROP, KEEP, edit_blocks, new_message
 from addons.wire.messages.schema import decode_blocks
@@ -32,7 +32,7 @@ def draft():
 def test_no_spelling_hides_a_block(draft):
     first, second = draft.messages[0].blocks
     assert (first.type, second.type) == ("text", "tool_use")
-    assert pieces.string(second.id) == "t1"
+    assert raw_json.string(second.id) == "t1"
     assert second.text is UNSET
     assert draft.messages[0].has("tool_use", "x")
     assert not draft.messages[0].has("x")
@@ -52,7 +52,7 @@ def test_untouched_blocks_keep_their_bytes(draft):
 
 def test_changed_fields_leave_the_others_of_the_block(draft):
     def edit(block):
-        return KEEP if block.type == "text" else {"id": pieces.dump("x"), "caller": pieces.dump(1), "type": UNSET}
+        return KEEP if block.type == "text" else {"id": raw_json.dump("x"), "caller": raw_json.dump(1), "type": UNSET}
 
     message = draft.messages[0].edit(edit)
     assert bytes(message.pieces[0]) == b'{"type":"text", "text":"a\\u00e9 \\/"}'
@@ -67,7 +67,7 @@ def test_keeping_everything_is_the_same_message(draft):
 
 def test_edits_follow_each_other(draft):
     first = draft.messages[0].edit(lambda block: DROP if block.type == "text" else KEEP)
-    second = first.edit(lambda block: {"id": pieces.dump("y")})
+    second = first.edit(lambda block: {"id": raw_json.dump("y")})
     assert json.loads(bytes(second.raw))["content"] == [{"id": "y", "input": {"n": 2}, "type": "tool_use"}]
     assert json.loads(bytes(first.raw))["content"][0]["id"] == "t1"
 
@@ -76,7 +76,7 @@ def test_a_string_is_one_text_block(draft):
     message = draft.messages[1]
     assert message.text == "hi"
     assert [bytes(piece) for piece in message.pieces] == [b'{"type":"text","text":"h\\u0069"}']
-    joined = message.with_pieces([*message.pieces, pieces.dump({"type": "image"})])
+    joined = message.with_pieces([*message.pieces, raw_json.dump({"type": "image"})])
     assert [block.type for block in joined.blocks] == ["text", "image"]
     assert bytes(joined.raw) == b'{"role":"user","content":[{"type":"text","text":"h\\u0069"},{"type":"image"}]}'
 
@@ -88,7 +88,7 @@ def test_an_empty_string_is_no_block():
 
 
 def test_a_new_message():
-    message = new_message("user", [pieces.dump({"type": "text", "text": "x"})])
+    message = new_message("user", [raw_json.dump({"type": "text", "text": "x"})])
     assert message.blocks[0].type == "text"
     assert bytes(message.raw) == b'{"role":"user","content":[{"type":"text","text":"x"}]}'
 
@@ -110,7 +110,9 @@ def test_other_shapes_are_left_alone(data):
 def heads(blocks):
     """Without the spelling of their fields."""
     fields = [msgspec.structs.asdict(block) for block in blocks]
-    return [{key: pieces.load(value) if isinstance(value, Raw) else value for key, value in f.items()} for f in fields]
+    return [
+        {key: raw_json.load(value) if isinstance(value, Raw) else value for key, value in f.items()} for f in fields
+    ]
 
 
 VALUES = st.sampled_from(["a", "b", '":"', '"', "é", "", ":", ",", {"a": "b"}, ["a"], 1, None])
@@ -134,11 +136,11 @@ def test_new_values_stand_where_the_old_ones_stood(blocks, changes, data):
     def edit(block):
         change = next(waiting)
         expected.append(before["content"][len(expected)] | (change or {}))
-        return KEEP if change is None else {name: pieces.dump(value) for name, value in change.items()}
+        return KEEP if change is None else {name: raw_json.dump(value) for name, value in change.items()}
 
     message = RequestBody.parse(raw).messages[0].edit(edit)
     assert json.loads(bytes(message.raw)) == before | {"content": expected}
-    assert heads(message.blocks) == heads(decode_blocks(pieces.dump(expected)))
+    assert heads(message.blocks) == heads(decode_blocks(raw_json.dump(expected)))
     assert [json.loads(bytes(piece)) for piece in message.pieces] == expected
 
 

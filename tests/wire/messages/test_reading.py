@@ -66,8 +66,8 @@ def outcome(body: RequestBody, context: Context) -> Any:
         for message in body.messages
     ]
     fields = {name: bytes(piece) for name, piece in body.fields.items()}
-    concerns = [body.messages.concerned(name) for name in ("thinking", "empty text", "tool ids", "cache control")]
-    return lines, draft.encode(), body.raw, body.model, body.stream, shown, fields, concerns
+    traits = [body.messages.with_trait(name) for name in ("thinking", "empty text", "tool ids", "cache control")]
+    return lines, draft.encode(), body.raw, body.model, body.stream, shown, fields, traits
 
 
 def same_as_unknown(data: bytes, monkeypatch) -> RequestBody:

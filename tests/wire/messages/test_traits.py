@@ -37,14 +37,14 @@ def sent(body: RequestBody, context: Context):
 def told_of_everything(body: RequestBody) -> RequestBody:
     """The same body, with steps that are told that all of it may concern them, but for what they don't ask again:
     whether it is a system message, and whether one without any content says nothing."""
-    body.system_concerns |= EVERYTHING
-    body.tools_concerns |= EVERYTHING
+    body.system_traits |= EVERYTHING
+    body.tools_traits |= EVERYTHING
     messages = body.messages
-    messages.concerns = tuple(
+    messages.traits = tuple(
         found | EVERYTHING - {SYSTEM_MESSAGES, *(() if message.blocks or message.text else (EMPTY_TEXT,))}
-        for message, found in zip(messages, messages.concerns, strict=True)
+        for message, found in zip(messages, messages.traits, strict=True)
     )
-    messages.all_concerns = EVERYTHING
+    messages.all_traits = EVERYTHING
     return body
 
 
@@ -57,10 +57,10 @@ def test_no_step_misses_anything(fields, said, context, data):
 
 def of(*said, **fields):
     body = RequestBody.parse(json.dumps(request(*said, **fields)).encode())
-    return [set(found) for found in body.messages.concerns], set(body.system_concerns), set(body.tools_concerns)
+    return [set(found) for found in body.messages.traits], set(body.system_traits), set(body.tools_traits)
 
 
-def test_an_ordinary_conversation_concerns_nobody():
+def test_an_ordinary_conversation_has_no_traits():
     cache = {"type": "ephemeral"}
     said = ["hi", assistant(text("a"), tool_use()), user(tool_result(), text("b", cache_control=cache))]
     system = [text("s", cache_control=cache)]
@@ -73,10 +73,10 @@ def test_whose_thinking_it_is():
     found, _, _ = of(*(assistant(kind, text("a")) for kind in kinds))
     assert found == [{THINKING}] + 4 * [{THINKING, GUEST_THINKING}]
     hidden = rb'{"model":"m","messages":[{"role":"a","content":[{"type":"thinking","signature":"g\u00771.zai.s"}]}]}'
-    assert GUEST_THINKING in RequestBody.parse(hidden).messages.concerns[0]
+    assert GUEST_THINKING in RequestBody.parse(hidden).messages.traits[0]
 
 
-def test_what_is_inside_a_tool_result_concerns_too():
+def test_what_is_inside_a_tool_result_counts_too():
     long = {"type": "ephemeral", "ttl": "1h"}
     inner = [text(" "), text("a", cache_control=long), {"type": "tool_reference", "tool_name": "x"}]
     assert of(user(tool_result(content=inner)))[0] == [{EMPTY_TEXT, CACHE_CONTROL, BETA_TOOLS}]
