@@ -15,16 +15,12 @@ from msgspec import Raw
 from addons.state.exchange import Exchange, Kept
 from addons.wire import raw_json
 from addons.wire.encoding import Decoder
+from addons.wire.limits import SHOWN_BODY
 from addons.wire.masking import mask_bytes, mask_text
 from addons.wire.messages.body import Draft
 from addons.wire.sse import EventTooLarge, Splitter
 from addons.wire.steps.context import Context
 from addons.wire.steps.hidden_credentials import hidden_credentials
-
-LARGEST: Final = 64 * 1024 * 1024
-"""Bytes of a decoded body that are looked at; no body that the gateway takes is larger."""
-
-SLICE: Final = 64 * 1024
 
 _PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 _PICTURES.update(dict.fromkeys(range(0x80, 0xA0), 0xFFFD))
@@ -45,10 +41,9 @@ def body_of(kept: Kept) -> bytes:
         return raw
     out = bytearray()
     try:
-        decoder = Decoder(coding)
-        for start in range(0, len(raw), SLICE):
-            out += decoder.feed(raw[start : start + SLICE])
-            if len(out) > LARGEST:
+        for step in Decoder(coding).steps(raw):
+            out += step
+            if len(out) > SHOWN_BODY:
                 break
     except ValueError:
         return bytes(out) or raw
@@ -62,7 +57,7 @@ def is_stream(body: bytes) -> bool:
 
 def events_of(body: bytes) -> list[bytes]:
     """The events of a stream, the last one too when it is not complete."""
-    splitter = Splitter(limit=LARGEST)
+    splitter = Splitter(limit=SHOWN_BODY)
     try:
         events = splitter.feed(body)
     except EventTooLarge:

@@ -18,11 +18,9 @@ import msgspec
 
 from addons.wire.encoding import Decoder
 from addons.wire.errors import ProviderError, read_error
+from addons.wire.limits import ANSWER
 from addons.wire.messages.assembler import Assembler, message_events, message_in
 from addons.wire.usage import Usage
-
-MAX_BODY = 64 * 1024 * 1024
-"""Bytes of a JSON answer that are kept at most. Anthropic's largest answers are far below 1 MB."""
 
 WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
 JSON_OR_PAGE = b"{[<"
@@ -99,6 +97,7 @@ class AnswerReader:
         self._complete = complete
         self._decoder = Decoder(content_encoding) if content_encoding not in ("", "identity") else None
         self._assembler: Assembler | None = None  # where a stream is read for a client that wants JSON
+        self._assembled = 0  # bytes that it was fed
         self._buffer = bytearray()
         self._first = b""  # byte that is no white space: says what comes
         self._usage: Usage | None = None
@@ -163,7 +162,7 @@ class AnswerReader:
             return self._given(self._events.feed(data))
         self._buffer += data
         self.spoke = bool(self._first and data) and not data.isspace()
-        if len(self._buffer) > MAX_BODY:
+        if len(self._buffer) > ANSWER:
             return self._fail("answered with a body that never ends")
         return b""
 
@@ -176,6 +175,9 @@ class AnswerReader:
         self.finished = events.finished
         if self._assembler is None:
             return out
+        self._assembled += len(out)
+        if self._assembled > ANSWER:
+            return self._fail("sent an answer that never ends")
         self._assembler.feed(out)
         return b""
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from msgspec import Raw
 
 from addons.wire import raw_json
+from addons.wire.limits import EVENT
 
 Fields = dict[str, Raw]
 """A JSON object's top level; every value in its own bytes."""
@@ -48,7 +49,7 @@ class EventTooLarge(ValueError):
 class Splitter:
     """Cuts a stream into events, for `\\n`, `\\r\\n`, `\\r` and mixtures of them."""
 
-    def __init__(self, limit: int = 32 * 1024 * 1024) -> None:
+    def __init__(self, limit: int = EVENT) -> None:
         """`limit`: bytes that an unfinished event may have before `EventTooLarge` is raised."""
         self._limit = limit
         self._rest = bytearray()

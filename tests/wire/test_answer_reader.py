@@ -191,7 +191,7 @@ def test_white_space_of_any_length_before_an_answer(space: bytes, cut: bool):
 
 
 def test_white_space_without_end_is_not_kept(monkeypatch):
-    monkeypatch.setattr("addons.wire.answer_reader.MAX_BODY", 1000)
+    monkeypatch.setattr("addons.wire.answer_reader.ANSWER", 1000)
     reader = OWN(stream=False)
     assert not spoke(reader, [b" " * 600] * 2)
     assert reader.error

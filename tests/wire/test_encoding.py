@@ -1,4 +1,6 @@
 import gzip
+import time
+import tracemalloc
 import zlib
 
 import brotli  # type: ignore[import-untyped]  # it has no stubs
@@ -99,9 +101,57 @@ def test_garbage_after_a_member():
 def test_a_whole_body_is_decoded_up_to_a_limit():
     body = b"some words " * 1000
     assert encoding.decode(gzip.compress(body), "gzip", len(body)) == body
-    assert encoding.decode(body, "identity", 5) == encoding.decode(body, "", 5) == body[:4096]
-    bomb = gzip.compress(bytes(1 << 24)) * 8
-    assert 1000 < len(encoding.decode(bomb, "gzip", 1000)) < 8 << 20
+    assert encoding.decode(body, "identity", 5) == encoding.decode(body, "", 5) == body[:6]
+
+
+def zstd_blocks(block, count):
+    """A zstd frame of so many equal blocks."""
+    return bytes.fromhex("28b52ffd 00 50") + block * count  # a window of 1 MB
+
+
+BOMBS = {
+    "gzip": gzip.compress(bytes(1 << 24)) * 64,
+    "deflate": zlib.compress(bytes(1 << 24)) * 64,
+    "br": brotli.compress(bytes(1 << 28)),
+    "zstd": zstd_blocks(bytes.fromhex("02001000"), 8192),  # 128 KB of zeros each
+    "gzip, br": brotli.compress(gzip.compress(bytes(1 << 24)) * 64),
+    "zstd, zstd": zstandard.compress(zstandard.compress(bytes(1 << 28))),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_costs_little_memory_and_time(name):
+    tracemalloc.start()
+    started = time.process_time()
+    try:
+        assert len(encoding.decode(BOMBS[name], name, 1 << 20)) == (1 << 20) + 1
+        with pytest.raises(ValueError, match="stands for too much"):
+            Decoder(name).feed(BOMBS[name][: 1 << 16])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20
+    assert time.process_time() - started < 2
+
+
+def test_a_window_larger_than_browsers_take_is_refused():
+    huge = bytes.fromhex("28b52ffd 00 88") + bytes.fromhex("090000") + b"x"  # 128 MB
+    with pytest.raises(ValueError, match="broken"):
+        encoding.decode(huge, "zstd", 1000)
+
+
+def test_no_more_codings_than_anybody_uses():
+    with pytest.raises(ValueError, match="more than 3"):
+        Decoder("gzip, gzip, gzip, gzip")
+    with pytest.raises(ValueError, match="more than 3"):
+        Decoder("gzip," * 100_000)
+
+
+def test_many_empty_members_are_read_in_linear_time():
+    body = gzip.compress(b"") * 100_000
+    started = time.process_time()
+    assert encoding.decode(body, "gzip", 1000) == b""
+    assert time.process_time() - started < 2
 
 
 def test_a_whole_body_in_no_known_coding_is_refused():
