@@ -6,9 +6,13 @@ wire does not: there the flow holds a masked credential, and the real one is put
 Rules that hold here:
 - Of a secret at most its public prefix (`sk-ant-oat01`: what kind it is) and its last 4 characters are shown.
 - Masking a masked text changes nothing.
-- What looks like a credential is masked although nobody knows it: a false alarm costs a word in a log.
+- What looks like a credential is masked although nobody knows it. Words are no credentials: `api_key: unknown key`
+  stays as it is.
+- Linear time: once a pattern has gone through a run of characters it takes it, whatever stands behind. What is masked
+  already is told afterwards (`masked_match`).
 """
 
+import json
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -39,6 +43,7 @@ CREDENTIAL_ENDINGS: Final = ("-api-key", "-token", "-secret", "-authorization")
 
 SCHEME: Final = re.compile(r"(?:bearer|basic|token) +", re.IGNORECASE)
 KIND: Final = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)(?=-)|(?:sk|gsk|xai)(?=[-_])")
+MASKED_KIND: Final = re.compile(KIND.pattern.replace("(?=-)", "").replace("(?=[-_])", ""))
 
 
 def is_credential_header(name: str) -> bool:
@@ -64,14 +69,16 @@ NAMES: Final = r"authorization|api[-_]?key|(?:auth|access|refresh|security|id)[-
 ASSIGNED: Final = r"""(?:\\*+["'])?+\s*+(?:[:=]|(?<=["']),)\s*+(?:b?\\*+["'])?+"""
 CREDENTIALS: Final = re.compile(
     r"(?=[abceghirsx])(?:"  # no other letter begins one: most places are left at once
-    rf"(?P<name>(?:{NAMES}){ASSIGNED}(?:(?:bearer|basic|token)\s++)?+)(?P<value>[^\s\"',;\\…]++)(?!…)"
-    rf"|(?P<jar>cookie{ASSIGNED})(?P<cookies>[^\r\n\"'\\…]++)(?!…)"
-    r"|(?P<scheme>\bbearer\s++)(?P<token>(?=[\w.~+/=-]*\d|[\w.~+/=-]{16})[\w.~+/=-]++)(?!…)"
-    r"|(?<![A-Za-z0-9])(?P<key>(?:sk-ant-[\w-]{8}|(?:sk|gsk|xai)[-_][\w-]{16})[\w-]*+)(?!…)"
-    r"|\b(?P<jwt>eyJ[\w-]{8,}+\.eyJ[\w-]++\.[\w-]*+)(?!…)"
+    rf"(?P<name>(?:{NAMES}){ASSIGNED}(?:(?:bearer|basic|token)\s++)?+)(?P<value>[^\s\"',;\\…]++)"
+    rf"|(?P<jar>cookie{ASSIGNED})(?P<cookies>[^\r\n\"'\\…]++)"
+    r"|(?P<scheme>\bbearer\s++)(?P<token>(?=[\w.~+/=-]*\d|[\w.~+/=-]{16})[\w.~+/=-]++)"
+    r"|(?<![A-Za-z0-9])(?P<key>(?:sk-ant-[\w-]{8}|(?:sk|gsk|xai)[-_][\w-]{16})[\w-]*+)"
+    r"|(?<![\w-])(?P<jwt>eyJ[\w-]{8,}+\.eyJ[\w-]++\.[\w-]*+)"
     r")",
     re.IGNORECASE | re.ASCII,
 )
+# `: unknown` behind a name. What is no word, or stands in quotes or behind `=`, is a value.
+WORD: Final = re.compile(r":\s++[a-z]{1,15}+")
 # Each credential above holds one of these, and looking for them costs a tenth.
 TRACES: Final = ("authorization", "api", "token", "secret", "cookie", "bearer", "sk-", "sk_", "xai", "eyj")
 
@@ -108,6 +115,47 @@ def mask_bytes(data: bytes, secrets: Iterable[str]) -> bytes:
     return data
 
 
+def mask_strings(data: bytes, secrets: Iterable[str]) -> bytes:
+    """The bytes of a JSON text (or of events that hold one) without any of the secrets, in whatever spelling their
+    strings hold them: `\\u0073k-ant-…` says the same as `sk-ant-…`. Strings without a secret keep their bytes."""
+    known = tuple(secrets)
+    data = mask_bytes(data, known)
+    if data.find(b"\\") >= 0:
+        data = _STRING.sub(lambda string: _masked_string(string[0], known, MOST_SPELLINGS), data)
+    return data
+
+
+MOST_SPELLINGS: Final = 3
+"""How often a string is looked for inside another: relays put the whole body of an error into the message of theirs."""
+
+# The last one may have no end: long bodies are cut off.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _masked_string(string: bytes, secrets: tuple[str, ...], spellings: int) -> bytes:
+    """A JSON string (its end may be missing) without the secrets in what it says."""
+    if string.find(b"\\") < 0:
+        return string  # it has been looked at
+    said = _ESCAPE.sub(_unescaped, string[1:].removesuffix(b'"').decode("utf-8", "surrogateescape"))
+    masked = said
+    for secret, shown in masks(secrets):
+        if secret in masked:
+            masked = masked.replace(secret, shown)
+    if spellings and "\\" in masked:
+        inner = b'"%b"' % masked.encode("utf-8", "surrogatepass")
+        found = _masked_string(inner, secrets, spellings - 1)
+        if found is not inner:
+            masked = json.loads(found, strict=False)
+    return string if masked == said else json.dumps(masked).encode()
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """The character that an escape stands for."""
+    return chr(int(escape[1], 16)) if escape[1] else _ESCAPES.get(escape[2], escape[2])
+
+
 @lru_cache(maxsize=64)
 def masks(secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """What is looked for, and what is shown of it; the longest first. A client's own credential is among them, else
@@ -126,6 +174,14 @@ def to_bytes(text: str) -> bytes:
 
 
 def masked_match(match: re.Match[str]) -> str:
+    """What is shown of a match of `CREDENTIALS`."""
     whole = match[0]
-    secret = match[match.lastgroup or 0]
-    return whole[: len(whole) - len(secret)] + mask(secret)
+    kind = match.lastgroup or ""
+    secret = match[kind]
+    before = len(whole) - len(secret)
+    shown = mask(secret)
+    if match.string.startswith(ELLIPSIS, match.end()) and MASKED_KIND.fullmatch(secret):
+        return whole  # masked already
+    if kind == "value" and WORD.fullmatch(whole, whole.find(":") if ":" in whole else before):
+        return whole
+    return whole[:before] + shown
