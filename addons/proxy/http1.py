@@ -120,13 +120,6 @@ class ProviderSide(BodyReading, Http1Client):
     closes = False
     """It ends after the answer that is being read."""
 
-    def handle_event(self, event: events.Event) -> Commands:
-        """What has come of a body is read without further ado: nothing here ever waits for a reply."""
-        if type(event) is events.DataReceived and self.state == self.read_body and not self.debug:
-            yield from self._handle_event(event)
-        else:
-            yield from super().handle_event(event)
-
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """mitmproxy takes an interim response for the answer, and reads a head for as long as it comes."""
         if self.request and isinstance(event, events.DataReceived):
