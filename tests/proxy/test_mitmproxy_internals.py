@@ -1,22 +1,31 @@
 """What `addons/proxy/` relies on inside mitmproxy, one test each: an upgrade that moves something fails by name.
 
 Nothing of ours is tested here. The stream below is mitmproxy's own, with only a hole where a test looks in.
+`./run.sh test --upstream` runs these tests with the newest mitmproxy there is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
 from collections.abc import Callable
 from unittest.mock import Mock
 from weakref import WeakKeyDictionary
 
+import h11
 import pytest
+from h11._readers import ContentLengthReader, Http10Reader
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, flow, http, tls
+from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import ConnectionState
+from mitmproxy.master import Master
 from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.options import Options
 from mitmproxy.proxy import commands, events, layer, server, tunnel
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http as http_layers
@@ -25,12 +34,14 @@ from mitmproxy.proxy.layers.http import (
     DropStream,
     GetHttpConnection,
     GetHttpConnectionCompleted,
+    HttpClient,
     HttpLayer,
     HTTPMode,
     HttpStream,
     SendHttp,
     _events,
 )
+from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.test import taddons, tflow
@@ -41,6 +52,8 @@ from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import LAST_CHUNK, STREAM_HEAD, chunk, error, head, stream
 from tests.proxy.provider_bytes import events as event_bytes
 from tests.proxy.stand_ins import StandIns, known
+
+pytestmark = pytest.mark.upstream
 
 
 class Plain(Playbook):
@@ -144,6 +157,27 @@ class TestLayer:
         mode = ProxyMode.parse("reverse:https://one.test")
         assert isinstance(mode, ReverseMode)
         assert mode.scheme == "https"
+
+    def test_what_a_paused_layer_waits_for_can_be_another_command(self):
+        """A stream whose hook was called in place goes on by a command of its own."""
+
+        class Asking(layer.Layer):
+            is_behind = False
+
+            def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+                yield AttemptHook(trying())
+                self.is_behind = True
+
+        asking = Asking(context())
+        list(asking.handle_event(events.Start()))
+        assert asking._paused
+        wait = commands.RequestWakeup(0)
+        wait.blocking = asking
+        asking._paused = asking._paused._replace(command=wait)
+        woken = events.Wakeup(wait)
+        woken.reply = None
+        list(asking.handle_event(woken))
+        assert asking.is_behind
 
 
 class TestHooks:
@@ -447,7 +481,108 @@ class TestHttp1:
         assert seen[0] is _events.RequestProtocolError
 
 
-class Recorder(server.SimpleConnectionHandler):
+def sides(play: Plain) -> tuple[HttpClient, Http1Client]:
+    """mitmproxy's layers of the only provider connection."""
+    client = play.http.connections[play.server(1).connection]
+    assert isinstance(client, HttpClient)
+    side = client.context.layers[-1]
+    assert isinstance(side, Http1Client)
+    return client, side
+
+
+class TestHttp1Connection:
+    """What addons/proxy/http1.py overrides and uses."""
+
+    def test_the_class_of_a_provider_connection_can_be_changed(self, monkeypatch):
+        """mitmproxy has no place where it could be chosen: `register_connection` changes it."""
+
+        class Another(Http1Client):
+            pass
+
+        def register(self: HttpLayer, command: http_layers.RegisterHttpConnection) -> layer.CommandGenerator[None]:
+            *_, client, side = self.connections[command.connection].context.layers
+            assert isinstance(client, HttpClient)
+            assert type(side) is Http1Client
+            side.__class__ = Another
+            side.state = side.read_headers
+            client._handle_event = side.handle_event
+            yield from original(self, command)
+
+        original = HttpLayer.register_connection
+        monkeypatch.setattr(HttpLayer, "register_connection", register)
+        play = Plain()
+        play.client_asks()
+        assert type(sides(play)[1]) is Another
+        play.server(1).sends(error(500))
+        assert play.ends == ["response"]
+
+    def test_a_provider_connection_handles_events_in_place_of_the_layer_around_it(self):
+        play = Plain()
+        play.client_asks()
+        client, side = sides(play)
+        assert client._handle_event == side.handle_event
+
+    def test_what_has_come_is_in_a_buffer(self):
+        play = Plain()
+        play.client_asks()
+        _, side = sides(play)
+        play.server(1).sends(b"HTTP/1.1 200")
+        assert isinstance(side.buf, ReceiveBuffer)
+        assert (len(side.buf), bytes(side.buf)) == (12, b"HTTP/1.1 200")
+        assert bytes(side.buf.maybe_extract_at_most(4) or b"") == b"HTTP"
+        assert bytes(side.buf) == b"/1.1 200"
+        assert side.state == side.read_headers
+
+    def test_a_reader_of_h11_takes_a_body_from_the_buffer(self):
+        play = Plain()
+        play.client_asks()
+        _, side = sides(play)
+        play.server(1).sends(head(200, "content-length: 9") + b"abc")
+        assert side.state == side.read_body
+        assert isinstance(side.body_reader, ContentLengthReader)
+        assert side.body_reader._remaining == 6
+        side.buf += b"def"
+        part = side.body_reader(side.buf)
+        assert isinstance(part, h11.Data)
+        assert part.data == b"def"
+        with pytest.raises(h11.RemoteProtocolError):
+            side.body_reader.read_eof()
+
+    def test_a_body_without_a_length_has_a_reader_of_its_own(self):
+        play = Plain()
+        play.client_asks()
+        _, side = sides(play)
+        play.server(1).sends(head(200) + b"abc")
+        assert isinstance(side.body_reader, Http10Reader)
+        assert isinstance(side.body_reader.read_eof(), h11.EndOfMessage)
+
+    def test_the_ends_of_request_and_response_are_marked(self):
+        parameters = inspect.signature(Http1Client.mark_done).parameters
+        assert {name: one.kind for name, one in parameters.items() if name != "self"} == {
+            "request": inspect.Parameter.KEYWORD_ONLY,
+            "response": inspect.Parameter.KEYWORD_ONLY,
+        }
+        play = Plain()
+        play.client_asks()
+        _, side = sides(play)
+        assert (side.request_done, side.response_done) == (True, False)
+        play.server(1).sends(error(500))
+        assert (side.request_done, side.response_done) == (False, False)
+        assert (side.request, side.response, side.stream_id) == (None, None, None)
+
+    def test_a_client_connection_numbers_its_streams(self):
+        play = Plain()
+        side = Http1Server(play.context)
+        assert side.stream_id == 1
+        assert side.state == side.start
+
+    @pytest.mark.parametrize("name", ["_handle_event", "read_headers", "read_body", "send", "done", "mark_done"])
+    def test_a_name_that_is_used_or_overridden(self, name):
+        assert callable(getattr(Http1Client, name))
+        assert callable(getattr(Http1Server, name))
+
+
+class Listening(server.SimpleConnectionHandler):
     """mitmproxy's server with a layer that only listens."""
 
     def __init__(self) -> None:
@@ -466,10 +601,10 @@ class TestServer:
     """What the driver in tests/proxy/playbook.py copies."""
 
     def test_five_connections_to_an_address_and_no_more(self):
-        assert Recorder().max_conns["one.test", 80]._value == 5
+        assert Listening().max_conns["one.test", 80]._value == 5
 
     def test_a_closed_connection_is_closed_in_its_state_at_once(self):
-        handler, task = Recorder(), Mock()
+        handler, task = Listening(), Mock()
         conn = connection.Server(address=("one.test", 80))
         conn.state = ConnectionState.OPEN
         handler.transports[conn] = server.ConnectionIO(handler=task)
@@ -489,7 +624,7 @@ class TestServer:
             await asyncio.wait([task])
 
         monkeypatch.setattr(asyncio, "open_connection", never)
-        handler = Recorder()
+        handler = Listening()
         command = commands.OpenConnection(connection.Server(address=("one.test", 80)))
         asyncio.run(run())
         (event,) = handler.heard
@@ -512,3 +647,46 @@ class TestServer:
     def test_a_flow_can_be_a_weak_key(self):
         one, other = tflow.tflow(), tflow.tflow()
         assert len(WeakKeyDictionary({one: 1, other: 2})) == 2
+
+    def test_the_listening_sockets_can_be_closed_while_connections_go_on(self):
+        """Why nobody is let in at the end of a drain."""
+        assert inspect.iscoroutinefunction(Proxyserver().servers.update)
+        assert list(inspect.signature(Proxyserver().servers.update).parameters) == ["modes"]
+
+    def test_events_of_a_client_take_turns_by_a_lock(self):
+        handler = Listening()
+        assert isinstance(handler._server_event_lock, asyncio.Lock)
+        assert "_server_event_lock" in inspect.getsource(server.ConnectionHandler.server_event)
+
+    def test_connections_are_known_by_the_ids_of_their_clients(self):
+        proxyserver = Proxyserver()
+        handler = Listening()
+        proxyserver.connections[handler.client.id] = handler  # type: ignore[assignment]
+        assert handler.transports == {} or set(handler.transports) == {handler.client}
+        assert {"handler", "reader", "writer"} <= {*server.ConnectionIO.__dataclass_fields__}
+
+
+class TestWhatIsSwitchedOff:
+    """What addons/process/ knows of mitmproxy."""
+
+    def test_the_types_of_a_messages_fields_are_checked(self):
+        assert callable(http.MessageData.__post_init__)
+        with pytest.raises(TypeError, match="Expected"):
+            http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(), None, None, "now", None)  # type: ignore[arg-type]
+
+    def test_log_lines_go_to_the_addons(self):
+        async def run() -> bool:
+            master = Master(Options(), asyncio.get_running_loop())
+            here = master._legacy_log_events in logging.getLogger().handlers
+            master._legacy_log_events.uninstall()
+            return here and master._legacy_log_events not in logging.getLogger().handlers
+
+        assert asyncio.run(run())
+
+    def test_an_error_that_is_logged_at_the_start_ends_the_process(self):
+        """Why nobody is served before it no longer does."""
+        check = ErrorCheck()
+        assert isinstance(check.logger, logging.Handler)
+        assert asyncio.iscoroutinefunction(check.shutdown_if_errored)
+        check.finish()
+        assert check.logger not in logging.getLogger().handlers

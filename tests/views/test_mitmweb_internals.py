@@ -25,6 +25,8 @@ from addons.views.one_line import mark
 from tests.exchanges import exchange, targets
 from tests.fakes.launch import WEB_COLUMNS
 
+pytestmark = pytest.mark.upstream
+
 FOLDER = Path(web.__file__).parent
 
 
