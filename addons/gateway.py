@@ -14,6 +14,7 @@ from addons.process.tuning import Tuning
 from addons.process.welcome import Welcome
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.event_lock import EventLocks
+from addons.proxy.fail_closed import fail_closed
 from addons.proxy.hook_dispatch import HookDispatch
 from addons.replay import Replay
 from addons.router import ModelRouter
@@ -33,29 +34,31 @@ _hooks = HookDispatch()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 
-addons = [
-    Startup(),
-    Tuning(),
-    Discreet(_settings),
-    Reload(_settings),
-    _hooks,
-    EventLocks(),
-    AttemptLoop(recorder, _hooks.call),
-    AuthGate(_settings, _tickets),
-    Drain(),
-    Endpoints(),
-    ModelRouter(),
-    Threads(),
-    OAuthRotator(_settings, _store),
-    ThinkingStripper(),
-    Translator(),
-    Failover(),
-    Ledger(_store),
-    Trail(),
-    Views(),
-    Recording(),
-    Keeper(),
-    Replay(_settings, _tickets),
-    WebPage(),
-    Welcome(),
-]
+addons = fail_closed(
+    [
+        Startup(),
+        Tuning(),
+        Discreet(_settings),
+        Reload(_settings),
+        _hooks,
+        EventLocks(),
+        AttemptLoop(recorder, _hooks.call),
+        AuthGate(_settings, _tickets),
+        Drain(),
+        Endpoints(),
+        ModelRouter(),
+        Threads(),
+        OAuthRotator(_settings, _store),
+        ThinkingStripper(),
+        Translator(),
+        Failover(),
+        Ledger(_store),
+        Trail(),
+        Views(),
+        Recording(),
+        Keeper(),
+        Replay(_settings, _tickets),
+        WebPage(),
+        Welcome(),
+    ]
+)

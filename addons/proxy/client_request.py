@@ -12,7 +12,7 @@ import math
 import time
 
 from mitmproxy import flow
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, SendHttp
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestProtocolError, ResponseData
@@ -20,6 +20,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, H
 
 from addons.proxy.client_answer import ClientAnswer
 from addons.proxy.deadlines import Deadlines
+from addons.proxy.fail_closed import is_broken
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
@@ -55,6 +56,20 @@ class ClientStream(HookedStream):
     def give_up(self) -> Commands:
         """Nobody wants an answer any more: wait for nothing, and let go of the provider."""
         raise NotImplementedError
+
+    def break_off(self) -> Commands:
+        """A handler has failed: give up, and tell the client."""
+        raise NotImplementedError
+
+    def ends_at(self, hook: commands.StartHook) -> layer.CommandGenerator[bool]:
+        """Call a hook. Returns whether it was the end of this request."""
+        yield hook
+        if (yield from self.check_killed(True)):
+            return True
+        if is_broken(self.flow):
+            yield from self.break_off()
+            return True
+        return False
 
     def state_consume_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestEndOfMessage):
@@ -149,10 +164,11 @@ class ClientStream(HookedStream):
         body = response.data.content
         if self.exchange:
             self.recorder.ended(self.exchange, response, streamed=already_streamed)
-        is_replaced = response.data.content is not body
+        shown = response.data.content
         for command in super().send_response(already_streamed):
-            if is_replaced and isinstance(command, SendHttp) and isinstance(command.event, ResponseData):
-                command.event.data = body or b""
+            event = command.event if isinstance(command, SendHttp) else None
+            if isinstance(event, ResponseData) and event.data is shown:
+                event.data = body or b""
             yield command
 
     def client_hung_up(self, event: RequestProtocolError) -> Commands:

@@ -150,8 +150,7 @@ class GatewayStream(ClientStream):
         assert exchange
         attempt = exchange.begin()
         self.server_state = self.state_connecting
-        yield AttemptHook(Trying(self.flow, exchange, attempt))
-        if (yield from self.check_killed(True)):
+        if (yield from self.ends_at(AttemptHook(Trying(self.flow, exchange, attempt)))):
             return
         if attempt.skip:
             yield from self.fail(attempt, Outcome("skipped", attempt.skip, complete=True))
@@ -219,8 +218,7 @@ class GatewayStream(ClientStream):
         except ValueError as error:
             yield from self.failed("invalid", f"the provider's response is not valid HTTP: {error}")
             return
-        yield HttpResponseHeadersHook(self.flow)
-        if (yield from self.check_killed(True)):
+        if (yield from self.ends_at(HttpResponseHeadersHook(self.flow))):
             return
         if attempt.target is None:
             self.deadlines.give_up = math.inf
@@ -386,8 +384,7 @@ class GatewayStream(ClientStream):
         self.response_body_buf.clear()
         if outcome.kind != "status":
             self.flow.response = None  # at most the head of something that never came
-        yield VerdictHook(Trying(self.flow, exchange, attempt))
-        if (yield from self.check_killed(True)):
+        if (yield from self.ends_at(VerdictHook(Trying(self.flow, exchange, attempt)))):
             return
         verdict = exchange.verdict
         if verdict and verdict.again:
@@ -410,6 +407,18 @@ class GatewayStream(ClientStream):
         self.flow.response = self.client.early_head
         yield from self.client.say_error(error)
         yield from self.finish_events()
+
+    def break_off(self) -> Commands:
+        """A handler has failed: no provider hears anything more of this request, and the client gets a 500."""
+        yield from self.give_up()
+        assert self.flow.response
+        error = read_status(self.flow.response)
+        self.current().outcome = self.current().outcome or Outcome("invalid", error)
+        self.current().ended = self.gateway.clock()
+        if self.client.has_begun:
+            yield from self.fail_early_stream(error)
+        else:
+            yield from self.send_response()
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if isinstance(event, RequestProtocolError):
