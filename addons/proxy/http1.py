@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 
 import h11
-from h11._readers import ContentLengthReader, Http10Reader
+from h11._readers import Http10Reader
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
@@ -70,16 +70,6 @@ class BodyReading(Http1Connection):
                 head, event = event.data[: end + 4], events.DataReceived(event.connection, event.data[end + 4 :])
                 yield from super()._handle_event(events.DataReceived(event.connection, head))
                 if not event.data or not self.conn.connected:
-                    return
-            if self.state == self.read_body and not self.buf:
-                reader = self.body_reader
-                if isinstance(reader, ContentLengthReader) and len(event.data) <= reader._remaining:  # noqa: SLF001
-                    # Right through, where mitmproxy and h11 would copy it four times.
-                    assert self.stream_id is not None
-                    reader._remaining -= len(event.data)  # noqa: SLF001
-                    yield ReceiveHttp(self.ReceiveData(self.stream_id, event.data))
-                    if not reader._remaining:  # noqa: SLF001
-                        yield from self.read_body(events.DataReceived(self.conn, b""))
                     return
         yield from super()._handle_event(event)
 
