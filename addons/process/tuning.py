@@ -22,7 +22,11 @@ _check_types = getattr(http.MessageData, "__post_init__", None)
 
 class LargeReads(asyncio.StreamReader):
     """Gives whatever has come, as it came: up to 256 KB. asyncio copies it three times, and mitmproxy takes it to its
-    layers 64 KB at a time."""
+    layers 64 KB at a time.
+
+    Measured: without it a request takes more CPU time of the gateway, in pairs, 1 MB × 16: +25 %, +11 %, +1 % (medians
+    of 12, 10 and 20), 200 KB × 16: +15 %, -3 %, +6 %.
+    """
 
     _buffer: bytes | bytearray
     _eof: bool
