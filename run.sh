@@ -6,9 +6,11 @@
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh settings [alias]       print the settings block for Claude Code
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
-#   ./run.sh check                  run ruff and mypy
+#   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
+#   ./run.sh check                  run ruff, mypy and the rules of which file may import which
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
 #   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
+#   ./run.sh lock [uv options]      renew requirements*.lock, with uv (--upgrade: to the newest versions)
 #   ./run.sh help                   show this
 #
 # GATEWAY_HOST, GATEWAY_PORT      where to listen
@@ -100,17 +102,17 @@ venv_works() {
     "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' </dev/null >/dev/null 2>&1
 }
 
-# What an installation is made of: when this changes, it is made again.
+# ingredients [-test|-bench]: what an installation is made of: when this changes, it is made again.
 ingredients() {
   printf '%s\n' "$root"
   # The Python itself, behind its links: a system upgrade puts another one in its place. (GNU's stat, then BSD's.)
   stat -L -c '%s %Y' "$venv/bin/python" 2>/dev/null || stat -L -f '%z %m' "$venv/bin/python" 2>/dev/null || :
-  printf '%s\n' "$(<"$root/pyproject.toml")" "$(<"$root/requirements.lock")"
+  cksum "$root/pyproject.toml" "$root/requirements$1.lock"
 }
 
-# is_installed STAMP
+# is_installed [-test|-bench]
 is_installed() {
-  [ -f "$venv/$1" ] && [ "$(<"$venv/$1")" = "$(ingredients)" ]
+  [ -f "$venv/.installed$1" ] && [ "$(<"$venv/.installed$1")" = "$(ingredients "$1")" ]
 }
 
 # is_installing PID: that is a run.sh which is still there.
@@ -137,7 +139,8 @@ take_turn() {
   trap 'exit 130' INT TERM HUP
 }
 
-# ensure_installed STAMP WHAT: WHAT is for pip, the folder with or without an extra.
+# ensure_installed [-test|-bench]: what requirements*.lock of that name pins, each file with one of its hashes, and this
+# folder. The latter has no hash, and is built by the pinned hatchling: a build of its own would fetch any.
 ensure_installed() {
   local python whole=yes
   is_installed "$1" && return
@@ -150,11 +153,13 @@ ensure_installed() {
     rm -f "$venv"/.installed*
     touch "$venv/.incomplete"
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-      -c "$root/requirements.lock" -e "$2" || die "the installation failed: see above"
+      --require-hashes -r "$root/requirements$1.lock" &&
+      "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+        --no-deps --no-build-isolation -e "$root" || die "the installation failed: see above"
     "$venv/bin/python" -m compileall -q "$root/addons" || : # one with a syntax error says so when it is run
     rm -f "$venv/.incomplete"
-    ingredients >"$venv/.installed"
-    [ "$1" = .installed ] || ingredients >"$venv/$1"
+    ingredients '' >"$venv/.installed"
+    [ -z "$1" ] || ingredients "$1" >"$venv/.installed$1"
   fi
   rm -f "$installing"
   trap - EXIT INT TERM HUP
@@ -186,7 +191,7 @@ is_set() {
 serve() {
   local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000} setting settings=()
   shift
-  ensure_installed .installed "$root"
+  ensure_installed ''
   examples
   for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
     "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}"; do
@@ -208,11 +213,11 @@ web() {
   serve mitmweb "$@"
 }
 
-# run_module STAMP WHAT MODULE OPTIONS…: see ensure_installed for the first two.
+# run_module [-test|-bench] MODULE OPTIONS…
 run_module() {
-  local module=$3
-  ensure_installed "$1" "$2"
-  shift 3
+  local module=$2
+  ensure_installed "$1"
+  shift 2
   exec "$venv/bin/python" -P -m "$module" "$@"
 }
 
@@ -220,8 +225,13 @@ run_module() {
 # then searches it for secrets.
 # pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
 run_tests() {
-  local argument count=$#
-  ensure_installed .installed-test "${root}[test]"
+  local argument count coverage=
+  ensure_installed -test
+  if [ "${1:-}" = --coverage ]; then
+    coverage=yes
+    shift
+  fi
+  count=$#
   while [ "$count" -gt 0 ] && [ "$(pwd -P)" != "$root" ]; do
     argument=$1
     shift
@@ -230,6 +240,10 @@ run_tests() {
     count=$((count - 1))
   done
   cd "$root"
+  if [ -n "$coverage" ]; then
+    measure_coverage "$@"
+    return
+  fi
   if [ $# = 0 ]; then
     "$venv/bin/python" -m pytest
     say "again, end to end, with everything logged and saved: is there a secret in it?"
@@ -239,25 +253,62 @@ run_tests() {
   exec "$venv/bin/python" -m pytest "$@"
 }
 
+# measure_coverage OPTIONS…: the processes that tests start are measured too, each into a file of its own.
+measure_coverage() {
+  local status=0
+  "$venv/bin/coverage" erase
+  "$venv/bin/coverage" run -m pytest "$@" || status=$?
+  "$venv/bin/coverage" combine --quiet
+  "$venv/bin/coverage" report
+  return "$status"
+}
+
 check() {
-  local failed=0
-  ensure_installed .installed-test "${root}[test]"
+  local failed=0 imports
+  ensure_installed -test
   cd "$root"
   "$venv/bin/ruff" check --quiet || failed=1
   "$venv/bin/ruff" format --check --quiet || failed=1
   "$venv/bin/mypy" || failed=1
+  imports=$("$venv/bin/lint-imports" --no-cache) || {
+    printf '%s\n' "$imports"
+    failed=1
+  }
   return "$failed"
+}
+
+# Each lock holds all that is installed for its purpose, on every platform and Python that the gateway runs on. The
+# largest is resolved; the others hold the versions that were found for it.
+lock() {
+  local name options
+  command -v uv >/dev/null || die "needs uv (pip install uv, or astral.sh)"
+  cd "$root"
+  for name in -bench -test ''; do
+    case $name in
+      -bench)
+        options=(--extra test --extra bench "$@")
+        [ $# != 0 ] || options+=(--constraint requirements-bench.lock) # what is pinned stays, with its markers
+        ;;
+      -test) options=(--extra test --constraint requirements-bench.lock) ;;
+      *) options=(--constraint requirements-bench.lock) ;;
+    esac
+    [ "$name" = -bench ] || rm -f "requirements$name.lock"
+    uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.12 \
+      --generate-hashes --no-annotate --no-emit-package mitmproxy-windows --no-emit-package pydivert \
+      --custom-compile-command './run.sh lock' --output-file "requirements$name.lock" "${options[@]}"
+  done
 }
 
 case ${1:-} in
   help | -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$script" ;;
   '' | -*) serve mitmdump "$@" ;;
   web) shift; web "$@" ;;
-  demo) shift; run_module .installed "$root" tests.fakes.demo "$@" ;;
-  settings) shift; examples; run_module .installed "$root" addons.config.client_settings "$@" ;;
+  demo) shift; run_module '' tests.fakes.demo "$@" ;;
+  settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   test) shift; run_tests "$@" ;;
-  bench) shift; run_module .installed-bench "${root}[test,bench]" tests.bench "$@" ;;
-  ordeal) shift; run_module .installed-test "${root}[test]" tests.ordeal "$@" ;;
+  bench) shift; run_module -bench tests.bench "$@" ;;
+  ordeal) shift; run_module -test tests.ordeal "$@" ;;
   check) check ;;
+  lock) shift; lock "$@" ;;
   *) die "there is no command '$1': see ./run.sh help" ;;
 esac

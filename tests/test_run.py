@@ -7,6 +7,7 @@ that every way in which an installation can go wrong takes milliseconds and no n
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -16,9 +17,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = (
-    *("bash", "cat", "chmod", "cp", "dirname", "find", "grep", "mkdir", "ps", "readlink", "rm", "sed", "sleep"),
+    *(
+        "bash",
+        "cat",
+        "chmod",
+        "cksum",
+        "cp",
+        "dirname",
+        "find",
+        "grep",
+        "mkdir",
+        "ps",
+        "readlink",
+        "rm",
+        "sed",
+        "sleep",
+    ),
     *("stat", "touch", "uname"),
 )
+LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-bench.lock")
 
 PYTHON = """\
 #!/usr/bin/env bash
@@ -30,7 +47,7 @@ case "$*" in
     mkdir -p "$3/bin"
     echo "VIRTUAL_ENV='$3'" >"$3/bin/activate"
     cp "$0" "$3/bin/python"
-    for program in mitmdump mitmweb ruff mypy; do
+    for program in coverage lint-imports mitmdump mitmweb mypy ruff; do
       printf '%s\\n' '#!/usr/bin/env bash' 'echo "${0##*/}"; pwd; printf "%s\\n" "$@"' >"$3/bin/$program"
       chmod +x "$3/bin/$program"
     done ;;
@@ -59,7 +76,7 @@ class Project:
         self.add_python(self.bin / "python3.13")
         (self.root / "addons").mkdir(parents=True)
         (self.root / "tests").mkdir()
-        for name in ("run.sh", "pyproject.toml", "requirements.lock", ".env.example", "routing.yaml.example"):
+        for name in ("run.sh", "pyproject.toml", *LOCKS, ".env.example", "routing.yaml.example"):
             shutil.copy(ROOT / name, self.root)
 
     def add_python(self, path: Path) -> None:
@@ -107,6 +124,8 @@ def installed(project: Project) -> Project:
     return project
 
 
+WHOLE = ["venv", "pip", "pip", "compileall"]
+"""What an installation from nothing does: the packages and this project are installed one after the other."""
 INSTALLING = "run.sh: installing into .venv (this takes a minute, once)"
 
 
@@ -118,7 +137,7 @@ def test_the_first_start_installs_and_makes_the_two_files(project: Project) -> N
         "run.sh: made .env from .env.example: put your keys there",
         "run.sh: made routing.yaml from routing.yaml.example: models and providers are there",
     ]
-    assert project.actions() == ["venv", "pip", "compileall"]
+    assert project.actions() == WHOLE
     for name in (".env", "routing.yaml"):
         made = project.root / name
         assert made.read_bytes() == (ROOT / f"{name}.example").read_bytes()
@@ -129,6 +148,30 @@ def test_the_second_start_starts_no_python_of_its_own(installed: Project) -> Non
     status, _, err = installed.run()
     assert (status, err) == (0, [])
     assert installed.calls() == []
+
+
+def test_what_is_installed_has_a_hash_or_is_this_folder(project: Project) -> None:
+    project.run()
+    assert pip_installs(project) == [
+        ["--require-hashes", "-r", f"{project.root}/requirements.lock"],
+        ["--no-deps", "--no-build-isolation", "-e", str(project.root)],
+    ]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_every_package_and_what_builds_this_one(name: str) -> None:
+    entries = re.split(r"\n(?=\S)", re.sub(r"(?m)^#.*\n", "", (ROOT / name).read_text()).rstrip())
+    for entry in entries:
+        assert re.fullmatch(r"[\w.-]+==\S+(?: ; [^\\]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+", entry), entry
+    assert any(entry.startswith("hatchling==") for entry in entries)
+
+
+def pip_installs(project: Project) -> list[list[str]]:
+    """What each pip was asked for since the last time, without the options that all have."""
+    calls = [call.removeprefix("-m pip install ") for call in project.calls() if call.startswith("-m pip install ")]
+    said = "-qq --disable-pip-version-check --no-input "
+    assert all(call.startswith(said) for call in calls)
+    return [re.split(r" (?=-|/)", call.removeprefix(said)) for call in calls]
 
 
 def test_files_that_are_there_stay_as_they_are(project: Project) -> None:
@@ -227,7 +270,10 @@ def test_demo_needs_no_settings(project: Project) -> None:
 
 def test_tests_install_what_they_need_besides_once(installed: Project) -> None:
     assert installed.run("test", "-q") == (0, ["python", str(installed.root), "-m", "pytest", "-q"], [INSTALLING])
-    assert any(call.endswith(f"-e {installed.root}[test]") for call in installed.calls())
+    assert pip_installs(installed) == [
+        ["--require-hashes", "-r", f"{installed.root}/requirements-test.lock"],
+        ["--no-deps", "--no-build-isolation", "-e", str(installed.root)],
+    ]
     assert installed.run("test", "-q")[2] == []
     assert installed.actions() == ["pytest"]
     assert installed.run()[2] == []
@@ -254,14 +300,41 @@ def test_paths_of_tests_may_be_relative_to_where_the_user_is(installed: Project)
     assert out[-1] == "tests"
 
 
-@pytest.mark.parametrize("failing", ["ruff", "mypy"])
-def test_check_runs_both_and_fails_with_either(installed: Project, failing: str) -> None:
+def test_coverage_measures_one_run_and_passes_its_status_on(installed: Project) -> None:
+    root = str(installed.root)
+    status, out, _ = installed.run("test", "--coverage", "-k", "a b")
+    run = ["coverage", root, "run", "-m", "pytest", "-k", "a b"]
+    report = ["coverage", root, "combine", "--quiet", "coverage", root, "report"]
+    assert (status, out) == (0, ["coverage", root, "erase", *run, *report])
+    program = installed.root / ".venv/bin/coverage"
+    program.write_text(program.read_text() + '[ "$1" != run ] || exit 3\n')
+    status, out, _ = installed.run("test", "--coverage")
+    assert (status, out[-7:]) == (3, report)
+
+
+@pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports"])
+def test_check_runs_all_and_fails_with_any(installed: Project, failing: str) -> None:
+    root = str(installed.root)
     status, out, _ = installed.run("check")
-    assert (status, out) == (0, ["ruff", str(installed.root), "check", "--quiet", "mypy", str(installed.root), ""])
+    quiet = ["ruff", root, "check", "--quiet", "ruff", root, "format", "--check", "--quiet", "mypy", root, ""]
+    assert (status, out) == (0, quiet)  # of lint-imports only what it complains of
     program = installed.root / ".venv/bin" / failing
     program.write_text(program.read_text() + "exit 1\n")
     status, out, _ = installed.run("check")
-    assert (status, out[0], out[4]) == (1, "ruff", "mypy")
+    complaint = ["lint-imports", root, "--no-cache"] if failing == "lint-imports" else []
+    assert (status, out) == (1, quiet + complaint)
+
+
+def test_the_locks_are_made_by_uv_with_the_versions_of_the_largest(installed: Project) -> None:
+    assert one_line(installed.run("lock")).startswith("run.sh: needs uv")
+    (installed.bin / "uv").write_text('#!/usr/bin/env bash\necho "${@: -7}"\n')
+    (installed.bin / "uv").chmod(0o755)
+    status, out, _ = installed.run("lock", "--upgrade")
+    assert (status, len(out)) == (0, 3)
+    assert "bench.lock --extra test --extra bench --constraint requirements-bench.lock" in installed.run("lock")[1][0]
+    assert out[0].endswith("--output-file requirements-bench.lock --extra test --extra bench --upgrade")
+    assert out[1].endswith("--output-file requirements-test.lock --extra test --constraint requirements-bench.lock")
+    assert out[2].endswith("--output-file requirements.lock --constraint requirements-bench.lock")
 
 
 # Which Python
@@ -342,7 +415,7 @@ def test_an_installation_that_was_killed_is_made_anew(project: Project) -> None:
     project.calls()
     status, _, err = project.run()
     assert (status, err[0]) == (0, INSTALLING)
-    assert project.actions() == ["venv", "pip", "compileall"]
+    assert project.actions() == WHOLE
     assert not (project.root / ".venv.installing").exists()
     assert project.run()[2] == []
 
@@ -354,14 +427,14 @@ def test_an_installation_that_failed_is_made_anew(project: Project, fails: str) 
     assert not (project.root / ".venv.installing").exists()
     project.calls()
     assert project.run()[2][0] == INSTALLING
-    assert project.actions() == ["venv", "pip", "compileall"]
+    assert project.actions() == WHOLE
 
 
 def test_an_extra_that_failed_to_install_is_made_anew(installed: Project) -> None:
     assert installed.run("test", FAKE_PIP="exit 1")[0] == 1
     installed.calls()
     assert installed.run()[2][0] == INSTALLING
-    assert installed.actions() == ["venv", "pip", "compileall"]
+    assert installed.actions() == WHOLE
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "requirements.lock"])
@@ -369,7 +442,7 @@ def test_other_requirements_are_installed_into_the_same_venv(installed: Project,
     with (installed.root / name).open("a") as file:
         file.write("# changed\n")
     assert installed.run()[2] == [INSTALLING]
-    assert installed.actions() == ["pip", "compileall"]
+    assert installed.actions() == WHOLE[1:]
     assert installed.run()[2] == []
 
 
@@ -384,7 +457,7 @@ def test_requirements_that_changed_are_also_installed_for_the_tests(installed: P
 def test_a_folder_that_was_moved_gets_another_venv(installed: Project) -> None:
     installed.root = installed.root.rename(installed.root.with_name("moved"))
     assert installed.run()[2] == [INSTALLING]
-    assert installed.actions() == ["venv", "pip", "compileall"]
+    assert installed.actions() == WHOLE
 
 
 def broken(python: Path, how: str) -> None:
@@ -400,14 +473,14 @@ def broken(python: Path, how: str) -> None:
 def test_an_interpreter_that_is_gone_or_broken_is_replaced(installed: Project, how: str) -> None:
     broken(installed.root / ".venv/bin/python", how)
     assert installed.run()[2] == [INSTALLING]
-    assert installed.actions() == ["venv", "pip", "compileall"]
+    assert installed.actions() == WHOLE
 
 
 def test_a_venv_that_somebody_else_made_here_is_used(project: Project) -> None:
     subprocess.run([project.bin / "python3.13", "-m", "venv", project.root / ".venv"], env=project.env, check=True)
     project.calls()
     assert project.run()[2][0] == INSTALLING
-    assert project.actions() == ["pip", "compileall"]
+    assert project.actions() == WHOLE[1:]
 
 
 # Two at the same time
@@ -422,14 +495,14 @@ def gate(tmp_path: Path) -> Path:
 
 
 def test_a_second_start_waits_for_the_first_one_to_install(project: Project, gate: Path) -> None:
-    first = project.start(FAKE_PIP=f"cat '{gate}'")
+    first = project.start(FAKE_PIP=f"case $* in *hashes*) cat '{gate}' ;; esac")
     with gate.open("w"):  # opens when the first one's pip has come to read
         second = project.start()
         assert second.stderr is not None
         waiting = second.stderr.readline()
     assert waiting == f"run.sh: waiting for another run.sh (process {first.pid}), which is installing\n"
     assert [process.communicate(timeout=30)[0].split("\n")[0] for process in (first, second)] == ["mitmdump"] * 2
-    assert project.actions() == ["venv", "pip", "compileall"]
+    assert project.actions() == WHOLE
 
 
 def test_nobody_waits_for_one_that_is_gone(project: Project) -> None:

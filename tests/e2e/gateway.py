@@ -102,6 +102,7 @@ class Gateway:
             "HOME": str(self.directory),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",  # the log is read while it is written
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         }
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
