@@ -17,6 +17,7 @@ from addons.state.breakers import Breakers
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, describe, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
 from addons.wire.refusals import (
+    bad_sample,
     context_overflow,
     credit_refused,
     field_unknown,
@@ -88,7 +89,7 @@ def is_answer(exchange: Exchange, attempt: Attempt, outcome: Outcome) -> bool:
     assert target
     if context_overflow(error):
         return True
-    if status >= 500 or status < 400 or status in BUSY or status == 402:
+    if status >= 500 or status < 400 or status in BUSY or status == 402 or bad_sample(error):
         return False
     if attempt.token and (attempt.other_tokens or attempt.token_refused or credit_refused(error)):
         return False
@@ -111,7 +112,7 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
     wait = retry_after(outcome.headers, now)
     if outcome.kind == "connect" and not only:
         return None
-    if outcome.error.status < 500 and outcome.kind in ("status", "error event"):
+    if outcome.error.status < 500 and outcome.kind in ("status", "error event") and not bad_sample(outcome.error):
         waits_shortly = only and wait is not None and attempt.token is None
         if not (attempt.benches_nothing or waits_shortly):
             return None

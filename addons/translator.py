@@ -1,6 +1,6 @@
 """Translator: Anthropic Messages ↔ OpenAI Chat Completions, for targets with `format: openai-chat`.
 
-What is said on either wire is `wire/chat_request.py` and `wire/chat_answer.py`; this addon puts the translated body and
+What is said on either wire is `wire/chat/request.py` and `wire/chat/answer.py`; this addon puts the translated body and
 path on the flow, and installs the reader that gives the client Anthropic's events.
 """
 
@@ -85,12 +85,10 @@ def reader(exchange: Exchange, chat: ChatRequest, response: http.Response) -> An
     assert target and body
     provider = target.provider
     answer = ChatAnswer(
-        provider=provider.name,
+        chat.asked,
         model=target.model,
         seed=f"{exchange.request_id}_{attempt.number}",
         input_estimate=estimate_request(body.fields),
-        tool_names=chat.tool_names,
-        tool_ids=chat.tool_ids,
         strip_thinking=provider.thinking == "strip",
     )
     attempt.oddities = answer.notes

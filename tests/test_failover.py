@@ -11,6 +11,7 @@ from mitmproxy import http
 from addons.failover import Failover, next_move
 from addons.state.exchange import Outcome, Verdict, exchange_of
 from addons.state.pool import Token
+from addons.wire.errors import ProviderError
 from tests.exchanges import DROPPED, answered, exchange, failed, failure, status, target, targets, trying
 
 NOW = 1_790_000_000.0
@@ -111,6 +112,16 @@ def test_answers_are_told(code: int) -> None:
     assert trace("zai kimi", status(code)) == "zai: told"
     assert trace("zai kimi", failure("error event", code)) == "zai: told"
     assert trace("zai kimi", status(529), status(529), status(code)) == "zai, 0.5 zai, kimi: told"
+
+
+def test_a_bad_sample_is_sampled_again_once() -> None:
+    for bad in (
+        status(400, "Failed to call a function. (tool_use_failed)"),
+        Outcome("error event", ProviderError(400, "invalid_request_error", "Failed to call a function.")),
+    ):
+        assert trace("zai kimi", bad) == "zai, 0.5 zai: served"
+        assert trace("zai kimi", bad, bad) == "zai, 0.5 zai, kimi: served"
+        assert trace("zai", bad, bad) == "zai, 0.5 zai: gave up"
 
 
 def test_when_the_second_chance_comes() -> None:

@@ -42,7 +42,9 @@ PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers",
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
-CHAT_OPTIONS = {name: kind for name, kind in get_type_hints(ChatOptions).items() if name != "schema_drop"}
+CHAT_OPTIONS = {
+    name: kind for name, kind in get_type_hints(ChatOptions).items() if name not in ("schema_drop", "thinking_rules")
+}
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
 
@@ -223,7 +225,15 @@ def read_chat(keys: Mapping[str, Entry], form: Format) -> ChatOptions:
             raise keys[key].error("has a meaning only with format: openai-chat")
     given: dict[str, Any] = {}
     for name, entry in keys["chat"].mapping(tuple(CHAT_OPTIONS)).items() if "chat" in keys else ():
-        given[name] = entry.boolean() if CHAT_OPTIONS[name] is bool else entry.choice(get_args(CHAT_OPTIONS[name]))
+        kind = CHAT_OPTIONS[name]
+        if kind is bool:
+            given[name] = entry.boolean()
+        elif kind is str:
+            given[name] = str(getattr(entry.node, "value", ""))  # a space is a value here
+        elif get_args(kind) == (str,):
+            given[name] = frozenset(item.text() for item in entry.items())
+        else:
+            given[name] = entry.choice(get_args(kind))
     if "schema" in keys:
         given["schema_drop"] = frozenset(item.text() for item in keys["schema"].items())
     return ChatOptions(**given)

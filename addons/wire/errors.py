@@ -39,6 +39,30 @@ CODE_STATUSES: Final = {
     "1312": 529,
 }
 
+# What an error that comes under a 200 calls itself: OpenAI's codes, gRPC's statuses in Google's errors.
+WORD_STATUSES: Final = {
+    "invalid_api_key": 401,
+    "unauthenticated": 401,
+    "permission_denied": 403,
+    "model_not_found": 404,
+    "not_found": 404,
+    "resource_exhausted": 429,
+    "deadline_exceeded": 504,
+    "content_filter": 400,
+    "context_length_exceeded": 400,
+    "failed_precondition": 400,
+    "invalid_argument": 400,
+    "invalid_prompt": 400,
+    "invalid_request": 400,
+    "invalid_value": 400,
+    "out_of_range": 400,
+    "output_parse_failed": 400,
+    "string_above_max_length": 400,
+    "tool_use_failed": 400,
+    "unsupported_parameter": 400,
+    "unsupported_value": 400,
+}
+
 # Where the words are, most telling first; then what completes them: {"error": "Bad Request", "message": "…"},
 # OAuth's description, Spring's path.
 WORD_KEYS: Final = (
@@ -53,6 +77,8 @@ WORD_KEYS: Final = (
 )
 MORE_KEYS: Final = ("message", "error_description", "path")
 CODE_KEYS: Final = ("code", "error_code", "status_code", "http_code")
+STATUS_KEYS: Final = (*CODE_KEYS, "status", "http_status")
+HTTP_ERROR: Final = re.compile(r"[45]\d\d")
 
 MESSAGE_LIMIT: Final = 4_000
 PAGE_LIMIT: Final = 300
@@ -152,6 +178,8 @@ class ErrorWords(NamedTuple):
     words: str = ""
     type: str = ""
     code: str = ""
+    status: str = ""
+    """The first of its codes that is an HTTP status, or Google's word for one."""
 
 
 def words_in(value: Any) -> ErrorWords:
@@ -172,6 +200,9 @@ def words_in(value: Any) -> ErrorWords:
 def words_in_object(value: dict[str, Any]) -> ErrorWords:
     own_type = scalar(value.get("type"))
     code = next(filter(None, (scalar(value.get(key)) for key in CODE_KEYS)), "")
+    statuses = [scalar(value.get(key)) for key in STATUS_KEYS]
+    status = next(filter(HTTP_ERROR.fullmatch, statuses), "")
+    status = status or next((word for word in statuses if word.lower() in WORD_STATUSES), "")
     inner = next((found for found in (words_in(value.get(key)) for key in WORD_KEYS) if found.words), ErrorWords())
     words = inner.words
     for key in MORE_KEYS:
@@ -184,7 +215,7 @@ def words_in_object(value: dict[str, Any]) -> ErrorWords:
     if isinstance(metadata, dict):
         words = with_upstream(words, metadata)
     # {"type": "error", "error": {"type": …}}: the inner type is the one that says something.
-    return ErrorWords(words, inner.type or own_type, inner.code or code)
+    return ErrorWords(words, inner.type or own_type, inner.code or code, inner.status or status)
 
 
 def words_in_list(values: list[Any]) -> ErrorWords:
@@ -192,7 +223,7 @@ def words_in_list(values: list[Any]) -> ErrorWords:
     items = [words_in(value) for value in values[:5]]
     parts = [located(value, found.words) for value, found in zip(values, items, strict=False) if found.words]
     first = items[0] if items else ErrorWords()
-    return ErrorWords("; ".join(parts), first.type, first.code)
+    return ErrorWords("; ".join(parts), first.type, first.code, first.status)
 
 
 def located(value: Any, words: str) -> str:
@@ -236,10 +267,15 @@ def implied_status(found: ErrorWords, words: str) -> int:
     """The HTTP status of an error that came under a 200."""
     if found.type in STATUSES:
         return STATUSES[found.type]
-    if re.fullmatch(r"[45]\d\d", found.code):
+    if HTTP_ERROR.fullmatch(found.code):
         return int(found.code)
     if found.code in CODE_STATUSES:
         return CODE_STATUSES[found.code]
+    if HTTP_ERROR.fullmatch(found.status):
+        return int(found.status)
+    for word in (found.status, found.code, found.type):
+        if word.lower() in WORD_STATUSES:
+            return WORD_STATUSES[word.lower()]
     hints = f"{found.type} {found.code} {words}".lower()
     if re.search(r"rate.?limit|too many requests|quota", hints):
         return 429

@@ -42,6 +42,8 @@ OVERFLOW: Final = pattern(
     r"exceeded model token limit",  # Kimi
     r"prompt exceeds max length|model_context_window_exceeded",  # Z.AI
     r"range of input length should be",  # DashScope
+    r"contextwindowexceeded",  # LiteLLM
+    r"too_many_prompt_tokens|total length of all messages is too long",  # Reka
 )
 # Groq and OpenAI: one request larger than what a whole minute allows. No waiting makes it pass.
 OVERSIZED: Final = pattern(rf"request too large.{{0,200}}limit (?P<limit>{NUMBER}), requested (?P<asked>{NUMBER})")
@@ -141,6 +143,21 @@ FIELD_UNKNOWN: Final = pattern(
 def field_unknown(error: ProviderError) -> bool:
     """The provider does not take a field, value, role, block or beta flag of the request: 400, 404 or 422."""
     return error.status in (400, 404, 422) and FIELD_UNKNOWN.search(error.message) is not None
+
+
+BAD_SAMPLE: Final = pattern(
+    r"tool_use_failed|failed to call a function",  # Groq
+    r"output_parse_failed|parsing failed. the model generated output",  # Groq
+    r"json_validate_failed|failed to generate json",  # Groq
+    r"tool call validation failed",  # Groq: a tool, or arguments, that the request doesn't have
+    r"model did not call a tool",  # Groq, with tool_choice: required
+    r"malformed_function_call",  # Gemini
+)
+
+
+def bad_sample(error: ProviderError) -> bool:
+    """The model wrote something that its own server could not read: the request is fine, the next answer may be too."""
+    return error.status in (400, 422, 500, 502) and BAD_SAMPLE.search(error.message) is not None
 
 
 THINKING_REFUSED: Final = pattern(

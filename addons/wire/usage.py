@@ -20,7 +20,10 @@ class Usage:
     def update(self, usage: Any) -> None:
         """Takes over the numbers of a `usage` object, if it is one. They are cumulative, and the last that isn't
         zero counts: some providers begin with zeros (Z.AI), others leave out at the end what they said at the start.
+        Beside tokens of the cache, no input tokens are meant as they stand: everything was cached.
         """
+        if isinstance(usage, dict) and usage.get("input_tokens") == 0 and usage.get("cache_read_input_tokens"):
+            self.input_tokens = 0
         for name in self.__slots__ if isinstance(usage, dict) else ():
             number = usage.get(name)
             if isinstance(number, _NUMBERS) and 0 < number < 1e15:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.messages.body import Draft, RequestBody
@@ -21,7 +22,7 @@ SIZES = {"2 KB": 2 * KILOBYTE, "200 KB": 200 * KILOBYTE, "1 MB": 1000 * KILOBYTE
 
 
 def new_answer() -> ChatAnswer:
-    return ChatAnswer(provider="zai", model="m", seed="s1", input_estimate=1000, tool_names={})
+    return ChatAnswer(Asked(provider="zai"), model="m", seed="s1", input_estimate=1000)
 
 
 def chunk_times(dialect: Dialect, *, streams: int = 20) -> list[float]:

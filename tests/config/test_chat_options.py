@@ -30,6 +30,16 @@ def test_without_them_everything_has_its_default() -> None:
         ("tool_ids: short", ChatOptions(tool_ids="short")),
         ("images: note", ChatOptions(images="note")),
         ("documents: send", ChatOptions(documents="send")),
+        ("omit: [temperature, stop]", ChatOptions(omit=frozenset({"temperature", "stop"}))),
+        ("reasoning_placeholder: ' '", ChatOptions(reasoning_placeholder=" ")),
+        ("begins_thinking: true", ChatOptions(begins_thinking=True)),
+        ("call_signatures: google", ChatOptions(call_signatures="google")),
+        ("type_beside_any_of: false", ChatOptions(type_beside_any_of=False)),
+        ("tool_choice: required", ChatOptions(tool_choice="required")),
+        ("user_after_tool: false", ChatOptions(user_after_tool=False)),
+        ("calls_in_text: hermes", ChatOptions(calls_in_text="hermes")),
+        ("structured_output: json_object", ChatOptions(structured_output="json_object")),
+        ("cache_markers: true", ChatOptions(cache_markers=True)),
     ],
 )
 def test_each_option(line: str, expected: ChatOptions) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from tests.wire.chat.dialects import DIALECTS, Said, chunk
@@ -43,7 +44,7 @@ def of_messages(rewrite: Rewrite) -> Make:
 
 
 def of_chat(*, stream: bool = True) -> AnswerReader:
-    answer = ChatAnswer(provider="prov", model="alias", seed="s1", input_estimate=1, tool_names={})
+    answer = ChatAnswer(Asked(provider="prov"), model="alias", seed="s1", input_estimate=1)
     return AnswerReader(stream=stream, events=answer, complete=lambda body: message_from_chat(body, answer, "prov"))
 
 

@@ -157,6 +157,15 @@ def test_openais_loose_type_does_not_override_the_status():
         ({"error": {"message": "The engine is currently overloaded"}}, 529, "overloaded_error"),
         ({"error": {"message": "Something broke"}}, 500, "api_error"),
         (b"", 500, "api_error"),
+        ({"error": {"code": "content_filter", "status": 400, "message": "M"}}, 400, "invalid_request_error"),
+        ({"error": {"code": "content_filter", "message": "M"}}, 400, "invalid_request_error"),
+        ({"code": "invalid_value", "status_code": 422, "message": "M"}, 422, "invalid_request_error"),
+        ({"error": {"message": "M"}, "status": 400}, 400, "invalid_request_error"),
+        ({"error": {"message": "M", "code": None, "http_status": 404}}, 404, "not_found_error"),
+        ({"error": {"message": "M", "status": "INVALID_ARGUMENT"}}, 400, "invalid_request_error"),
+        ([{"error": {"message": "M", "status": "RESOURCE_EXHAUSTED"}}], 429, "rate_limit_error"),
+        ({"error": {"message": "M", "type": "x", "code": "tool_use_failed"}}, 400, "invalid_request_error"),
+        ({"error": {"message": "M", "status": 200}}, 500, "api_error"),
     ],
 )
 def test_an_error_under_a_200_gets_the_status_that_it_names(body, status, error):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.refusals import (
+    bad_sample,
     context_overflow,
     credit_refused,
     endpoint_unknown,
@@ -57,6 +58,8 @@ OVERFLOWS = """
 - - Prompt exceeds max length (1261)
 - 202745 <400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 202745]
 - - Input is too long for requested model.
+- - litellm.ContextWindowExceededError: the prompt is larger than the window
+- - The total length of all messages is too long (too_many_prompt_tokens)
 200001 200000 claude-sonnet-4-20250514: maximum context length is 200000 tokens, you sent 200001
 """
 
@@ -229,6 +232,13 @@ MEANINGS = {
         (500, "404 NOT_FOUND"),
     ],
 }
+MEANINGS[bad_sample] = [
+    (400, "Failed to call a function. Please adjust your prompt. See 'failed_generation'. (tool_use_failed)"),
+    (400, "Parsing failed. The model generated output that could not be parsed. (output_parse_failed)"),
+    (400, "Failed to generate JSON. Please adjust your prompt. (json_validate_failed)"),
+    (400, "tool call validation failed: attempted to call tool 'x' which was not in request.tools"),
+    (400, "Tool choice is required, but model did not call a tool"),
+]
 EXAMPLES = [(predicate, status, message) for predicate, list_ in MEANINGS.items() for status, message in list_]
 
 

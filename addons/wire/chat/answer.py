@@ -9,27 +9,14 @@ Rules that hold here:
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
 """
 
-from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from addons.wire import raw_json as pieces
-from addons.wire.chat.block_writer import Blocks
-from addons.wire.chat.chunk import (
-    STOP_REASONS,
-    Tokens,
-    calls_in,
-    content_in,
-    failure,
-    first_choices,
-    is_error,
-    reasoning_in,
-    usage_in,
-)
+from addons.wire import raw_json
+from addons.wire.chat.answer_content import AnswerContent, Asked
+from addons.wire.chat.chunk import Tokens, first_choices, is_error, usage_in
+from addons.wire.chat.ending import Ending
 from addons.wire.chat.events import Carried, carried, carried_at_end
-from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning, TagReader
-from addons.wire.chat.tool_calls import Call, Calls
-from addons.wire.chat.tools import CallIds
 from addons.wire.errors import ProviderError, read_error
 from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
 from addons.wire.usage import Usage
@@ -44,20 +31,11 @@ class ChatAnswer:
     """The `AnswerStream` of a provider that speaks Chat Completions."""
 
     def __init__(
-        self,
-        *,
-        provider: str,
-        model: str,
-        seed: str,
-        input_estimate: int,
-        tool_names: Mapping[str, str],
-        tool_ids: Collection[str] = (),
-        strip_thinking: bool = False,
+        self, asked: Asked, *, model: str, seed: str, input_estimate: int, strip_thinking: bool = False
     ) -> None:
-        """`provider`: its name in the configuration. `model`: what the answer says that it is from. `seed`: letters,
-        digits and _ that no other answer has; ids are made of it. `input_estimate`: tokens, for as long as the
-        provider has not told. `tool_names`, `tool_ids`: as `to_chat` gave them. `strip_thinking`: thinking never
-        reaches the client.
+        """`model`: what the answer says that it is from. `seed`: letters, digits and _ that no other answer has; ids
+        are made of it. `input_estimate`: tokens, for as long as the provider has not told. `strip_thinking`: thinking
+        never reaches the client.
         """
         self.started = False
         self.content = False
@@ -66,30 +44,21 @@ class ChatAnswer:
         self.finished = False
         self.usage = Usage()
         self.stop_reason: str | None = None
-        self.notes: list[str] = []
-        """What was odd about the answer and had to be changed, for the trail."""
-        self._provider = provider
-        self._model = model
-        self._seed = seed
+        self._asked = asked
+        self._head = {"id": f"msg_{seed}", "type": "message", "role": "assistant", "model": model}
         self._input_estimate = input_estimate
-        self._strip = strip_thinking
         self._splitter = Splitter()
-        self._names = tool_names
-        self._ids = CallIds(provider, seed, tool_ids)
-        self._calls = Calls()
-        self._tags = TagReader()
-        self._blocks = Blocks(provider, start=self._message_start, name_call=self._name_call)
+        self._said = AnswerContent(asked, seed, strip_thinking=strip_thinking, start=self._message_start)
         self._tokens = Tokens()
-        self._finish_reason = ""
-        self._begun = False  # a choice came
-        self._last_usage = False  # the chunk that holds nothing but usage came
-        self._refused = False
-        self._stripped = False
-        self._characters = 0
-        self._late: Reasoning | None = None  # to remember, but its thinking is over
+        self._ending = Ending()
+
+    @property
+    def notes(self) -> list[str]:
+        """What was odd about the answer and had to be changed, for the trail."""
+        return self._said.notes
 
     def feed(self, data: bytes) -> bytes:
-        """See `AnswerStream`."""
+        """The provider's next bytes; the events that are complete now come out."""
         self.spoke = False
         if self.error or self.finished:
             return b""
@@ -102,7 +71,7 @@ class ChatAnswer:
             if self.error or self.finished:
                 break
             self.started = True
-            items = carried(raw, self._provider)
+            items = carried(raw, self._asked.provider)
             self.spoke = self.spoke or bool(items) or is_long(raw)
             self._take(items)
         if not self._splitter.between:
@@ -110,13 +79,13 @@ class ChatAnswer:
         return self._out()
 
     def end(self) -> bytes:
-        """See `AnswerStream`. A last event without its blank line counts when its JSON is whole."""
+        """The provider ended properly. A last event without its blank line counts when its JSON is whole."""
         if self.error or self.finished:
             return b""
-        items = carried_at_end(self._splitter.unfinished, self._provider)
+        items = carried_at_end(self._splitter.unfinished, self._asked.provider)
         self.started = self.started or bool(items)
         self._take(items)
-        if not self.error and not self.finished and (self._finish_reason or self._last_usage):
+        if not self.error and not self.finished and self._ending.told:
             self._finish()
         return self._out()
 
@@ -124,13 +93,14 @@ class ChatAnswer:
         """A whole JSON answer, as if it had been streamed."""
         self.started = True
         self._chunk(answer, whole=True)
-        if not self.error:
+        if not self.error and not self.finished:
             self._finish()
         return self._out()
 
     def _out(self) -> bytes:
-        out = bytes(self._blocks.out)
-        self._blocks.out.clear()
+        blocks = self._said.blocks
+        out = bytes(blocks.out)
+        blocks.out.clear()
         return out
 
     def _take(self, items: list[Carried]) -> None:
@@ -148,13 +118,13 @@ class ChatAnswer:
         if is_error(chunk):
             self.error = read_error(200, "application/json", _encoded(chunk))
             return
-        choices = first_choices(chunk)
+        ending, choices = self._ending, first_choices(chunk)
         for usage in usage_in(chunk, choices):
             self._tokens.take(usage)
             self._tokens.put(self.usage)
-            self._last_usage = self.content and not choices and self._tokens.completion > 0
+            ending.only_usage = self.content and not choices and self._tokens.completion > 0
         for choice in choices:
-            self._begun, self._last_usage = True, False
+            ending.only_usage = False
             if choice.get("error"):
                 self.error = read_error(200, "application/json", _encoded({"error": choice["error"]}))
                 return
@@ -163,114 +133,42 @@ class ChatAnswer:
             if isinstance(message, dict) and (whole or (not isinstance(delta, dict) and not self.content)):
                 delta = message
             if isinstance(delta, dict):
-                self._delta(delta)
-            reason = choice.get("finish_reason")
-            if isinstance(reason, str) and reason:
-                self._finish_reason = reason.lower()
-                self.content = True
-                self.error = failure(self._provider, self._finish_reason)
-
-    def _delta(self, delta: Json) -> None:
-        """Thinking, then text, then calls: the order in which a model says them."""
-        text, form, details = reasoning_in(delta)
-        if text or details:
-            self._thinking(text, Reasoning(form, details))
-        if delta.get("content"):
-            for kind, piece in content_in(delta["content"]):
-                self._content(kind, piece)
-        refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
-            self._content("refusal", refusal)
-        if entries := calls_in(delta):
-            self._tool_calls(entries)
-
-    def _content(self, kind: str, text: str) -> None:
-        if kind == "thinking":
-            self._thinking(text, Reasoning(PARTS))
-        elif kind in ("text", "refusal"):
-            self._refused = self._refused or kind == "refusal"
-            self._told(self._tags.feed(text) if text else [])
-            self.content = self.content or bool(text)
-        else:
-            self._note(f"left out a part of type {kind[:40]}")
-
-    def _told(self, found: list[tuple[str, str]]) -> None:
-        """What the tags say is text or thinking."""
-        for tag, text in found:
-            if tag:
-                self._thinking(text, Reasoning(tag))
-            else:
-                self._characters += len(text)
-                self._blocks.text(text)
-
-    def _thinking(self, text: str, reasoning: Reasoning) -> None:
-        self.content = self.content or bool(text)
-        self._characters += len(text)
-        if self._strip:
-            self._stripped = True
-        elif self._blocks.thinks or self._blocks.last is None:
-            self._blocks.thinking(text, reasoning)
-        elif text:
-            self._remember()
-            self._blocks.thinking(text, reasoning)
-        elif self._late:
-            self._late.add(reasoning)
-        else:
-            self._late = reasoning
-
-    def _remember(self) -> None:
-        """A block for what must go back and belongs to no thinking that is open."""
-        if self._late:
-            self._blocks.thinking("", self._late)
-            self._late = None
-
-    def _tool_calls(self, entries: list[Json]) -> None:
-        self.content = True
-        self._told(self._tags.flush())
-        calls = [call for call in self._calls.take(entries) if call.name]
-        for call in calls:
-            if call.extra:
-                self._thinking("", Reasoning(FIELDS[0], calls={call.id or self._ids.of(call): call.extra}))
-                call.extra = {}
-        for call in calls:
-            if not self._blocks.has(call):
-                self._remember()
-            self._blocks.call(call)
+                ending.begun = True
+                self._said.take(delta)
+                self.content = self._said.any
+            self.error = ending.take(choice, self._asked.provider)
+            if self.error:
+                return
+            self.content = self.content or bool(ending.reason)
+        if self._said.stopped_at is not None:
+            self._finish()
 
     def _finish(self) -> None:
         """The message is whole."""
-        if not self._begun:
+        if not self._ending.begun:
             self._fail("ended its answer before it had begun")
             return
-        blocks = self._blocks
-        self._told(self._tags.flush())
-        self._remember()
-        if self._stripped and blocks.last is None:
-            blocks.empty_text()
-        blocks.finish()
+        said, blocks = self._said, self._said.blocks
+        said.finish()
         if not blocks.count:
             blocks.out += self._message_start()
-        self.stop_reason = self._stopped()
-        delta = {"stop_reason": self.stop_reason, "stop_sequence": None}
+        self.stop_reason, stop_sequence = self._stopped()
+        delta = {"stop_reason": self.stop_reason, "stop_sequence": stop_sequence}
         blocks.out += frame(
             "message_delta", {"type": "message_delta", "delta": delta, "usage": self._usage(at_end=True)}
         )
         blocks.out += frame("message_stop", {"type": "message_stop"})
         self.finished = True
 
-    def _stopped(self) -> str:
-        """The stop_reason: what happened, whatever the provider calls it."""
-        stop_reason = STOP_REASONS.get(self._finish_reason, "end_turn")
-        called = [call for call in self._calls.all if call.name]
-        for call in self._calls.all:
-            if not call.name:
-                self._note("left out a tool call without a name")
-            elif call.arguments.problem:
-                self._note(f"the arguments of {call.name} {call.arguments.problem}")
-        if called:
-            cut = stop_reason == "max_tokens" and not called[-1].arguments.complete
-            return stop_reason if cut else "tool_use"
-        return "refusal" if self._refused else stop_reason
+    def _stopped(self) -> tuple[str, str | None]:
+        """(stop_reason, stop_sequence): what happened, whatever the provider calls it."""
+        said = self._said
+        if said.stopped_at is not None:
+            return "stop_sequence", said.stopped_at
+        reason, stop_sequence = self._ending.stop_reason(self._asked.stops)
+        if said.has_calls:
+            return ("max_tokens" if reason == "max_tokens" and said.cut_in_call else "tool_use"), None
+        return ("refusal", None) if said.refused else (reason, stop_sequence)
 
     def _usage(self, *, at_end: bool) -> Json:
         """The usage that the client is told: the provider's numbers, or estimates before it has told any."""
@@ -278,32 +176,16 @@ class ChatAnswer:
         if not self._tokens.prompt:
             usage["input_tokens"] = self._input_estimate
         if at_end and not self._tokens.completion:
-            usage["output_tokens"] = -(-self._characters // CHARACTERS_PER_TOKEN)
+            usage["output_tokens"] = -(-self._said.characters // CHARACTERS_PER_TOKEN)
         return usage
 
     def _message_start(self) -> bytes:
-        message: Json = {
-            "id": f"msg_{self._seed}",
-            "type": "message",
-            "role": "assistant",
-            "model": self._model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": self._usage(at_end=False),
-        }
-        return frame("message_start", {"type": "message_start", "message": message})
-
-    def _name_call(self, call: Call) -> tuple[str, str]:
-        return self._ids.of(call), self._names.get(call.name, call.name)
-
-    def _note(self, what: str) -> None:
-        if what not in self.notes:
-            self.notes.append(what)
+        told: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": self._usage(at_end=False)}
+        return frame("message_start", {"type": "message_start", "message": self._head | told})
 
     def _fail(self, what: str) -> None:
-        self.error = ProviderError(502, "api_error", f"{self._provider} {what}")
+        self.error = ProviderError(502, "api_error", f"{self._asked.provider} {what}")
 
 
 def _encoded(value: Json) -> bytes:
-    return bytes(pieces.dump(value))
+    return bytes(raw_json.dump(value))

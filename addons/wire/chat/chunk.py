@@ -12,35 +12,13 @@ from typing import Any, Final
 
 import msgspec
 
-from addons.wire import raw_json as pieces
-from addons.wire.chat.reasoning import DETAILS, FIELDS, text_of
-from addons.wire.errors import ProviderError
+from addons.wire import raw_json
+from addons.wire.chat.reasoning import FIELDS, LISTS, OPAQUE, Reasoning, text_of
 from addons.wire.usage import Usage
 
 Json = dict[str, Any]
 
 _decode: Final = msgspec.json.Decoder().decode
-
-STOP_REASONS: Final = {
-    "stop": "end_turn",
-    "length": "max_tokens",
-    "max_tokens": "max_tokens",
-    "model_length": "max_tokens",  # Mistral
-    "model_context_window_exceeded": "model_context_window_exceeded",  # Z.AI
-    "content_filter": "refusal",
-    "refusal": "refusal",
-    "safety": "refusal",  # Gemini
-    "sensitive": "refusal",  # Z.AI
-}
-"""What a finish_reason means when no tool was called; any other is an end like `stop`."""
-
-_FAILURES: Final = {
-    "error": 500,  # OpenRouter, Mistral
-    "network_error": 500,  # Z.AI
-    "insufficient_system_resource": 529,  # DeepSeek
-    "engine_overloaded": 529,
-}
-"""A finish_reason that means that the answer failed, and the status it stands for."""
 
 _CACHED: Final = (
     ("prompt_tokens_details", "cached_tokens"),  # OpenAI and most
@@ -67,7 +45,7 @@ def decode(data: bytes) -> Any:
     except (ValueError, RecursionError):
         text = data.decode("utf-8-sig", "replace").encode()
     try:
-        return json.loads(pieces.without_lone_surrogates(text)[0], strict=False)
+        return json.loads(raw_json.without_lone_surrogates(text)[0], strict=False)
     except (ValueError, RecursionError):
         return None
 
@@ -95,28 +73,25 @@ def first_choices(chunk: Json) -> list[Json]:
     return [choice for choice in choices if isinstance(choice, dict) and choice.get("index", 0) in (0, None)]
 
 
-def failure(provider: str, finish_reason: str) -> ProviderError | None:
-    """The error that a finish_reason stands for."""
-    status = _FAILURES.get(finish_reason)
-    if status is None:
-        return None
-    kind = "overloaded_error" if status == 529 else "api_error"
-    return ProviderError(status, kind, f"{provider} broke off its answer (finish_reason: {finish_reason})")
-
-
-def reasoning_in(delta: Json) -> tuple[str, str, list[Json]]:
-    """(text, the field it is in, entries of reasoning_details) of a delta or message."""
-    found = delta.get(DETAILS)
-    details = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+def reasoning_in(delta: Json) -> tuple[str, Reasoning] | None:
+    """The text of a delta's or message's reasoning, and what is to be remembered of it; None where it has none."""
+    lists = {name: found for name in LISTS if name in delta and (found := objects(delta[name]))}
+    opaque = {name: value for name in OPAQUE if isinstance(value := delta.get(name), str) and value}
     for name in FIELDS:
         text = delta.get(name)
         if isinstance(text, str) and text:
-            return text, name, details
-    return "".join(map(text_of, details)) if details else "", FIELDS[0], details
+            return text, Reasoning(name, lists, opaque=opaque)
+    if not lists and not opaque:
+        return None
+    text = "".join(map(text_of, next(iter(lists.values())))) if lists else ""
+    return text, Reasoning(FIELDS[2] if opaque else FIELDS[0], lists, opaque=opaque)
 
 
 def content_in(content: Any) -> Iterator[tuple[str, str]]:
-    """(kind, text) of each piece of `content`: kind is text, thinking, refusal, or the type of what is none of them."""
+    """(kind, text) of each piece of `content`: kind is text, thinking, refusal, or the type of what is none of them.
+
+    An object that is no part is an answer in JSON that was decoded on its way (Cloudflare): its text is that JSON.
+    """
     if isinstance(content, str):
         if content:
             yield "text", content
@@ -129,18 +104,28 @@ def content_in(content: Any) -> Iterator[tuple[str, str]]:
                 yield "thinking", "".join(text for _, text in content_in(thinking))
             case {"type": "refusal", "refusal": str(text)}:
                 yield "refusal", text
-            case {"type": str(kind)}:
+            case {"type": str(kind)} if part is not content:
                 yield kind, ""
+            case dict():
+                yield "text", bytes(raw_json.dump(part)).decode()
 
 
 def calls_in(delta: Json) -> list[Json]:
-    """The entries of `tool_calls`; the older `function_call` is one."""
-    calls = delta.get("tool_calls")
-    found = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    """The entries of `tool_calls`."""
+    return objects(delta.get("tool_calls"))
+
+
+def function_call_in(delta: Json) -> Json | None:
+    """What the older field `function_call` says; None where that is nothing."""
     function = delta.get("function_call")
-    if isinstance(function, dict):
-        found.append({"index": 0, "function": function})
-    return found
+    if not isinstance(function, dict) or not (function.get("name") or function.get("arguments")):
+        return None
+    return {"index": 0, "function": function}
+
+
+def objects(value: Any) -> list[Json]:
+    """The objects of a list; none where it is something else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def usage_in(chunk: Json, choices: list[Json]) -> Iterator[Json]:
@@ -155,24 +140,38 @@ def usage_in(chunk: Json, choices: list[Json]) -> Iterator[Json]:
 class Tokens:
     """The numbers of one answer, as the provider counts: everything read, what of it was cached, what was written."""
 
-    __slots__ = ("cached", "completion", "created", "prompt")
+    __slots__ = ("cached", "completion", "created", "prompt", "total")
 
     def __init__(self) -> None:
-        self.prompt = self.completion = self.cached = self.created = 0
+        self.prompt = self.completion = self.cached = self.created = self.total = 0
 
     def take(self, usage: Json) -> None:
         """One usage object. They are cumulative; the last number that isn't zero or null counts."""
         self.prompt = _number(usage, "prompt_tokens") or self.prompt
         self.completion = _number(usage, "completion_tokens") or self.completion
+        self.total = _number(usage, "total_tokens") or self.total
         self.cached = next(filter(None, (_number(usage, *path) for path in _CACHED)), self.cached)
         self.created = next(filter(None, (_number(usage, *path) for path in _CREATED)), self.created)
 
     def put(self, usage: Usage) -> None:
-        """Sets the numbers as Anthropic counts them: `input_tokens` has neither been read from a cache nor written."""
-        usage.input_tokens = max(self.prompt - self.cached - self.created, 0)
-        usage.output_tokens = self.completion
-        usage.cache_read_input_tokens = self.cached
-        usage.cache_creation_input_tokens = self.created
+        """Sets the numbers as Anthropic counts them: `input_tokens` has neither been read from a cache nor written.
+
+        Most providers' prompt includes what was cached, so more cached than read means that it doesn't (Grok on Azure);
+        what was written is a part of the rest (OpenRouter tells it twice). A total that is larger than both holds the
+        reasoning, which xAI and Gemini don't count as completion.
+        """
+        cached, created = self.cached, self.created
+        read = self.prompt
+        if cached > read:
+            read += cached + created
+        created = min(created, read - cached)
+        unaccounted = self.total - read - self.completion if self.completion else 0
+        if unaccounted in (cached, created, cached + created):
+            unaccounted = 0
+        usage.input_tokens = read - cached - created
+        usage.output_tokens = self.completion + max(unaccounted, 0)
+        usage.cache_read_input_tokens = cached
+        usage.cache_creation_input_tokens = created
 
 
 def _number(usage: Any, *path: str) -> int:

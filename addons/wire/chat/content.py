@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.chat.options import ChatOptions
 from addons.wire.errors import BadRequest
 from addons.wire.sse import Fields
@@ -40,10 +40,10 @@ class Contents:
 
     def parts(self, block: Raw, place: str, depth: int = 0) -> list[Part]:
         """The parts for one block. Raises BadRequest, which names `place`."""
-        fields = pieces.split_object(block) or {}
+        fields = raw_json.split_object(block) or {}
         kind = string(fields, "type")
         if kind == "text":
-            return [] if pieces.blank(fields.get("text", UNSET)) else [text_part(required(fields, "text", place))]
+            return [] if raw_json.blank(fields.get("text", UNSET)) else [text_part(required(fields, "text", place))]
         if kind == "image":
             return [self._image(fields, place)]
         if kind == "document":
@@ -59,11 +59,11 @@ class Contents:
 
     def content(self, content: Any, place: str, depth: int = 0) -> list[Part]:
         """The parts for a string, or for an array of blocks."""
-        if content is UNSET or pieces.first(content) == "n":
+        if content is UNSET or raw_json.first(content) == "n":
             return []
-        if pieces.first(content) == '"':
-            return [] if pieces.blank(content) else [text_part(content)]
-        blocks = pieces.split_array(content)
+        if raw_json.first(content) == '"':
+            return [] if raw_json.blank(content) else [text_part(content)]
+        blocks = raw_json.split_array(content)
         if blocks is None or depth > DEEPEST:
             raise BadRequest(place, "must be a string or an array of content blocks")
         return [part for index, block in enumerate(blocks) for part in self.parts(block, f"{place}.{index}", depth)]
@@ -87,7 +87,7 @@ class Contents:
         return text, others
 
     def _image(self, fields: Fields, place: str) -> Part:
-        source = pieces.split_object(fields.get("source", UNSET)) or {}
+        source = raw_json.split_object(fields.get("source", UNSET)) or {}
         kind, media_type = string(source, "type"), string(source, "media_type")
         if kind not in ("base64", "url", "file"):
             raise BadRequest(f"{place}.source.type", "must be base64, url or file")
@@ -99,7 +99,7 @@ class Contents:
         return {"type": "image_url", "image_url": {"url": url}}
 
     def _document(self, fields: Fields, place: str, depth: int) -> list[Part]:
-        source = pieces.split_object(fields.get("source", UNSET)) or {}
+        source = raw_json.split_object(fields.get("source", UNSET)) or {}
         kind, media_type = string(source, "type"), string(source, "media_type")
         title, about = string(fields, "title"), string(fields, "context")
         lines = [f"Document: {title}"] if title else []
@@ -139,18 +139,18 @@ def joined(texts: list[Text]) -> Text:
 
 
 def plain(text: Text) -> str:
-    return text if isinstance(text, str) else pieces.string(text) or ""
+    return text if isinstance(text, str) else raw_json.string(text) or ""
 
 
 def string(fields: Fields, name: str) -> str:
     """A string field; empty when it is missing or something else."""
-    return pieces.string(fields.get(name, UNSET)) or ""
+    return raw_json.string(fields.get(name, UNSET)) or ""
 
 
 def required(fields: Fields, name: str, place: str) -> Raw:
     """A string field as it came."""
     piece = fields.get(name, UNSET)
-    if piece is UNSET or pieces.first(piece) != '"':
+    if piece is UNSET or raw_json.first(piece) != '"':
         raise BadRequest(f"{place}.{name}", "must be a string")
     return piece
 

@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import msgspec
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 
 Json = dict[str, Any]
+Lists = dict[str, list[Json]]
+"""Entries by the field that holds them."""
 
 FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_text")
 """The fields of a message or delta that hold reasoning as a string, in the order in which they are believed. Some
@@ -27,20 +29,35 @@ providers say the same thing in two of them."""
 DETAILS: Final = "reasoning_details"
 """OpenRouter's list of typed entries: `.text`, `.summary`, `.encrypted`; the same text as in `reasoning`, if any."""
 
+LISTS: Final[tuple[str, ...]] = (DETAILS, "thinking_blocks")
+"""The fields that hold reasoning as a list of entries; `thinking_blocks` are Anthropic's blocks behind LiteLLM."""
+
+OPAQUE: Final[tuple[str, ...]] = ("reasoning_opaque",)
+"""The fields that hold what only the provider can read of its reasoning: GitHub Copilot's."""
+
 PARTS: Final = "parts"
 """Mistral: `{"type": "thinking"}` among the parts of `content`."""
 
-TAGS: Final = ("think", "thought")
-"""Inside `content`, between `<think>` and `</think>` (Gemini: `<thought>`)."""
+TAGS: Final = {
+    "think": ("<think>", "</think>"),
+    "thinking": ("<thinking>", "</thinking>"),
+    "thought": ("<thought>", "</thought>"),  # Gemini
+    "seed:think": ("<seed:think>", "</seed:think>"),
+    "THINK": ("[THINK]", "[/THINK]"),  # Mistral's models behind other servers
+}
+"""What reasoning stands between inside `content`."""
 
 _FORM: Final = "form"
 _CALLS: Final = "calls"
-_TEXTS: Final = {"reasoning.text": "text", "reasoning.summary": "summary"}
+_OPAQUE: Final = "opaque"
+_TEXTS: Final = {"reasoning.text": "text", "reasoning.summary": "summary", "thinking": "thinking"}
 """The key that holds an entry's text. In a record it holds the number of characters that the text has."""
+_SECRETS: Final = ("reasoning.encrypted", "redacted_thinking")
+"""The types of entries that only the provider can read."""
 
 
 def text_of(entry: Json) -> str:
-    """The readable text of a detail entry; empty when there is none."""
+    """The readable text of an entry; empty when there is none."""
     text = entry.get(_TEXTS.get(entry.get("type", ""), "text"))
     return text if isinstance(text, str) else ""
 
@@ -48,6 +65,7 @@ def text_of(entry: Json) -> str:
 def merged(entries: Iterable[Any]) -> list[Json]:
     """The entries of a stream put together as the provider would have sent them in one piece: neighbours of the same
     type and index are one entry, whose texts follow each other and whose other values are the last that say something.
+    Text behind a signature begins another entry.
     """
     whole: list[Json] = []
     for entry in entries:
@@ -55,8 +73,10 @@ def merged(entries: Iterable[Any]) -> list[Json]:
             continue
         last = whole[-1] if whole else {}
         key = _TEXTS.get(entry.get("type", ""))
-        if key and all(entry.get(name) == last.get(name) for name in ("type", "index")):
-            text = text_of(last) + text_of(entry)
+        text = text_of(entry)
+        same = key and all(entry.get(name) == last.get(name) for name in ("type", "index"))
+        if key and same and not (text and last.get("signature")):
+            text = text_of(last) + text
             last.update((name, value) for name, value in entry.items() if value is not None)
             last[key] = text
         else:
@@ -70,9 +90,16 @@ class Reasoning:
 
     form: str
     """One of FIELDS, PARTS or TAGS: where its text came from."""
-    details: list[Json] = field(default_factory=list)
+    lists: Lists = field(default_factory=dict)
     calls: Json = field(default_factory=dict)
     """By tool call id: fields of the call that only its provider understands (Gemini's `extra_content`)."""
+    opaque: dict[str, str] = field(default_factory=dict)
+    """By name: the fields of OPAQUE."""
+
+    @property
+    def plain(self) -> bool:
+        """There is nothing to remember but the form."""
+        return not (self.lists or self.calls or self.opaque)
 
     def joins(self, other: "Reasoning") -> bool:
         """Whether more reasoning belongs to the same block."""
@@ -80,25 +107,60 @@ class Reasoning:
 
     def add(self, other: "Reasoning") -> None:
         """Remember another piece's too."""
-        self.details += other.details
+        for name, entries in other.lists.items():
+            self.lists.setdefault(name, []).extend(entries)
         self.calls.update(other.calls)
+        self.opaque.update(other.opaque)
+
+    def secrets(self) -> "dict[str, Reasoning]":
+        """What of it holds no word of the thinking and must go back all the same, by the id of the call that it
+        belongs to; under "" what belongs to none."""
+        found: dict[str, Reasoning] = {}
+        for name, entries in self.lists.items():
+            for entry in entries:
+                if entry.get("type") in _SECRETS:
+                    call_id = entry.get("id")
+                    key = call_id if isinstance(call_id, str) else ""
+                    found.setdefault(key, Reasoning(self.form)).add(Reasoning(self.form, {name: [entry]}))
+        if self.opaque:
+            found.setdefault("", Reasoning(self.form)).opaque.update(self.opaque)
+        return found
 
     def record(self, text: str) -> str:
         """The record of a block with this text."""
-        if not self.details and not self.calls:
+        if self.plain:
             return self.form
         record: Json = {_FORM: self.form}
-        if self.details:
-            entries = merged(self.details)
+        for name, pieces in self.lists.items():
+            entries = merged(pieces)
             if "".join(map(text_of, entries)) == text:
                 for entry in entries:
                     key = _TEXTS.get(entry.get("type", ""))
                     if key and key in entry:
                         entry[key] = len(text_of(entry))
-            record[DETAILS] = entries
+            record[name] = entries
         if self.calls:
             record[_CALLS] = self.calls
-        return bytes(pieces.dump(record)).decode()
+        if self.opaque:
+            record[_OPAQUE] = self.opaque
+        return bytes(raw_json.dump(record)).decode()
+
+    @classmethod
+    def recorded(cls, record: str, text: str) -> "Reasoning":
+        """The inverse of `record`."""
+        value: Any = {_FORM: record}
+        if record.startswith("{"):
+            try:
+                value = msgspec.json.decode(record)
+            except (ValueError, RecursionError):
+                value = {}
+        form, calls, opaque = value.get(_FORM), value.get(_CALLS), value.get(_OPAQUE)
+        return cls(
+            form if form in (*FIELDS, PARTS, *TAGS) else FIELDS[0],
+            {name: entries for name in LISTS if (entries := _with_texts(value.get(name), text))},
+            calls if isinstance(calls, dict) else {},
+            {name: opaque[name] for name in OPAQUE if name in opaque} if isinstance(opaque, dict) else {},
+        )
 
 
 @dataclass(slots=True)
@@ -107,45 +169,43 @@ class Returned:
 
     only: str = ""
     """The field that the configuration wants it in; empty: where it came from."""
-    details: list[Json] = field(default_factory=list)
+    lists: Lists = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
     calls: Json = field(default_factory=dict)
+    _taken: set[bytes] = field(default_factory=set)
 
     def take(self, record: str, text: str) -> str:
         """One thinking block of this provider's: puts it where it belongs. What it can't keep it names: PARTS or one
         of TAGS, whose text is for the caller to put into the content.
         """
-        form, entries, calls = _read(record, text)
-        self.calls.update(calls)
-        if self.only == DETAILS or (entries and not self.only):
-            self.details += entries or ([{"type": "reasoning.text", "text": text}] if text else [])
+        found = Reasoning.recorded(record, text)
+        self.add(found)
+        if self.only == DETAILS and not found.lists and text:
+            self.lists.setdefault(DETAILS, []).append({"type": "reasoning.text", "text": text})
+        if self.only == DETAILS or (found.lists and not self.only):
             return ""
-        form = self.only or form
+        form = self.only or found.form
         if form in (PARTS, *TAGS):
             return form
-        if text or not (calls or entries):
+        if text or found.plain:
             self.fields[form] = self.fields.get(form, "") + text
         return ""
 
+    def add(self, found: Reasoning) -> None:
+        """What belongs to the reasoning besides its text; nothing is taken twice."""
+        self.calls.update(found.calls)
+        self.fields.update(found.opaque)
+        if self.only in ("", DETAILS):
+            for name, entries in found.lists.items():
+                kept = self.lists.setdefault(name, [])
+                for entry in entries:
+                    if (key := bytes(raw_json.dump(entry))) not in self._taken:
+                        self._taken.add(key)
+                        kept.append(entry)
+
     def message_fields(self) -> Json:
         """The fields to set in the message."""
-        return {**self.fields, **({DETAILS: merged(self.details)} if self.details else {})}
-
-
-def _read(record: str, text: str) -> tuple[str, list[Json], Json]:
-    """(form, details, calls) of a record."""
-    value: Any = {_FORM: record}
-    if record.startswith("{"):
-        try:
-            value = msgspec.json.decode(record)
-        except (ValueError, RecursionError):
-            value = {}
-    form, calls = value.get(_FORM), value.get(_CALLS)
-    return (
-        form if form in (*FIELDS, PARTS, *TAGS) else FIELDS[0],
-        _with_texts(value.get(DETAILS), text),
-        calls if isinstance(calls, dict) else {},
-    )
+        return {**self.fields, **{name: merged(entries) for name, entries in self.lists.items()}}
 
 
 def _with_texts(entries: Any, text: str) -> list[Json]:
@@ -167,12 +227,14 @@ class TagReader:
     Only at the start, white space allowed before it: later on the model may be talking about tags.
     """
 
-    __slots__ = ("_held", "_started", "_tag")
+    __slots__ = ("_held", "_inside", "_started", "_tag")
 
-    def __init__(self) -> None:
+    def __init__(self, *, inside: bool = False) -> None:
+        """`inside`: the server's template has opened the tag already, so the answer begins with thinking."""
         self._held = ""
         self._started = False
         self._tag = ""  # the one that is open
+        self._inside = inside
 
     def feed(self, text: str) -> list[tuple[str, str]]:
         """(tag or "" for text, what belongs to it), in order; nothing is empty."""
@@ -183,14 +245,17 @@ class TagReader:
         if self._started:
             return _told(("", text))
         start = text.lstrip()
-        for tag in TAGS:
-            if start.startswith(f"<{tag}>"):
+        for tag, (opening, _) in TAGS.items():
+            if start.startswith(opening):
                 self._tag, self._started = tag, True
-                return self._thinking(start[len(tag) + 2 :])
-        if any(f"<{tag}>".startswith(start) for tag in TAGS):
+                return self._thinking(start[len(opening) :])
+        if any(opening.startswith(start) for opening, _ in TAGS.values()):
             self._held = text
             return []
         self._started = True
+        if self._inside:
+            self._tag = "think"
+            return self._thinking(text)
         return _told(("", text))
 
     def flush(self) -> list[tuple[str, str]]:
@@ -200,16 +265,23 @@ class TagReader:
         return _told((self._tag, text))
 
     def _thinking(self, text: str) -> list[tuple[str, str]]:
-        tag, end = self._tag, f"</{self._tag}>"
+        tag, end = self._tag, TAGS[self._tag][1]
         thought, closed, rest = text.partition(end)
         if closed:
             self._tag = ""
             return _told((tag, thought), ("", rest))
-        for length in range(min(len(end) - 1, len(text)), 0, -1):
-            if text.endswith(end[:length]):
-                self._held = text[-length:]
-                return _told((tag, text[:-length]))
+        if length := half_of(text, end):
+            self._held = text[-length:]
+            return _told((tag, text[:-length]))
         return _told((tag, text))
+
+
+def half_of(text: str, word: str) -> int:
+    """How many characters at the end of the text may be the beginning of the word."""
+    for length in range(min(len(word) - 1, len(text)), 0, -1):
+        if text.endswith(word[:length]):
+            return length
+    return 0
 
 
 def _told(*found: tuple[str, str]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 
 INVALID_JSON: Final = "INVALID_JSON"
 
@@ -223,7 +223,7 @@ class Arguments:
         if isinstance(value, str):
             value = _decoded(value) if value.strip() else {}
         if isinstance(value, dict):
-            return bytes(pieces.dump(value)).decode()
+            return bytes(raw_json.dump(value)).decode()
         if value in (_NULL, []):
             return "{}"
         self.problem = "are no JSON object"
@@ -252,4 +252,4 @@ def _is_object(text: str) -> bool:
 
 
 def _encoded(text: str) -> str:
-    return bytes(pieces.dump(text)).decode()
+    return bytes(raw_json.dump(text)).decode()

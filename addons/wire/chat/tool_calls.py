@@ -10,7 +10,7 @@ Rules that hold here:
 
 from typing import Any
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.chat.tool_arguments import Arguments
 
 Json = dict[str, Any]
@@ -114,4 +114,4 @@ def _arguments(function: Json) -> str:
     value = function.get("arguments")
     if value is None:
         return ""
-    return value if isinstance(value, str) else bytes(pieces.dump(value)).decode()
+    return value if isinstance(value, str) else bytes(raw_json.dump(value)).decode()

@@ -7,17 +7,22 @@ Rules that hold here:
 - The client's ids are valid, and unique in the conversation. The provider gets back its own.
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
+from addons.wire.chat.json_schema import EMPTY, SchemaRules, for_tool
+from addons.wire.chat.reasoning import FIELDS, Reasoning
 from addons.wire.chat.tool_calls import Call
 from addons.wire.errors import BadRequest
 from addons.wire.provenance import decode_tool_id, encode_tool_id, valid_tool_id
+from addons.wire.raw_json import Optional
+from addons.wire.steps.beta_tools import PLACEHOLDER
 
 Json = dict[str, Any]
 
@@ -27,12 +32,9 @@ _LONGEST_ID: Final = 40
 """Characters that OpenAI takes of a tool call's id."""
 _SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _SALT: Final = "\x00"
-"""Stands, in an encoded id, between the provider's id and what makes it unique."""
-_NO_SCHEMA: Final = Raw(b'{"type":"object","properties":{}}')
-
-# Where a JSON schema holds further ones: under a name of the author's choice, or directly.
-_NAMED_SCHEMAS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_VALUES: Final = ("const", "default", "enum", "example", "examples", "required")
+"""Stands, in an encoded id, between the provider's id, what makes it unique, and what is carried with the call."""
+_WORD: Final = re.compile(r"[a-zA-Z0-9_-]+")
+_LONGEST_NAME: Final = 1000
 
 
 class ToolNames:
@@ -63,78 +65,101 @@ class ToolNames:
         return sent
 
 
-def functions(tools: list[Raw], drop: Collection[str]) -> tuple[list[tuple[str, Json]], list[str]]:
-    """(name, function without its name) of each tool that the client runs itself, and the names of those left out.
+class Functions(NamedTuple):
+    """The tools of a request."""
 
-    `drop` are the JSON schema keywords that the provider refuses. Raises BadRequest.
-    """
+    kept: tuple[tuple[str, Json], ...]
+    """(name, function without its name) of each tool that the client runs itself."""
+    left_out: tuple[str, ...]
+    """The names of the others."""
+
+
+def functions(array: Optional, rules: SchemaRules) -> Functions:
+    """The tools as functions. Raises BadRequest."""
+    if isinstance(array, UnsetType) or raw_json.first(array) != "[":
+        return Functions((), ())
+    return (_remembered if len(array) <= _REMEMBERED else _functions)(bytes(array), rules)
+
+
+def _functions(array: bytes, rules: SchemaRules) -> Functions:
     kept: list[tuple[str, Json]] = []
     left_out: list[str] = []
-    for index, tool in enumerate(tools):
-        fields = pieces.split_object(tool)
+    for index, tool in enumerate(raw_json.split_array(Raw(array)) or []):
+        fields = raw_json.split_object(tool)
         if fields is None:
             raise BadRequest(f"tools.{index}", "must be an object")
-        name, kind = pieces.string(fields.get("name", UNSET)), pieces.string(fields.get("type", UNSET))
-        if kind not in (None, "custom"):
+        name, kind = raw_json.string(fields.get("name", UNSET)), raw_json.string(fields.get("type", UNSET))
+        if kind not in (None, "custom") or name == PLACEHOLDER:
             left_out.append(name or kind or "?")
             continue
         if not name:
             raise BadRequest(f"tools.{index}.name", "must be a string that is not empty")
         function: Json = {}
-        if pieces.string(fields.get("description", UNSET)):
+        if raw_json.string(fields.get("description", UNSET)):
             function["description"] = fields["description"]
-        schema = fields.get("input_schema", _NO_SCHEMA)
-        function["parameters"] = _without(schema, drop) if pieces.first(schema) == "{" else _NO_SCHEMA
+        try:
+            function["parameters"] = for_tool(fields.get("input_schema", EMPTY), rules)
+        except RecursionError:
+            raise BadRequest(f"tools.{index}.input_schema", "is nested too deeply") from None
         kept.append((name, function))
-    return kept, left_out
+    return Functions(tuple(kept), tuple(left_out))
 
 
-def _without(schema: Raw, drop: Collection[str]) -> Raw:
-    """The schema without these keywords; its own bytes when none is in it."""
-    text = bytes(schema)
-    if not any(f'"{keyword}"'.encode() in text for keyword in drop):
-        return schema
-    return pieces.dump(_cleaned(pieces.load(schema), drop))
+_remembered: Final = functools.lru_cache(maxsize=8)(_functions)
+"""A client sends the same tools with every request."""
+_REMEMBERED: Final = 200_000
+"""Bytes of tools at most that are worth the memory."""
 
 
-def _cleaned(schema: Any, drop: Collection[str]) -> Any:
-    if isinstance(schema, list):
-        return [_cleaned(item, drop) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    cleaned = {}
-    for keyword, value in schema.items():
-        if keyword in drop:
-            continue
-        if keyword in _NAMED_SCHEMAS and isinstance(value, dict):
-            cleaned[keyword] = {name: _cleaned(item, drop) for name, item in value.items()}
-        else:
-            cleaned[keyword] = value if keyword in _VALUES else _cleaned(value, drop)
-    return cleaned
+def meant(name: str, known: Collection[str]) -> str:
+    """The tool that a model means: `functions.Bash`, `default_api:Bash`, `Bash<|channel|>commentary` and `bash` are
+    Bash where there is no other. The name itself when it is known, or stands for none."""
+    if name in known or not known:
+        return name
+    words: list[str] = _WORD.findall(name[:_LONGEST_NAME])
+    if found := next((word for word in words if word in known), None):
+        return found
+    lower = {word.lower() for word in words}
+    alike = [tool for tool in known if tool.lower() in lower]
+    return alike[0] if len(alike) == 1 else name
 
 
 class CallIds:
     """The ids of one answer's calls, as the client gets them."""
 
-    def __init__(self, provider: str, seed: str, taken: Collection[str]) -> None:
-        """`seed`: letters, digits and _ that no other answer has. `taken`: the ids of the conversation."""
+    def __init__(self, provider: str, seed: str, taken: Collection[str], *, short: bool = False) -> None:
+        """`seed`: letters, digits and _ that no other answer has. `taken`: the ids of the conversation. `short`: see
+        `ChatOptions.tool_ids`."""
         self._provider = provider
         self._seed = seed
+        self._short = short
         self._taken = set(taken)
         self._ids: dict[Call, str] = {}
 
     def of(self, call: Call) -> str:
-        """The client's id of a call: the provider's own, if that is valid and new."""
-        if call not in self._ids:
-            client_id = call.id if valid_tool_id(call.id) else encode_tool_id(self._provider, call.id)
-            salt = f"{self._seed}_{len(self._ids)}"
-            if not call.id:
-                client_id = f"call_{salt}"
-            elif client_id in self._taken:
-                client_id = encode_tool_id(self._provider, f"{call.id}{_SALT}{salt}")
-            self._taken.add(client_id)
-            self._ids[call] = client_id
-        return self._ids[call]
+        """The client's id of a call that has begun."""
+        known = self._ids.get(call)
+        return self.begin(call, None) if known is None else known
+
+    def begin(self, call: Call, carried: Reasoning | None) -> str:
+        """The client's id of a new call: the provider's own, if that is valid and new and would go back as it is.
+        `carried`: what has to go back with the call."""
+        salt = f"{self._seed}_{len(self._ids)}"
+        own = call.id or f"call_{salt}"
+        if call.extra:
+            carried = carried or Reasoning(FIELDS[0])
+            carried.calls[own] = call.extra
+        if carried and not carried.plain:
+            client_id = encode_tool_id(self._provider, _SALT.join((own, salt, carried.record(""))))
+        elif own in self._taken or encode_tool_id(self._provider, own) in self._taken:
+            client_id = encode_tool_id(self._provider, f"{own}{_SALT}{salt}")
+        elif valid_tool_id(own) and (not call.id or _fits(own, short=self._short)):
+            client_id = own
+        else:
+            client_id = encode_tool_id(self._provider, own)
+        self._taken.add(client_id)
+        self._ids[call] = client_id
+        return client_id
 
 
 def provider_id(client_id: str, provider: str, *, short: bool) -> str:
@@ -143,8 +168,18 @@ def provider_id(client_id: str, provider: str, *, short: bool) -> str:
     made = decode_tool_id(client_id)
     if made and made[0] == provider:
         return made[1].partition(_SALT)[0]
-    fits = _SHORT_ID.fullmatch(client_id) if short else not made and len(client_id) <= _LONGEST_ID
-    return client_id if fits else short_id(client_id)
+    return client_id if not made and _fits(client_id, short=short) else short_id(client_id)
+
+
+def carried_by(client_id: str, provider: str) -> Reasoning | None:
+    """What of this provider's goes back with the call that has this id."""
+    made = decode_tool_id(client_id)
+    parts = made[1].split(_SALT, 2) if made and made[0] == provider else ()
+    return Reasoning.recorded(parts[2], "") if len(parts) == 3 else None
+
+
+def _fits(tool_id: str, *, short: bool) -> bool:
+    return bool(_SHORT_ID.fullmatch(tool_id)) if short else len(tool_id) <= _LONGEST_ID
 
 
 def short_id(client_id: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json as pieces
+from addons.wire import raw_json
 from addons.wire.chat.content import (
     NOTHING,
     SEPARATOR,
@@ -30,8 +30,8 @@ from addons.wire.chat.content import (
     text_part,
 )
 from addons.wire.chat.options import ChatOptions
-from addons.wire.chat.reasoning import DETAILS, PARTS, Returned
-from addons.wire.chat.tools import ToolNames, provider_id, short_id
+from addons.wire.chat.reasoning import DETAILS, PARTS, TAGS, Returned
+from addons.wire.chat.tools import ToolNames, carried_by, provider_id, short_id
 from addons.wire.messages.message import Message
 from addons.wire.messages.traits import is_server_tool
 from addons.wire.provenance import unwrap_signature
@@ -39,6 +39,11 @@ from addons.wire.sse import Fields
 
 Json = dict[str, Any]
 
+RECEIVED: Final = "Understood."
+"""What the assistant says between a tool's result and the user's words where a provider wants that. The words could
+also be moved into the result; but then nobody could tell the user's from the tool's, and images have no place there."""
+NO_SIGNATURE: Final = "skip_thought_signature_validator"
+"""Google's own word for a call that another model made (ai.google.dev/gemini-api/docs/thought-signatures)."""
 _NO_RESULT: Final = "(no result: the call was interrupted)"
 _THINKING: Final = ("thinking", "redacted_thinking")
 
@@ -95,7 +100,7 @@ class Turns:
         for index, block in enumerate(message.pieces):
             where = f"{place}.content.{index}"
             if block_type(message, index) == "tool_result":
-                self._read_result(pieces.split_object(block) or {}, last, where)
+                self._read_result(raw_json.split_object(block) or {}, last, where)
             else:
                 last.parts += self._contents.parts(block, where)
 
@@ -125,6 +130,8 @@ class Turns:
                         *others,
                     ]
             parts += turn.parts
+            if parts and messages and messages[-1]["role"] == "tool" and not self._options.user_after_tool:
+                messages.append({"role": "assistant", "content": RECEIVED})
             if parts or not turn.results:
                 messages.append({"role": "user", "content": message_content(parts or [text_part(NOTHING)])})
             waiting = {}
@@ -139,9 +146,9 @@ class Turns:
     def _read_assistant(self, message: Message, turn: Assistant, place: str) -> None:
         for index, block in enumerate(message.pieces):
             kind, where = block_type(message, index), f"{place}.content.{index}"
-            fields = pieces.split_object(block) or {}
+            fields = raw_json.split_object(block) or {}
             if kind == "text":
-                if not pieces.blank(fields.get("text", UNSET)):
+                if not raw_json.blank(fields.get("text", UNSET)):
                     turn.content.append(("text", required(fields, "text", where)))
             elif kind in _THINKING:
                 self._read_thinking(kind, fields, turn)
@@ -177,19 +184,40 @@ class Turns:
     def _assistant(self, turn: Assistant) -> tuple[Json, dict[str, str]]:
         """The message, and the provider's id of each of its calls by the client's."""
         message: Json = {"role": "assistant", "content": assistant_content(turn.content)}
-        message |= turn.returned.message_fields()
         sent: dict[str, str] = {}
+        taken: set[str] = set()
         for client_id in turn.calls:
             call_id = provider_id(client_id, self._provider, short=self._options.tool_ids == "short")
-            sent[client_id] = short_id(client_id) if call_id in sent.values() else call_id
+            if call_id in taken:
+                call_id = short_id(client_id)
+            sent[client_id] = call_id
+            taken.add(call_id)
+            if carried := carried_by(client_id, self._provider):
+                turn.returned.add(carried)
+        message |= turn.returned.message_fields()
         if sent:
             message["tool_calls"] = [self._call(turn, client_id, call_id) for client_id, call_id in sent.items()]
-            always = self._options.reasoning_field
-            if always and always != DETAILS:
-                message.setdefault(always, "")
-        elif message["content"] is None:
-            message["content"] = ""
+            self._need_thinking(message)
+            self._sign_call(message)
         return message, sent
+
+    def _need_thinking(self, message: Json) -> None:
+        """Gives a message with calls the field without which the provider refuses the conversation."""
+        always = self._options.reasoning_field
+        if always and always != DETAILS and not message.get(always):
+            message[always] = self._options.reasoning_placeholder
+
+    def _sign_call(self, message: Json) -> None:
+        """Gives calls that another model made what Gemini 3 takes in place of its own signature. It looks at the first
+        call of a message only."""
+        form, first = self._options.call_signatures, message["tool_calls"][0]
+        if form == "google" and not any("extra_content" in call for call in message["tool_calls"]):
+            first["extra_content"] = {"google": {"thought_signature": NO_SIGNATURE}}
+        elif form == "openrouter" and not any(
+            entry.get("type") == "reasoning.encrypted" for entry in message.get(DETAILS, ())
+        ):
+            entry = {"type": "reasoning.encrypted", "data": NO_SIGNATURE, "id": first["id"], "index": 0}
+            message.setdefault(DETAILS, []).append(entry | {"format": "google-gemini-v1"})
 
     def _call(self, turn: Assistant, client_id: str, call_id: str) -> Json:
         name, arguments = turn.calls[client_id]
@@ -203,10 +231,11 @@ class Turns:
         return call
 
 
-def assistant_content(content: list[tuple[str, Text]]) -> Text | list[Part] | None:
-    """What the assistant said, with the thinking that stood inside; None when it is nothing."""
+def assistant_content(content: list[tuple[str, Text]]) -> Text | list[Part]:
+    """What the assistant said, with the thinking that stood inside. Empty, not null, when it is nothing: everybody
+    takes that beside calls, while llama-cpp-python takes neither null nor a missing field."""
     if not content:
-        return None
+        return ""
     if all(form == "text" for form, _ in content):
         return joined([text for _, text in content])
     if any(form == PARTS for form, _ in content):
@@ -219,7 +248,8 @@ def assistant_content(content: list[tuple[str, Text]]) -> Text | list[Part] | No
         if form == "text":
             whole += (SEPARATOR if before == "text" else "") + plain(text)
         else:
-            whole += f"<{form}>{plain(text)}</{form}>"
+            opening, closing = TAGS[form]
+            whole += f"{opening}{plain(text)}{closing}"
         before = form
     return whole
 

@@ -92,6 +92,8 @@ class Assembler:
         if isinstance(usage, dict):
             known = self._usage = self._usage or {}
             known.update((key, value) for key, value in usage.items() if value or key not in known)
+            if usage.get("input_tokens") == 0 and usage.get("cache_read_input_tokens"):
+                known["input_tokens"] = 0  # all of it was cached
 
     def _add(self, block: Any) -> "_Block":
         added = _Block(block)

@@ -45,6 +45,8 @@ def beta_tools(draft: Draft, context: Context) -> str | None:
 
 
 TEXT: Final = raw_json.dump("text")
+PLACEHOLDER: Final = "DeferredToolPlaceholder"
+"""A tool of Claude Code's requests that stands for those which Anthropic's servers look up: nobody can call it."""
 
 
 def definitions(draft: Draft) -> list[str]:
@@ -93,7 +95,7 @@ def edited_tools(array: bytes) -> EditedTools:
             continue
         name = raw_json.string(fields.get("name", UNSET))
         kind = raw_json.string(fields.get("type", UNSET))
-        if kind not in (None, "custom"):
+        if kind not in (None, "custom") or name == PLACEHOLDER:
             dropped.append(name or kind or "?")
             continue
         names.add(name)

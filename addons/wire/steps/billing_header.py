@@ -41,7 +41,10 @@ def billing_header(draft: Draft, context: Context) -> str | None:
         nonlocal first
         was_first, first = first, False
         text = raw_json.string(block.text) if was_first else None
-        return DROP if text is not None and text.startswith(BILLING_HEADER) else KEEP
+        if text is None or not text.startswith(BILLING_HEADER):
+            return KEEP
+        rest = text.partition("\n")[2]
+        return {"text": raw_json.dump(rest.lstrip("\n"))} if rest.strip() else DROP
 
     array = edit_blocks(system, leading)
     if array is None:

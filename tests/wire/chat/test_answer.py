@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.messages.assembler import Assembler
 from addons.wire.provenance import decode_tool_id, unwrap_signature, valid_tool_id
@@ -19,15 +20,14 @@ from tests.wire.streams import pieces_of
 ESTIMATE = 1234
 
 
-def new_answer(**more: Any) -> ChatAnswer:
-    settings: dict[str, Any] = {
-        "provider": "prov",
-        "model": "alias",
-        "seed": "s1",
-        "input_estimate": ESTIMATE,
-        "tool_names": {},
-    }
-    return ChatAnswer(**settings | more)
+def new_answer(strip_thinking: bool = False, **asked: Any) -> ChatAnswer:
+    return ChatAnswer(
+        Asked(**{"provider": "prov"} | asked),
+        model="alias",
+        seed="s1",
+        input_estimate=ESTIMATE,
+        strip_thinking=strip_thinking,
+    )
 
 
 def sse(*chunks: Any, done: bool = True) -> bytes:
@@ -338,7 +338,12 @@ def test_a_signature_after_the_text_gets_a_block_that_the_client_gives_back():
         ("\n <think>a</think>\n\nb", "a", "\n\nb"),
         ("<think>a", "a", ""),
         ("<think></think>b", "", "b"),
-        ("<thinking>a</thinking>", "", "<thinking>a</thinking>"),
+        ("<thinking>a</thinking>b", "a", "b"),
+        ("<seed:think>a</seed:think>b", "a", "b"),
+        ("[THINK]a[/THINK]b", "a", "b"),
+        ("<thinkers>a", "", "<thinkers>a"),
+        ("[THIS]", "", "[THIS]"),
+        ("a</think>b", "", "a</think>b"),
         ("<thin", "", "<thin"),
         ("\n", "", "\n"),
         ("a<think>b</think>", "", "a<think>b</think>"),

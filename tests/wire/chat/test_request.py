@@ -13,6 +13,7 @@ from addons.wire.chat.request import ChatRequest, reasoning_effort, to_chat
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import encode_tool_id, wrap_signature
+from addons.wire.thinking_rules import ThinkingRules
 from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
 from tests.wire.chat.chat_checker import check
 
@@ -108,7 +109,7 @@ def test_no_stream_asks_for_no_stream_options():
     ],
 )
 def test_effort(mode: Any, config: Any, effort: str | None):
-    assert reasoning_effort(mode, config) == effort
+    assert reasoning_effort(mode, config, ThinkingRules()) == effort
 
 
 def test_what_has_no_place_is_named():
@@ -117,8 +118,8 @@ def test_what_has_no_place_is_named():
     )
     said = notes(body)
     assert "left out top_k, context_management, metadata" in said
-    assert "5 stop sequences" in said
-    assert chat(body)["stop"] == list("abcde")
+    assert chat(request("hi", stop_sequences=list("abcde")))["stop"] == list("abcd")
+    assert chat(body)["stop"] == list("abcd")
 
 
 # Text, system
@@ -173,8 +174,8 @@ def test_a_tool_loop():
     assert found[2:] == [result("a\n\nb"), result("second", "toolu_2"), {"role": "user", "content": "and now?"}]
 
 
-def test_calls_alone_have_no_content():
-    assert messages("go", assistant(tool_use()), user(tool_result()))[1]["content"] is None
+def test_calls_alone_have_an_empty_content():
+    assert messages("go", assistant(tool_use()), user(tool_result()))[1]["content"] == ""
 
 
 def test_arguments_are_the_clients_own_bytes():
@@ -295,7 +296,7 @@ def test_names_that_not_everybody_takes():
     made = sent(body)
     found = check(json.loads(made.body))
     told = [t["function"]["name"] for t in found["tools"]]
-    assert [made.tool_names.get(name, name) for name in told] == names
+    assert [made.asked.tool_names.get(name, name) for name in told] == names
     assert [c["function"]["name"] for c in found["messages"][1]["tool_calls"]] == told
     assert found["tool_choice"]["function"]["name"] == told[0]
     alone = json.loads(sent(request("go", tools=[tool("a.b")])).body)
@@ -332,7 +333,7 @@ def test_ids_that_mistral_takes():
 
 def test_the_answer_must_avoid_the_ids_of_the_conversation():
     made = sent(request("go", assistant(tool_use("toolu_1")), user(tool_result("toolu_1"))))
-    assert made.tool_ids == {"toolu_1"}
+    assert made.asked.tool_ids == {"toolu_1"}
 
 
 # Images and documents
@@ -410,7 +411,7 @@ def own(form: str, words: str = "hm") -> dict[str, Any]:
 def test_thinking_goes_back_where_it_came_from():
     for form in ("reasoning_content", "reasoning"):
         found = messages("go", assistant(own(form), tool_use()), user(tool_result()))
-        assert found[1] == {"role": "assistant", "content": None, form: "hm", "tool_calls": [call()]}
+        assert found[1] == {"role": "assistant", "content": "", form: "hm", "tool_calls": [call()]}
 
 
 def test_thinking_inside_content():

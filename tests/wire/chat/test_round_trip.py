@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.wire.chat.answer import ChatAnswer
+from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import ChatRequest, to_chat
 from addons.wire.chat.whole_answer import message_from_chat
@@ -32,7 +33,7 @@ def to_provider(content: list[dict[str, Any]], provider: str = "prov") -> ChatRe
 
 
 def new_answer(names: dict[str, str]) -> ChatAnswer:
-    return ChatAnswer(provider="prov", model="m", seed="s", input_estimate=1, tool_names=names)
+    return ChatAnswer(Asked(provider="prov", tool_names=names), model="m", seed="s", input_estimate=1)
 
 
 def streamed(dialect: Dialect, said: Said) -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def test_a_json_answer_comes_back_as_it_was(dialect: Dialect, said: Said):
     assert isinstance(read, tuple)
     made = to_provider(json.loads(read[0])["content"])
     sent = check_chat(json.loads(made.body))["messages"][1]
-    assert told(sent, dict(made.tool_names)) == told(dialect.message(said), {})
+    assert told(sent, dict(made.asked.tool_names)) == told(dialect.message(said), {})
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
@@ -73,7 +74,7 @@ def test_a_stream_comes_back_as_the_json_would(dialect: Dialect):
     """The same form for the same reasoning; ids and the finer parts of details are the stream's own."""
     said = dialect.can_say(SAID)
     made = to_provider(streamed(dialect, said))
-    sent = told(check_chat(json.loads(made.body))["messages"][1], dict(made.tool_names))
+    sent = told(check_chat(json.loads(made.body))["messages"][1], dict(made.asked.tool_names))
     expected = told(dialect.message(said), {})
     if dialect.name == "minimax":
         expected["content"] = f"<think>\n{said.thinking}\n</think>\n\n{said.text}"
@@ -170,6 +171,8 @@ def test_an_anthropic_answer_survives_the_detour(words: str | None, uses: list[t
     made = to_provider(content)
     echo = json.loads(made.body)["messages"][1]
     choice = {"index": 0, "message": echo, "finish_reason": "stop"}
-    read = message_from_chat(json.dumps({"choices": [choice]}).encode(), new_answer(dict(made.tool_names)), "prov")
+    read = message_from_chat(
+        json.dumps({"choices": [choice]}).encode(), new_answer(dict(made.asked.tool_names)), "prov"
+    )
     assert isinstance(read, tuple)
     assert json.loads(read[0])["content"] == content

@@ -32,6 +32,12 @@ def test_a_system_that_was_nothing_but_the_billing_header_goes():
     assert "system" not in run(billing_header, request(system=BILLING + "\n\n"))[1]
 
 
+def test_words_behind_the_billing_header_in_the_same_block_stay():
+    line, sent = run(billing_header, request(system=[text(f"{BILLING}\n\nYou are\n"), text("more")]))
+    assert line and sent["system"] == [text("You are\n"), text("more")]
+    assert run(billing_header, request(system=[text(f"{BILLING}\n \n"), text("more")]))[1]["system"] == [text("more")]
+
+
 def test_the_billing_header_line_of_a_string_goes():
     assert run(billing_header, request(system=f"{BILLING}\n\nYou are\n"))[1]["system"] == "You are\n"
 

@@ -1,0 +1,207 @@
+"""The content of one chat answer: deltas in, the client's content blocks out.
+
+Rules that hold here:
+- Within a delta thinking comes before text and text before calls: the order in which a model says them.
+- What a provider wants back with its calls goes to the client inside the calls' ids, so that it survives clients that
+  drop thinking, and providers whose thinking is never shown. What comes too late for that gets a block without words.
+- `function_call` is the older form of `tool_calls`: where both come they say the same, so it counts only alone.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from addons.wire.chat.block_writer import Blocks
+from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
+from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning, TagReader
+from addons.wire.chat.stops import StopFinder
+from addons.wire.chat.tool_calls import Call, Calls
+from addons.wire.chat.tools import CallIds, meant
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What has to be known of a request to read its answer."""
+
+    provider: str
+    """Its name in the configuration."""
+    tool_names: Mapping[str, str] = field(default_factory=dict)
+    """The sent name → the client's, where they differ."""
+    tools: Collection[str] = ()
+    """The sent names of all tools."""
+    tool_ids: Collection[str] = ()
+    """The ids of all calls in the conversation: the answer's are none of these."""
+    short_ids: bool = False
+    """The provider makes ids of nine letters and digits."""
+    stops: tuple[str, ...] = ()
+    """The client's stop sequences."""
+    begins_thinking: bool = False
+    """The provider's template opens `<think>` itself."""
+    calls_in_text: str = "none"
+    """The form in which the model writes calls into its text."""
+
+
+class AnswerContent:
+    """The blocks of one message on their way from the provider to the client."""
+
+    def __init__(self, asked: Asked, seed: str, *, strip_thinking: bool, start: Callable[[], bytes]) -> None:
+        """`seed`: letters, digits and _ that no other answer has. `start` gives the message_start."""
+        self.any = False
+        """Something was said: text, thinking or a call."""
+        self.characters = 0
+        """Of the text and thinking so far."""
+        self.refused = False
+        """Some of the text was marked as a refusal."""
+        self.notes: list[str] = []
+        """What was odd about the answer and had to be changed, for the trail."""
+        self.blocks = Blocks(asked.provider, start=start, name_call=self._name_call)
+        self._asked = asked
+        self._ids = CallIds(asked.provider, seed, asked.tool_ids, short=asked.short_ids)
+        self._calls = Calls()
+        self._function_call: list[Json] = []
+        self._tags = TagReader(inside=asked.begins_thinking)
+        self._stops = StopFinder(asked.stops)
+        self._thinking_is: Literal["shown", "hidden", "left out"] = "hidden" if strip_thinking else "shown"
+        self._secrets: dict[str, Reasoning] = {}  # by call id: what no client has been given yet
+        self._late: Reasoning | None = None  # to remember, but its thinking is over
+
+    @property
+    def stopped_at(self) -> str | None:
+        """The stop sequence at which the text ends: what follows isn't the client's."""
+        return self._stops.found
+
+    @property
+    def has_calls(self) -> bool:
+        """A tool was called."""
+        return any(call.name for call in self._calls.all)
+
+    @property
+    def cut_in_call(self) -> bool:
+        """The last call's arguments are no whole object."""
+        called = [call for call in self._calls.all if call.name]
+        return bool(called) and not called[-1].arguments.complete
+
+    def take(self, delta: Json) -> None:
+        """A delta, or a whole message."""
+        if found := reasoning_in(delta):
+            self._thinking(*found)
+        if delta.get("content"):
+            for kind, piece in content_in(delta["content"]):
+                self._content(kind, piece)
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            self._content("refusal", refusal)
+        if entries := calls_in(delta):
+            self._tool_calls(entries)
+        elif (entry := function_call_in(delta)) and not self._calls.all:
+            self.any = True
+            self._function_call.append(entry)
+
+    def finish(self) -> None:
+        """The message is whole: ends its blocks."""
+        if self._function_call and not self._calls.all:
+            for entry in self._function_call:
+                self._tool_calls([entry])
+        self._flush()
+        if self._thinking_is != "shown" and self._calls.all:
+            for secret in self._secrets.values():
+                self._remember_late(secret)
+        self._remember()
+        if self._thinking_is == "left out" and self.blocks.last is None:
+            self.blocks.empty_text()
+        self.blocks.finish()
+        for call in self._calls.all:
+            if not call.name:
+                self.note("left out a tool call without a name")
+            elif call.arguments.problem:
+                self.note(f"the arguments of {call.name} {call.arguments.problem}")
+
+    def note(self, what: str) -> None:
+        """Something for the trail, once."""
+        if what not in self.notes:
+            self.notes.append(what)
+
+    def _content(self, kind: str, text: str) -> None:
+        if kind == "thinking":
+            self._thinking(text, Reasoning(PARTS))
+        elif kind in ("text", "refusal"):
+            self.refused = self.refused or kind == "refusal"
+            self._tagged(self._tags.feed(text) if text else [])
+            self.any = self.any or bool(text)
+        else:
+            self.note(f"left out a part of type {kind[:40]}")
+
+    def _tagged(self, found: list[tuple[str, str]]) -> None:
+        """What the tags say is text or thinking."""
+        for tag, text in found:
+            if tag:
+                self._thinking(text, Reasoning(tag))
+            else:
+                self._text(self._stops.feed(text))
+
+    def _text(self, text: str) -> None:
+        if text:
+            self.characters += len(text)
+            self.blocks.text(text)
+
+    def _flush(self) -> None:
+        """No text follows: what was held back of it is sent."""
+        self._tagged(self._tags.flush())
+        self._text(self._stops.flush())
+
+    def _thinking(self, text: str, reasoning: Reasoning) -> None:
+        self.any = self.any or bool(text)
+        self.characters += len(text)
+        if not reasoning.plain:
+            for call_id, secret in reasoning.secrets().items():
+                self._secrets.setdefault(call_id, Reasoning(reasoning.form)).add(secret)
+        if self._thinking_is != "shown":
+            self._thinking_is = "left out"
+        elif self.blocks.thinks or self.blocks.last is None:
+            self.blocks.thinking(text, reasoning)
+        elif text:
+            self._remember()
+            self.blocks.thinking(text, reasoning)
+        else:
+            self._remember_late(reasoning)
+
+    def _remember_late(self, reasoning: Reasoning) -> None:
+        if self._late:
+            self._late.add(reasoning)
+        else:
+            self._late = reasoning
+
+    def _remember(self) -> None:
+        """A block for what must go back and belongs to no thinking that is open."""
+        if self._late:
+            self.blocks.thinking("", self._late)
+            self._late = None
+
+    def _tool_calls(self, entries: list[Json]) -> None:
+        self.any = True
+        self._flush()
+        for call in [call for call in self._calls.take(entries) if call.name]:
+            if not self.blocks.has(call):
+                self._remember()
+                self._ids.begin(call, self._carried(call))
+            elif call.extra:
+                self._remember_late(Reasoning(FIELDS[0], calls={call.id or self._ids.of(call): call.extra}))
+            call.extra = {}
+            self.blocks.call(call)
+
+    def _carried(self, call: Call) -> Reasoning | None:
+        """What goes to the client inside the id of a call that begins."""
+        carried = self._secrets.pop(call.id, None) if call.id else None
+        if self._thinking_is != "shown" and (more := self._secrets.pop("", None)):
+            more.add(carried or more.__class__(more.form))
+            carried = more
+        return carried
+
+    def _name_call(self, call: Call) -> tuple[str, str]:
+        """The id and the name that the client knows a call by."""
+        name = meant(call.name, self._asked.tools)
+        if name != call.name:
+            self.note(f"the tool {call.name[:80]!r} is {name}")
+        return self._ids.of(call), self._asked.tool_names.get(name, name)
