@@ -8,6 +8,7 @@ from addons.failover import Failover
 from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
 from addons.process.drain import Drain
+from addons.process.listening import Listening
 from addons.process.log_masking import Discreet
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
@@ -36,6 +37,7 @@ _tickets = Tickets()
 
 addons = fail_closed(
     [
+        Listening(),
         Startup(),
         Tuning(),
         Discreet(_settings),
