@@ -30,7 +30,7 @@ NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 SAY_EVERY = 1.0
 """Seconds between two lines of the log about that."""
 
-Report = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]
+Report = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class Listening:
