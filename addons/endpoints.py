@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 from mitmproxy import http
 
 from addons.config.config import Config, Target
+from addons.proxy.relay import may_be_relayed
 from addons.proxy.replies import error_response
 from addons.state.exchange import ROUTES, Exchange, Trying, Verdict, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown
@@ -40,11 +41,14 @@ class Endpoints:
         if exchange.method in ("GET", "HEAD") and (found := answer(exchange, path, query)) is not None:
             exchange.kind = "local"
             flow.response = found
-        elif (exchange.method, path) not in ROUTES and not exchange.own:
-            exchange.kind = "local"
-            flow.response = error_response(
-                404, f"the gateway does not serve {exchange.method} {path}", exchange.request_id
-            )
+        elif (exchange.method, path) not in ROUTES:
+            if may_be_relayed(exchange, flow.request.host):
+                exchange.kind = "relay"
+            else:
+                exchange.kind = "local"
+                flow.response = error_response(
+                    404, f"the gateway does not serve {exchange.method} {path}", exchange.request_id
+                )
 
     def attempt(self, trying: Trying) -> None:
         provider = trying.provider

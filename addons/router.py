@@ -10,15 +10,16 @@ from mitmproxy import http
 
 from addons.config.config import Target
 from addons.config.rules import first_rule
+from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
-from addons.proxy.request_head import allowed, as_bytes, host_header, relayed_headers
+from addons.proxy.request_head import allowed, as_bytes, host_header
 from addons.state.conversations import Conversations
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.state.request_facts import RequestFacts
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
-from addons.wire.messages.body import LONGEST_SESSION, RequestBody, fingerprint, session_of
+from addons.wire.messages.body import RequestBody, session_key, session_of
 
 REQUEST_CODINGS = ("gzip", "deflate")
 """How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
@@ -48,7 +49,7 @@ class ModelRouter:
             flow.response = refusal(exchange, 400, str(error))
             return
         session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
-        exchange.session = session if session is None or len(session) <= LONGEST_SESSION else fingerprint(session)
+        exchange.session = session_key(session) if session else None
         exchange.facts = RequestFacts(
             exchange.body,
             headers=exchange.headers,
@@ -83,7 +84,8 @@ class ModelRouter:
     def attempt(self, trying: Trying) -> None:
         request, exchange, target = trying.flow.request, trying.exchange, trying.target
         if target is None:
-            request.headers = relayed_headers(request, exchange, trying.attempt.credential)
+            if exchange.kind == "relay":
+                point_at_upstream(request, exchange, trying.attempt.credential)
             return
         provider = target.provider
         request.method = exchange.method

@@ -59,7 +59,7 @@ def test_own_paths_are_answered(path: str) -> None:
     ],
 )
 def test_other_paths_are_passed_on_for_those_with_a_credential(method: str, path: str) -> None:
-    flow, made = asked(path, method, ClientCredential(x_api_key="own"))
+    flow, made = asked(path, method, ClientCredential(x_api_key="sk-ant-api03-own"))
     assert (flow.response, made.kind) == (None, "relay")
     flow, made = asked(path, method)
     assert flow.response

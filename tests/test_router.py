@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from addons.proxy.replies import MAX_REQUEST
 from addons.router import ModelRouter, body_bytes
 from addons.state.exchange import ClientCredential, Exchange, Trying, remember
 from addons.wire.errors import BadRequest
-from addons.wire.messages.body import RequestBody, session_of
+from addons.wire.messages.body import RequestBody, session_key, session_of
 from tests.exchanges import exchange, provider, target, trying
 
 ROUTER = ModelRouter()
@@ -69,18 +70,18 @@ def sent(at: Target, made: Exchange | None = None, **fields: Any) -> Trying:
         ("POST", "/v1/messages", "messages"),
         ("POST", "/v1/messages?beta=true", "messages"),
         ("POST", "/v1/messages/count_tokens?beta=true", "count_tokens"),
-        ("GET", "/v1/messages", "relay"),
-        ("POST", "/v1/messages/", "relay"),
-        ("POST", "//gateway/v1/messages", "relay"),
-        ("POST", "/V1/messages", "relay"),
-        ("POST", "/v1/messages/batches", "relay"),
-        ("POST", "/x/v1/messages", "relay"),
+        ("GET", "/v1/messages", "local"),
+        ("POST", "/v1/messages/", "local"),
+        ("POST", "//gateway/v1/messages", "local"),
+        ("POST", "/V1/messages", "local"),
+        ("POST", "/v1/messages/batches", "local"),
+        ("POST", "/x/v1/messages", "local"),
     ],
 )
 def test_only_two_paths_are_routed(method: str, path: str, kind: str) -> None:
     flow, made = asked(routes(glm=provider("zai")), BODY % b"glm", path, method)
     assert made.kind == kind
-    assert bool(made.targets) == (kind != "relay")
+    assert bool(made.targets) == (kind != "local")
     assert flow.response is None
 
 
@@ -187,6 +188,18 @@ def test_no_bytes_are_too_strange(body: bytes) -> None:
 def test_the_session_in_the_metadata(metadata: str, session: str | None) -> None:
     body = f'{{"model":"m","messages":[],"metadata":{metadata}}}'
     assert session_of(RequestBody.parse(body.encode())) == session
+
+
+@pytest.mark.parametrize("session", ["x" * 101, "a b", "a\tb", "a\x1b[2J", "a\nb", "ü", "\udce4", "\u202e"])
+def test_a_session_id_that_is_none_is_kept_as_its_fingerprint(session: str) -> None:
+    assert re.fullmatch("[0-9a-f]{64}", session_key(session))
+    assert session_key("x" * 100) == "x" * 100
+
+
+def test_a_session_id_that_is_nested_deeply_is_none() -> None:
+    deep = '{\\"a\\":' * 100_000
+    body = f'{{"model":"glm","messages":[],"metadata":{{"user_id":"{deep}"}}}}'
+    assert session_of(RequestBody.parse(body.encode())) is None
 
 
 def test_the_header_names_the_session_before_the_metadata() -> None:
@@ -325,11 +338,11 @@ def test_what_is_passed_on_keeps_its_head() -> None:
         headers=(("X-App", "cli"), ("Accept-Encoding", "gzip")),
         own=ClientCredential(f"Bearer {KEY}", KEY),
     )  # fmt: skip
+    made.kind = "relay"
     tried = trying(made)
-    tried.flow.request.headers["host"] = "upstream"
     ROUTER.attempt(tried)
     assert dict(tried.flow.request.headers) == {
-        "host": "upstream",
+        "host": "client.test",
         "X-App": "cli",
         "Accept-Encoding": "gzip",
         "authorization": "Bearer …6789",

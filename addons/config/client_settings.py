@@ -15,6 +15,9 @@ from pathlib import Path
 from addons.config.config import Config, ConfigError, token_mode
 from addons.config.settings import settings
 
+PLACEHOLDER = "any-value"
+"""What a client sends as its own credential where the gateway has one: Claude Code sends nothing without any."""
+
 HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
 
@@ -24,7 +27,7 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
     env = {
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_MODEL": alias,
-        "ANTHROPIC_AUTH_TOKEN": "any-value",
+        "ANTHROPIC_AUTH_TOKEN": PLACEHOLDER,
         "API_TIMEOUT_MS": "3000000",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",

@@ -14,9 +14,8 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.config.config import Provider
-from addons.state.exchange import Exchange
 from addons.state.replay_tickets import TICKET_HEADER
-from addons.wire.masking import is_credential_header, mask
+from addons.wire.masking import is_credential_header
 
 KEY_HEADER = "x-litellm-api-key"
 
@@ -111,18 +110,6 @@ def note_hosts(request: http.Request) -> None:
 def hosts_named_by_client(request: http.Request) -> list[str]:
     """The values of `Host`, as the client has sent them."""
     return _named_hosts.get(request) or request.headers.get_all("host")
-
-
-def relayed_headers(request: http.Request, exchange: Exchange, credential: dict[str, str]) -> http.Headers:
-    """The head of a request that only passes through: the client's own headers and credential, nothing of ours."""
-    headers = http.Headers()
-    headers["host"] = request.headers["host"]
-    for name, value in exchange.headers:
-        headers.add(name, value)
-    for name, value in exchange.own.headers().items():
-        credential[name] = value
-        headers[name] = mask(value)
-    return headers
 
 
 def host_header(provider: Provider) -> str:

@@ -155,6 +155,10 @@ class GatewayStream(ClientStream):
         if attempt.skip:
             yield from self.fail(attempt, Outcome("skipped", attempt.skip, complete=True))
             return
+        if attempt.target is None and exchange.kind != "relay" and not self.flow.response:
+            self.flow.response = error_response(
+                500, "the gateway does not know where to send this request, see its log", exchange.request_id
+            )
         if self.flow.response:  # an addon knows the answer
             self.stop_waiting()
             if self.client.has_begun:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from addons.wire.chat.request import ChatRequest
 
 Kind = Literal["messages", "count_tokens", "relay", "local"]
-"""messages and count_tokens are routed; relay goes to the default upstream as it is; local is answered here."""
+"""messages and count_tokens are routed; relay goes to Anthropic (or the default upstream) as it is; local is answered
+here."""
 
 
 OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", "invalid", "skipped"]
@@ -156,7 +157,8 @@ class Exchange:
     caller: str = "anyone"
     own: ClientCredential = field(default_factory=ClientCredential, repr=False)
     token_mode: TokenMode = "rotate"
-    kind: Kind = "relay"
+    kind: Kind = "local"
+    """Until somebody has decided otherwise, nothing goes anywhere."""
     session: str | None = None
     body: RequestBody | None = None
     facts: RequestFacts | None = None

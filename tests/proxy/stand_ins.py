@@ -47,8 +47,9 @@ class StandIns:
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Any other path is relayed to the default upstream."""
+        exchange = known(flow)
+        exchange.kind = "relay"
         if flow.request.path == "/v1/messages":
-            exchange = known(flow)
             exchange.kind, exchange.targets = "messages", list(self.targets)
             exchange.body = RequestBody.parse(flow.request.get_content() or b"")
 

@@ -1,7 +1,12 @@
-"""The attempt loop for paths that no route serves: they go to the default upstream as they are, once."""
+"""What is relayed and with which credential; and the attempt loop for it: it goes upstream as it is, once."""
 
 import pytest
+from mitmproxy import http
 
+from addons.config.config import Config
+from addons.proxy.relay import accepted, may_be_relayed, point_at_upstream
+from addons.state.exchange import ClientCredential, Exchange
+from tests.exchanges import provider
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import LAST_CHUNK, chunk, error, head
 
@@ -109,3 +114,76 @@ def test_an_invalid_answer_is_not_passed_on():
         play.server(1).sends(head(200, "content-length: 6", "transfer-encoding: chunked"))
         assert play.answer.status == 502
         assert b"not valid HTTP" in play.answer.body
+
+
+def test_a_request_of_which_nobody_has_decided_where_it_goes_goes_nowhere():
+    for path in ("/v1/messages", "/v1/files"):
+        with Playbook() as play:
+            play.on["request"] = lambda flow: None  # the handler that should have, has failed
+            play.client_asks(path=path, stream=False)
+            assert play.servers == []
+            assert play.answer.status == 500
+            assert b"does not know where to send" in play.answer.body
+
+
+# What may be relayed
+
+KEY, LOGIN = "sk-ant-api03-0123456789", "Bearer sk-ant-oat01-0123456789"
+HOME = "api.anthropic.com"
+
+
+def relayed(own: ClientCredential, default_host: str = HOME, path: str = "/v1/files", **providers: object) -> bool:
+    config = Config(providers=providers, models=())
+    return may_be_relayed(Exchange(config, lambda: 0.0, 0.0, "POST", path, own=own), default_host)
+
+
+@pytest.mark.parametrize(
+    ("own", "home", "elsewhere"),
+    [
+        (ClientCredential(), False, False),
+        (ClientCredential(x_api_key="any-value"), False, False),
+        (ClientCredential("Bearer any-value", "any-value"), False, False),
+        (ClientCredential(x_api_key="sk-proj-0123456789"), False, True),
+        (ClientCredential("Basic sk-ant-api03-0123456789"), False, True),
+        (ClientCredential(x_api_key="sk-ant-"), False, True),
+        (ClientCredential(x_api_key=KEY), True, True),
+        (ClientCredential(LOGIN), True, True),
+        (ClientCredential("bearer  SK-ANT-OAT01-x"), True, True),
+        (ClientCredential("Bearer any-value", KEY), True, True),
+    ],
+)
+def test_the_credential_must_be_one_for_where_it_goes(own: ClientCredential, home: bool, elsewhere: bool):
+    assert relayed(own) == home
+    assert relayed(own, "proxy.corp.example") == elsewhere
+    assert relayed(own, HOME, anthropic=provider("anthropic")) == elsewhere
+    assert relayed(own, "proxy.corp.example", anthropic=provider("anthropic", host=HOME)) == home
+    assert relayed(own, HOME, zai=provider("zai")) == home
+    assert not relayed(own, path="*")
+
+
+@pytest.mark.parametrize("fields", [{"host": "", "base_url": "", "missing": "URL"}, {"format": "openai-chat"}])
+def test_an_anthropic_that_can_not_be_asked_has_no_stand_in(fields: dict[str, str]):
+    assert not relayed(ClientCredential(LOGIN), anthropic=provider("anthropic", **fields))
+
+
+def test_only_what_can_be_anthropics_goes_there():
+    own = ClientCredential("Bearer any-value", KEY)
+    assert accepted(own, HOME) == {"x-api-key": KEY}
+    assert accepted(own, "proxy.corp.example") == {"x-api-key": KEY}
+    assert accepted(ClientCredential(LOGIN, "k"), HOME) == {"authorization": LOGIN}
+    assert accepted(ClientCredential(LOGIN, "k"), "proxy.corp.example") == {"authorization": LOGIN, "x-api-key": "k"}
+
+
+def test_it_goes_to_the_base_url_of_anthropic():
+    at = provider("anthropic", host="proxy.corp.example", port=8443, path="/anthropic", headers={"x-secret": "s"})
+    made = Exchange(
+        Config(providers={"anthropic": at}, models=()), lambda: 0.0, 0.0, "PUT", "/v1/files?a=1",
+        headers=(("X-App", "cli"),), own=ClientCredential(LOGIN),
+    )  # fmt: skip
+    request, credential = http.Request.make("POST", "https://api.anthropic.com/v1/files"), dict[str, str]()
+    point_at_upstream(request, made, credential)
+    assert (request.method, request.url) == ("PUT", "https://proxy.corp.example:8443/anthropic/v1/files?a=1")
+    assert dict(request.headers) == {
+        "host": "proxy.corp.example:8443", "X-App": "cli", "authorization": "Bearer sk-ant-oat01…"
+    }  # fmt: skip
+    assert credential == {"authorization": LOGIN}

@@ -8,6 +8,7 @@ Rules that hold here:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,12 +102,14 @@ class Draft:
         return self._fields
 
 
-LONGEST_SESSION = 100
-"""Characters of a session id as it is; clients make them up, and they are remembered."""
+SESSION = re.compile(r"[\x21-\x7e]{1,100}")
+"""A session id that is kept as it is: clients make them up, and they are remembered, logged and shown."""
 
 
-def fingerprint(session: str) -> str:
-    """What stands for a session id that is too long to be kept."""
+def session_key(session: str) -> str:
+    """The session id itself, or its fingerprint when it is too long or has characters that no id has."""
+    if SESSION.fullmatch(session):
+        return session
     return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -120,7 +123,7 @@ def session_of(body: RequestBody) -> str | None:
     if user_id.startswith("{"):
         try:
             parsed = msgspec.json.decode(user_id.encode())
-        except (msgspec.DecodeError, UnicodeEncodeError):
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             return None
         session = parsed.get("session_id") if isinstance(parsed, dict) else None
         return session if isinstance(session, str) and session else None
