@@ -17,7 +17,8 @@ from mitmproxy.addonmanager import Loader
 
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
-from addons.proxy.browsers import Origins, foreign, host_of, own_names, read_origins
+from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
+from addons.proxy.connections import EVERYWHERE, proxyserver
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
 from addons.proxy.request_head import (
     HOP_BY_HOP,
@@ -117,11 +118,20 @@ class AuthGate:
             self.names = own_names() | {host_of(ctx.options.listen_host or "") or "localhost"}
 
     def running(self) -> None:
-        host = ctx.options.listen_host
-        if not self.settings.current.static_token and host not in ("127.0.0.1", "::1", "localhost"):
+        if self.settings.current.static_token:
+            return
+        server = proxyserver()
+        hosts = [host for host, *_ in server.listen_addrs()] if server else []
+        beyond = dict.fromkeys(
+            "every address" if host in EVERYWHERE else host
+            for host in hosts or [ctx.options.listen_host]
+            if host != "localhost" and not ((found := address(host)) and found.is_loopback)
+        )
+        if beyond:
             logger.warning(
-                "gate: listening on %s without PROXY_STATIC_TOKEN: everybody who reaches this port can use your keys",
-                host or "every address",
+                "gate: OPEN on %s: there is no PROXY_STATIC_TOKEN, so everybody who reaches this port can use your "
+                "keys. Make one with: openssl rand -hex 32",
+                " and ".join(beyond),
             )
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:

@@ -348,4 +348,4 @@ def test_an_open_door_to_the_network_is_warned_about(
     with taddons.context(addon) as context, caplog.at_level(logging.WARNING):
         context.options.listen_host = host
         addon.running()
-    assert ("without PROXY_STATIC_TOKEN" in caplog.text) == warns
+    assert ("there is no PROXY_STATIC_TOKEN" in caplog.text) == warns

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from addons.config.config import Config, load
 from addons.config.environment import environment, unreadable
@@ -28,6 +30,19 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return None
     return (status.st_mtime_ns, status.st_size, status.st_ino) if status.st_size else None
+
+
+STAYS_CLOSED = (
+    "PROXY_STATIC_TOKEN is not set any more: the gate stays closed, and the last token stays valid, until a restart"
+)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Whether users other than the owner may read this file. (On Windows the mode says nothing of that.)"""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & 0o044)
+    except OSError:
+        return False
 
 
 class Settings:
@@ -50,7 +65,7 @@ class Settings:
     def load(self) -> None:
         """Read both files now. Raises ConfigError, and what was in force before stays."""
         self._known, self._vanished = self._stamps(), None
-        self.current = self._read()
+        self.current = self._kept_closed(self._read())
 
     def poll(self) -> bool:
         """Read the files again if they have changed: True when another configuration is in force now.
@@ -76,8 +91,17 @@ class Settings:
         self._known, self._vanished = seen, None
         if isinstance(outcome, ConfigError):
             raise outcome
-        self.current = outcome
+        self.current = self._kept_closed(outcome)
         return True
+
+    def _kept_closed(self, config: Config) -> Config:
+        """The configuration, with the last PROXY_STATIC_TOKEN where it has none any more: a misspelt name or a lost
+        .env must not let everybody in. Only a restart opens the gate."""
+        before: Config | None = getattr(self, "current", None)
+        if before is None or not before.static_token or config.static_token:
+            return config
+        warnings = (STAYS_CLOSED, *config.warnings)
+        return replace(config, static_token=before.static_token, warnings=warnings)
 
     def _stamps(self) -> tuple[Stamp, Stamp]:
         return stamp(self.routing_path), stamp(self.env_path)
@@ -88,7 +112,13 @@ class Settings:
             text = self.routing_path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise unreadable(self.routing_path, error) from None
-        return load(text, env, filename=str(self.routing_path))
+        config = load(text, env, filename=str(self.routing_path))
+        if is_open_to_others(self.env_path):
+            warning = (
+                f"{self.env_path} can be read by other users of this machine: chmod 600 {quote(str(self.env_path))}"
+            )
+            return replace(config, warnings=(warning, *config.warnings))
+        return config
 
 
 def settings() -> Settings:

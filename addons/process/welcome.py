@@ -7,9 +7,9 @@ import logging
 from mitmproxy import ctx
 from mitmproxy.log import ALERT
 
-logger = logging.getLogger(__name__)
+from addons.proxy.connections import EVERYWHERE
 
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # what is listened on, not where
+logger = logging.getLogger(__name__)
 
 
 class Welcome:

@@ -10,6 +10,9 @@ from mitmproxy import connection, ctx
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # what is listened on, not where
+"""The hosts by which a socket says that it listens on every address."""
+
 
 def proxyserver() -> Proxyserver | None:
     """mitmproxy's addon that listens. None where there is none: some tests, and `mitmdump -n`."""

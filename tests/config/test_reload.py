@@ -33,6 +33,7 @@ class Files:
     def write(self, text: str, path: Path | None = None) -> None:
         path = path or self.routing
         path.write_text(text)
+        path.chmod(0o600)
         self.writes += 1
         os.utime(path, ns=(self.writes, self.writes))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from addons.config.config import ConfigError
-from addons.config.settings import Settings
+from addons.config.settings import STAYS_CLOSED, Settings
 from tests.config.routing_texts import (
     MINIMAL,
 )
@@ -27,6 +28,7 @@ class Files:
 
     def write(self, path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
         self.writes += 1
         os.utime(path, ns=(self.writes, self.writes))
 
@@ -158,3 +160,59 @@ def test_a_routing_file_that_cannot_be_read(tmp_path: Path) -> None:
     settings.routing_path = tmp_path / "routing.yaml"
     with pytest.raises(ConfigError, match=r"routing\.yaml: is not UTF-8 text$"):
         settings.load()
+
+
+# The gate
+
+
+def closed(files: Files) -> Files:
+    files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-1\n")
+    assert files.settings.poll()
+    return files
+
+
+def lost(files: Files) -> None:
+    files.env.unlink()
+    assert not files.settings.poll()  # it may be about to be replaced
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda files: files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKN=gate-token-1\n"),
+        lambda files: files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=\n"),
+        lost,
+    ],
+)
+def test_a_gate_that_was_closed_stays_closed(files: Files, lose: Callable[[Files], None]) -> None:
+    lose(closed(files))
+    assert files.settings.poll()
+    assert files.settings.current.static_token == "gate-token-1"
+    assert files.settings.current.warnings[0] == STAYS_CLOSED
+    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    assert files.settings.poll()
+    assert files.model == "glm-6"
+    assert files.settings.current.static_token == "gate-token-1"
+    files.settings.load()
+    assert files.settings.current.static_token == "gate-token-1"
+    files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-2\n")
+    assert files.settings.poll()
+    assert files.settings.current.static_token == "gate-token-2"
+    assert STAYS_CLOSED not in files.settings.current.warnings
+
+
+def test_a_restart_opens_the_gate(files: Files) -> None:
+    closed(files).write(files.env, "ZAI_API_KEY=k\n")
+    again = Settings(files.routing, files.env, {})
+    again.load()
+    assert (again.current.static_token, again.current.warnings) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o644, True)]
+)
+def test_secrets_that_others_can_read(files: Files, mode: int, warned: bool) -> None:
+    files.env.chmod(mode)
+    files.settings.load()
+    expected = [f"{files.env} can be read by other users of this machine: chmod 600 {files.env}"] if warned else []
+    assert list(files.settings.current.warnings) == expected

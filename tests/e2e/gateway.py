@@ -187,7 +187,9 @@ class Gateway:
         for name, value in env.items():
             if "MODE" not in name:
                 self._keep_secrets(name, value.split(","))
-        (self.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in env.items()))
+        file = self.directory / ".env"
+        file.touch(0o600)
+        file.write_text("".join(f"{name}={value}\n" for name, value in env.items()))
 
     def secrets(self) -> list[Secret]:
         """What must appear nowhere: the values that .env has had, and the credentials that clients have sent."""

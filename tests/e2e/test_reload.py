@@ -113,11 +113,11 @@ def test_tokens_and_keys_come_and_go(
 ) -> None:
     gateway = followed.gateway
 
-    def used() -> set[str]:
+    def used(**headers: str) -> set[str]:
         """The tokens that ten sessions get."""
         anthropic.requests.clear()
         for number in range(10):
-            session = {"x-claude-code-session-id": f"session-{number}"}
+            session = {"x-claude-code-session-id": f"session-{number}", **headers}
             assert gateway.post("claude-sonnet-5-5", headers=session).status_code == 200
         return {request.token for request in anthropic.requests}
 
@@ -140,6 +140,18 @@ def test_tokens_and_keys_come_and_go(
     assert "ZAI_API_KEY" in gateway.post("glm", headers=enter).json()["error"]["message"]
     assert "no Claude credential" in gateway.post("claude-sonnet-5-5", headers=enter).json()["error"]["message"]
 
-    followed.env(env)
+    followed.env({**env, "PROXY_STATIC_TOKN": "misspelt-0123456789"})
     followed.says("configuration reloaded")
-    assert used() == set(TOKENS)
+    followed.says("the gate stays closed")
+    assert gateway.post("kimi").status_code == 401
+    assert used(**enter) == set(TOKENS)
+
+
+def test_a_gate_that_is_closed_stays_so_without_its_env_file(
+    start_gateway: Callable[..., Gateway], env: dict[str, str]
+) -> None:
+    followed = Followed(start_gateway(env={**env, "PROXY_STATIC_TOKEN": GATE_TOKEN}))
+    (followed.gateway.directory / ".env").unlink()
+    followed.says("the gate stays closed")
+    assert followed.gateway.post("claude-sonnet-5-5").status_code == 401
+    assert "gate: OPEN" not in followed.gateway.log(), "and a gateway on loopback may be open in silence"
