@@ -54,7 +54,7 @@ addons = fail_closed(
         ThinkingStripper(),
         Translator(),
         Failover(),
-        Ledger(_store),
+        Ledger(_settings, _store),
         Trail(),
         Views(),
         Recording(),

@@ -12,10 +12,13 @@ import pytest
 from mitmproxy import flow, http
 from mitmproxy.test import taddons, tflow
 
-from addons.config.config import Price
+from addons import ledger
+from addons.config.config import Config, LedgerSettings, Price
+from addons.config.settings import Settings
 from addons.ledger import Ledger, row
 from addons.state.exchange import Exchange, cost, remember
 from addons.state.store import RequestRow, Store
+from addons.wire.messages.body import RequestBody
 from addons.wire.usage import Usage
 from tests.exchanges import DROPPED, SAID, Clock, answered, exchange, failed, failure, status, target, targets
 
@@ -39,6 +42,12 @@ def ended(made: Exchange, code: int = 200, error: str = "") -> http.HTTPFlow:
     over.error = flow.Error(error) if error else None
     remember(over, made)
     return over
+
+
+def ledger_of(store: Store, keep_days: int = 90) -> Ledger:
+    settings = Settings(Path("routing.yaml"), Path(".env"), {})
+    settings.current = Config(providers={}, models=(), ledger=LedgerSettings(keep_days=keep_days))
+    return Ledger(settings, store)
 
 
 def rows_in(store: Store) -> int:
@@ -110,6 +119,17 @@ class TestRow:
         kept = row_of(made)
         assert (kept.status, kept.error, kept.output_tokens) == (200, "so it says", 4)
 
+    def test_of_a_model_that_is_named_like_a_secret(self) -> None:
+        """Both names come from the client, and one may be a key that it has put into the wrong place."""
+        token = "the-static-token-0123456789"
+        made = exchange(
+            target("zai", model=f"claude-{token}"), config=Config(providers={}, models=(), static_token=token)
+        )
+        made.body = RequestBody.parse(b'{"model": "claude-%s", "messages": []}' % token.encode())
+        made.begin()
+        kept = row_of(made)
+        assert (kept.asked_model, kept.model) == ("claude-…6789", "claude-…6789")
+
     def test_of_a_client_that_hung_up(self) -> None:
         made = exchange(target("zai"))
         made.begin()
@@ -142,7 +162,7 @@ def test_cost(usage: Usage, usd: float) -> None:
 class TestTheAddon:
     def kept(self, store: Store, made: Exchange, hook: str = "response", **ended_with: Any) -> int:
         """How many rows there are after this request has ended."""
-        getattr(Ledger(store), hook)(ended(made, **ended_with))
+        getattr(ledger_of(store), hook)(ended(made, **ended_with))
         return rows_in(store)
 
     def test_keeps_one_row_for_each_request(self, store: Store) -> None:
@@ -158,11 +178,11 @@ class TestTheAddon:
         counted.kind = "count_tokens"
         counted.begin()
         assert self.kept(store, counted) == 0
-        Ledger(store).response(tflow.tflow(resp=True))
+        ledger_of(store).response(tflow.tflow(resp=True))
         assert rows_in(store) == 0
 
     def test_its_file_is_an_option(self, store: Store, tmp_path: Path) -> None:
-        ledger = Ledger(store)
+        ledger = ledger_of(store)
         with taddons.context(ledger) as context:
             context.configure(ledger, gateway_db=str(tmp_path / "elsewhere.sqlite"))
             made = exchange(target("zai"))
@@ -170,3 +190,27 @@ class TestTheAddon:
             assert self.kept(store, made) == 1
         assert (tmp_path / "elsewhere.sqlite").exists()
         assert not (tmp_path / "gateway.sqlite").exists()
+
+    def test_old_rows_are_deleted_at_the_start_and_once_a_day(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pruned: list[float] = []
+        monkeypatch.setattr(store, "prune", pruned.append)
+        now = 1_790_000_000.0
+        monkeypatch.setattr(ledger.time, "time", lambda: now)
+        addon = ledger_of(store, keep_days=7)
+
+        def ends() -> None:
+            made = exchange(target("zai"))
+            made.begin()
+            addon.response(ended(made))
+
+        ends()
+        assert pruned == [], "not before the configuration is there"
+        addon.running()
+        ends()
+        assert pruned == [now - 7 * 86_400]
+        now += 86_401
+        ends()
+        ends()
+        assert pruned == [now - 86_401 - 7 * 86_400, now - 7 * 86_400]

@@ -16,6 +16,7 @@ from addons.config.environment import credential, oauth_tokens, unquoted
 from addons.config.routing import (
     FailoverSettings,
     Fallback,
+    LedgerSettings,
     PatternTable,
     PoolSettings,
     Price,
@@ -63,6 +64,7 @@ class Config:
     """`routes:`, in the order of the file. Default: none, every request goes where its model goes."""
     failover: FailoverSettings = field(default_factory=FailoverSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
     token_mode: TokenMode = TOKEN_MODES[0]
@@ -149,6 +151,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         rules=routing.rules,
         failover=routing.failover,
         pool=routing.pool,
+        ledger=routing.ledger,
         tokens=oauth_tokens(env),
         token_mode=token_mode,
         static_token=credential(env, "PROXY_STATIC_TOKEN"),

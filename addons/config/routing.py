@@ -188,6 +188,15 @@ def bare_name(asked: str) -> str:
     return asked.removeprefix(VIA) or asked
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """What is remembered of requests that are over."""
+
+    keep_days: int = 90
+    """Days for which the row of a request is kept; older ones are deleted, at the start and once a day. Default 90;
+    at least 1. A row says who asked for which model and what it cost, never what was said."""
+
+
 class PatternTable[T]:
     """Values found by name: exact before wildcard, among wildcards the longest literal part, then file
     order."""

@@ -23,6 +23,7 @@ from addons.config.routing import (
     FailoverSettings,
     Fallback,
     Format,
+    LedgerSettings,
     PatternTable,
     PoolSettings,
     Price,
@@ -37,7 +38,7 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.masking import is_credential_header
 from addons.wire.steps.table import STEP_NAMES
 
-SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool")
+SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
 PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "chat", "schema")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
@@ -70,6 +71,7 @@ class Routing:
     rules: tuple[Rule, ...]
     failover: FailoverSettings
     pool: PoolSettings
+    ledger: LedgerSettings
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each rule that
     does nothing."""
@@ -118,6 +120,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         rules=rules,
         failover=read_failover(given["failover"]) if "failover" in given else FailoverSettings(),
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
+        ledger=read_ledger(given["ledger"]) if "ledger" in given else LedgerSettings(),
         warnings=(*disabled(providers.values(), models), *doubtful(rules, models)),
         header_secrets=tuple(secrets),
     )
@@ -339,6 +342,12 @@ def read_pool(entry: Entry) -> PoolSettings:
     """`pool:`."""
     keys = entry.mapping(("strategy",))
     return PoolSettings(strategy=keys["strategy"].choice(STRATEGIES)) if keys else PoolSettings()
+
+
+def read_ledger(entry: Entry) -> LedgerSettings:
+    """`ledger:`."""
+    keys = entry.mapping(("keep_days",))
+    return LedgerSettings(keep_days=keys["keep_days"].integer(minimum=1)) if keys else LedgerSettings()
 
 
 def disabled(providers: Iterable[Provider], models: Sequence[Route]) -> Iterable[str]:

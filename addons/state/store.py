@@ -6,7 +6,8 @@ Rules that hold here:
 - That thread sleeps through the second, whatever comes: to be woken for each row would cost the event loop a
   hand-over of the interpreter for each request.
 - A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
-- No column holds a secret: tokens go by their fingerprint, and error texts are masked once more here.
+- No column holds a secret: tokens go by their fingerprint, and texts are masked once more here. None grows with what
+  a client sends, and rows are deleted when they are too old.
 - Several processes may use one file.
 """
 
@@ -34,6 +35,10 @@ BATCH_SECONDS: Final = 1.0
 MOST_QUEUED: Final = 10_000
 BUSY_SECONDS: Final = 5.0
 BUSY_PAUSE: Final = 0.02
+# A transaction that deletes old rows keeps others waiting for a few milliseconds.
+PRUNED_AT_ONCE: Final = 1000
+# Characters of a text in a column. Those that clients and providers make up are shorter, or are cut.
+LONGEST_TEXT: Final = 1000
 LARGEST_INTEGER: Final = 2**63 - 1
 
 # One entry per version of the file; `user_version` says how many have been applied.
@@ -126,6 +131,11 @@ INSERT_BENCH: Final = """
 """
 
 
+DELETE_OLDEST: Final = """
+    DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE time < ? ORDER BY time LIMIT ?)
+"""
+
+
 class Store:
     """The file at `path`, made (readable by its owner only) when there is none."""
 
@@ -137,6 +147,8 @@ class Store:
         self.queue: deque[Item] = deque()
         self.queued = Event()
         self.urgent = Event()
+        self.oldest_kept: float | None = None
+        """Rows from before this time (epoch seconds) are to be deleted; None: there are none."""
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
@@ -171,6 +183,12 @@ class Store:
             rows = connection.execute("SELECT fingerprint, model, until, reason FROM benches").fetchall()
         return [Bench(fingerprint, model or None, until, reason) for fingerprint, model, until, reason in rows]
 
+    def prune(self, oldest_kept: float) -> None:
+        """Have the rows of requests from before this time deleted, a thousand at a time between what is written."""
+        self.oldest_kept = oldest_kept
+        self.urgent.set()
+        self.queued.set()
+
     def flush(self) -> None:
         """Wait until everything queued so far is written (or dropped)."""
         done = Event()
@@ -199,6 +217,15 @@ class Store:
                 batch = self.next_batch(due)
                 due -= len(batch)
                 self.write(batch)
+            if self.oldest_kept is not None:
+                self.delete_oldest(self.oldest_kept)
+
+    def delete_oldest(self, oldest_kept: float) -> None:
+        """Delete some of the rows that are too old; if there may be more, they are the thread's next work."""
+        self.oldest_kept = None
+        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+            if connection.execute(DELETE_OLDEST, (oldest_kept, PRUNED_AT_ONCE)).rowcount == PRUNED_AT_ONCE:
+                self.prune(oldest_kept)
 
     def next_batch(self, due: int) -> list[Item]:
         """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
@@ -297,9 +324,7 @@ Cell = str | int | float | None
 
 
 def request_cells(row: RequestRow) -> list[Cell]:
-    if row.error:
-        row = row._replace(error=mask_text(row.error, ()))
-    return [cell(value) for value in row]
+    return [cell(mask_text(value, ()) if isinstance(value, str) else value) for value in row]
 
 
 def bench_cells(bench: Bench) -> list[Cell]:
@@ -309,5 +334,6 @@ def bench_cells(bench: Bench) -> list[Cell]:
 def cell(value: Cell) -> Cell:
     """What SQLite takes of a value: no lone surrogates, no integers beyond 64 bits."""
     if isinstance(value, str):
+        value = value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 1]}…"
         return value if value.isascii() else value.encode("utf-8", "replace").decode()
     return min(value, LARGEST_INTEGER) if isinstance(value, int) else value

@@ -70,6 +70,7 @@ def test_the_defaults_that_the_example_shows_in_comments_are_the_defaults() -> N
     shown = yaml.safe_load("\n".join(line.removeprefix("#") for line in commented.splitlines()))
     assert shown["failover"] == {key: getattr(config().failover, key) for key in config().failover.__slots__}
     assert shown["pool"] == {"strategy": config().pool.strategy}
+    assert shown["ledger"] == {"keep_days": config().ledger.keep_days}
 
 
 def test_what_the_example_has_in_comments_is_valid() -> None:
@@ -242,6 +243,11 @@ def test_failover_settings() -> None:
     limits = "first_byte_timeout: 0, answer_timeout: 0, ping_interval: 0"
     settings = config(with_section(f"failover: {{{limits}}}")).failover
     assert (settings.first_byte_timeout, settings.answer_timeout, settings.ping_interval) == (math.inf,) * 3
+
+
+def test_how_long_rows_are_kept() -> None:
+    assert config(with_section("ledger: {keep_days: 7}")).ledger.keep_days == 7
+    assert config(with_section("ledger: {}")).ledger.keep_days == config().ledger.keep_days == 90
 
 
 def test_pool_strategy() -> None:

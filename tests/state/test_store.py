@@ -313,3 +313,37 @@ def test_a_file_that_is_deleted_while_in_use_is_made_again(store, path):
     store.record(ROW)
     store.flush()
     assert len(rows_in(path)) == 1
+
+
+def test_old_rows_are_deleted_a_few_at_a_time(store, path, monkeypatch):
+    monkeypatch.setattr(store_module, "PRUNED_AT_ONCE", 10)
+    for number in range(25):
+        store.record(ROW._replace(time=NOW + number))
+    store.flush()
+    store.prune(NOW + 22)
+    for _ in range(20):
+        store.flush()
+    assert [row["time"] for row in rows_in(path)] == [NOW + 22, NOW + 23, NOW + 24]
+
+
+def test_a_file_that_can_not_be_pruned_costs_no_row(store, path, caplog):
+    store.record(ROW)
+    store.flush()
+    path.rename(path.with_name("elsewhere"))
+    path.mkdir()
+    store.prune(NOW + 1)
+    store.flush()
+    assert store.dropped == 0
+    assert "can't be used" in caplog.text
+    path.rmdir()
+
+
+def test_no_text_shows_a_secret_or_grows_with_what_a_client_sends(store, path):
+    secret = "sk-ant-oat01-SECRET0123456789"
+    store.record(
+        ROW._replace(session=secret, asked_model=f"claude-{secret}", model=f"claude-{secret}", error="x" * 9999)
+    )
+    store.flush()
+    [row] = rows_in(path)
+    assert "SECRET" not in repr(row)
+    assert (row["asked_model"], len(row["error"])) == ("claude-sk-ant-oat01…6789", store_module.LONGEST_TEXT)
