@@ -18,6 +18,7 @@ from mitmproxy.addonmanager import Loader
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
+from addons.proxy.client_address import Network, client_address, read_networks
 from addons.proxy.connections import EVERYWHERE, proxyserver
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
 from addons.proxy.request_head import (
@@ -36,6 +37,9 @@ from addons.wire.masking import mask
 
 logger = logging.getLogger(__name__)
 
+
+TELL_EVERY = 60.0
+"""Seconds between lines of the log about requests that were refused."""
 
 OPEN_PATHS = frozenset({"/", "/health", "/api/hello"})
 """Probes: they tell nothing about anybody, and Claude Code sends them without a credential (recorded)."""
@@ -96,6 +100,9 @@ class AuthGate:
         self.tickets = tickets or Tickets()
         self.origins = Origins()
         self.names = own_names()
+        self.trusted: tuple[Network, ...] = ()
+        self.refused, self.say_at = 0, 0.0
+        """Requests without the token that the log hasn't told of, and when it will (monotonic seconds)."""
 
     def load(self, loader: Loader) -> None:
         loader.add_option(
@@ -114,6 +121,11 @@ class AuthGate:
                 raise exceptions.OptionsError(
                     f"gateway_origins: {str(error)!r} is not a host (without a port) or an origin"
                 ) from None
+        if "gateway_trusted_proxies" in updated:
+            try:
+                self.trusted = read_networks(ctx.options.gateway_trusted_proxies)
+            except ValueError as error:
+                raise exceptions.OptionsError(f"gateway_trusted_proxies: {error}") from None
         if "listen_host" in updated:
             self.names = own_names() | {host_of(ctx.options.listen_host or "") or "localhost"}
 
@@ -182,6 +194,7 @@ class AuthGate:
             # The absolute form is for proxies; we are the server, whatever host it names.
             refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
         elif caller is None and not is_probe(request):
+            self.tell_of_refusal(flow, values, exchange.started)
             refuse(
                 exchange,
                 flow,
@@ -201,6 +214,17 @@ class AuthGate:
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.caller = caller or "nobody"
+
+    def tell_of_refusal(self, flow: http.HTTPFlow, values: Mapping[str, list[str]], now: float) -> None:
+        """Say in the log that somebody came without the token, once a minute however often it happens."""
+        self.refused += 1
+        if now < self.say_at:
+            return
+        peer = flow.client_conn.peername
+        last = client_address(peer[0] if peer else "?", values.get("x-forwarded-for", []), self.trusted)
+        times = "a request" if self.refused == 1 else f"{self.refused} requests"
+        logger.warning("gate: %s without the gateway's token, the last from %s", times, last)
+        self.refused, self.say_at = 0, now + TELL_EVERY
 
     def foreign(self, flow: http.HTTPFlow, values: Mapping[str, list[str]]) -> str | None:
         """The header by which a web page of somebody else is known; None when there is none."""

@@ -17,6 +17,7 @@ from addons import auth
 from addons.auth import AuthGate, Presented, read_gateway_headers
 from addons.config.config import Config
 from addons.config.settings import Settings
+from addons.proxy.client_address import read_networks
 from addons.proxy.replies import MAX_REQUEST
 from addons.proxy.request_head import unpacked
 from addons.state.exchange import ClientCredential, Exchange, exchange_of
@@ -185,6 +186,33 @@ def test_hosts_that_are_listed_and_the_one_that_is_listened_on() -> None:
             assert flow.response is None
         with pytest.raises(exceptions.OptionsError, match=r"gateway_origins: 'a\*' is not a host"):
             context.configure(addon, gateway_origins="a*")
+
+
+# Whom the log tells of
+
+
+def test_who_came_without_the_token_is_told_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(auth.time, "monotonic", lambda: now)
+    addon = gate(static_token=TOKEN)
+    addon.trusted = read_networks("127.0.0.0/8")
+
+    def comes(forwarded: str) -> None:
+        flow = request((KEY, "wrong"), ("x-forwarded-for", forwarded))
+        flow.client_conn.peername = ("127.0.0.1", 50000)
+        addon.requestheaders(flow)
+
+    comes("198.51.100.7")
+    for _ in range(100):
+        comes("198.51.100.8")
+    now += 60
+    comes("1.1.1.1, 198.51.100.9")
+    assert caplog.messages == [
+        "gate: a request without the gateway's token, the last from 198.51.100.7",
+        "gate: 101 requests without the gateway's token, the last from 198.51.100.9",
+    ]
 
 
 # What is left in the flow and in the exchange
