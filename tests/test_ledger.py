@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from mitmproxy import flow, http
 from mitmproxy.test import taddons, tflow
 
-from addons import ledger
-from addons.config.config import Config, LedgerSettings, Price
+from addons.config.config import Config, Price
+from addons.config.routing import LedgerSettings
 from addons.config.settings import Settings
 from addons.ledger import Ledger, row
 from addons.state.exchange import Exchange, cost, remember
@@ -197,7 +198,7 @@ class TestTheAddon:
         pruned: list[float] = []
         monkeypatch.setattr(store, "prune", pruned.append)
         now = 1_790_000_000.0
-        monkeypatch.setattr(ledger.time, "time", lambda: now)
+        monkeypatch.setattr(time, "time", lambda: now)
         addon = ledger_of(store, keep_days=7)
 
         def ends() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from mitmproxy import http
 
-from addons.config.config import Config
+from addons.config.config import Config, Provider
 from addons.proxy.relay import accepted, may_be_relayed, point_at_upstream
 from addons.state.exchange import ClientCredential, Exchange
 from tests.exchanges import provider
@@ -132,7 +132,7 @@ KEY, LOGIN = "sk-ant-api03-0123456789", "Bearer sk-ant-oat01-0123456789"
 HOME = "api.anthropic.com"
 
 
-def relayed(own: ClientCredential, default_host: str = HOME, path: str = "/v1/files", **providers: object) -> bool:
+def relayed(own: ClientCredential, default_host: str = HOME, path: str = "/v1/files", **providers: Provider) -> bool:
     config = Config(providers=providers, models=())
     return may_be_relayed(Exchange(config, lambda: 0.0, 0.0, "POST", path, own=own), default_host)
 
