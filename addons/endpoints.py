@@ -80,7 +80,7 @@ def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
         targets = exchange.config.targets(name)
         if not targets:
             return error_response(404, f"model: {name}", exchange.request_id)
-        return reply(model_card(name, targets[0]))
+        return reply(model_card(exchange.config.plain_name(name), targets[0]))
     return None
 
 

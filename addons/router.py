@@ -6,13 +6,15 @@ target: host, path, model, headers, and the provider's own key. Pool tokens are 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from addons.config.config import Target
 from addons.config.rules import first_rule
 from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import MAX_REQUEST, error_response, too_large
-from addons.proxy.request_head import allowed, as_bytes, host_header
+from addons.proxy.request_head import allowed, as_bytes, host_header, with_flag
 from addons.state.conversations import Conversations
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.state.request_facts import RequestFacts
@@ -20,6 +22,7 @@ from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
 from addons.wire.messages.body import RequestBody, session_key, session_of
+from addons.wire.model_name import LONG_CONTEXT_BETA, without_mark
 
 REQUEST_CODINGS = ("gzip", "deflate")
 """How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
@@ -59,10 +62,18 @@ class ModelRouter:
             now=exchange.clock(),
         )
         self.ask_rules(exchange, exchange.facts)
-        targets = exchange.config.targets(exchange.rule.to if exchange.rule else exchange.model)
+        targets = self.targets(exchange)
         exchange.targets = [target for target in targets if usable(target)]
         if not exchange.targets:
             flow.response = no_target(exchange, targets)
+
+    def targets(self, exchange: Exchange) -> list[Target]:
+        """Where the rule or else the client's model sends the request."""
+        asked = exchange.body.model if exchange.body else ""
+        if not exchange.rule:
+            return exchange.config.targets(asked)
+        targets = exchange.config.targets(exchange.rule.to)
+        return [replace(target, long_context=True) for target in targets] if without_mark(asked)[1] else targets
 
     def ask_rules(self, exchange: Exchange, facts: RequestFacts) -> None:
         """Find the rule that decides where this request goes, and remember it where it holds on."""
@@ -103,10 +114,13 @@ class ModelRouter:
         elif provider.auth == "x-api-key":
             credential["x-api-key"] = provider.api_key
             headers["x-api-key"] = mask(provider.api_key)
+        if target.long_context and (provider.is_anthropic or LONG_CONTEXT_BETA in provider.betas):
+            headers["anthropic-beta"] = with_flag(headers.get("anthropic-beta", ""), LONG_CONTEXT_BETA)
         request.headers = headers
-        if trying.attempt.draft is not None and target.model != exchange.model:
-            trying.attempt.draft.set("model", target.model)
-        exchange.note("router", f"{exchange.model} → {provider.name}/{target.model}, host {provider.host}")
+        draft, asked = trying.attempt.draft, exchange.body.model if exchange.body else exchange.model
+        if draft is not None and target.model != asked:
+            draft.set("model", target.model)
+        exchange.note("router", f"{asked} → {provider.name}/{target.model}, host {provider.host}")
 
 
 def usable(target: Target) -> bool:

@@ -27,6 +27,7 @@ from addons.config.routing import (
 )
 from addons.config.rules import Rule
 from addons.config.yaml_reader import ConfigError
+from addons.wire.model_name import without_mark
 
 __all__ = [
     "Config",
@@ -93,8 +94,8 @@ class Config:
         """Where a request for `model` (a bare name or not) can go: its route, then its fallbacks; empty when no route
         matches.
 
-        No (provider, model) is in it twice. Targets of a provider with `missing` are in it, for the caller to
-        skip and to name in an error.
+        `[1m]` behind the name is no part of it, unless an alias is spelt so. No (provider, model) is in it twice.
+        Targets of a provider with `missing` are in it, for the caller to skip and to name in an error.
         """
         found = self._found.get(model)
         if found is None:
@@ -104,6 +105,10 @@ class Config:
                     self._found.clear()
                 self._found[model] = found
         return list(found)
+
+    def plain_name(self, model: str) -> str:
+        """The name that a client means: without `[1m]`, unless an alias is spelt so."""
+        return self._routes.spelt(model)
 
     def aliases(self) -> list[Route]:
         """The models that have a name of their own (no wildcard), in the order of the file."""
@@ -116,20 +121,25 @@ class Config:
         return tuple(dict.fromkeys(filter(None, secrets)))
 
     def _search(self, model: str) -> tuple[Target, ...]:
-        first = self._resolve(model, fallback=False)
+        long_context = without_mark(model)[1]
+        first = self._resolve(model, fallback=False, long_context=long_context)
         if first is None:
             return ()
-        fallbacks = self._fallbacks.find(model)
+        fallbacks = self._fallbacks.find(self._fallbacks.spelt(model))
         names = fallbacks[0] if fallbacks else ()
         unique: dict[tuple[str, str], Target] = {}
-        for target in (first, *(self._resolve(name, fallback=True) for name in names)):
+        for target in (first, *(self._resolve(name, fallback=True, long_context=long_context) for name in names)):
             if target:
                 unique.setdefault((target.provider.name, target.model), target)
         return tuple(unique.values())
 
-    def _resolve(self, name: str, *, fallback: bool) -> Target | None:
-        found = self._routes.find(name)
-        return found[0].target(name, found[1], fallback=fallback) if found else None
+    def _resolve(self, name: str, *, fallback: bool, long_context: bool) -> Target | None:
+        spelt = self._routes.spelt(name)
+        found = self._routes.find(spelt)
+        if found is None:
+            return None
+        long_context = long_context or without_mark(name)[1]
+        return found[0].target(spelt, found[1], fallback=fallback, long_context=long_context)
 
 
 def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from addons.wire.chat.options import ChatOptions
+from addons.wire.model_name import without_mark
 
 Auth = Literal["bearer", "x-api-key", "claude-oauth", "none"]
 Format = Literal["anthropic", "openai-chat"]
@@ -91,6 +92,9 @@ class Target:
     provider: Provider
     model: str
     """The name that is sent upstream."""
+    long_context: bool = False
+    """The context window of a million tokens is asked for: the client's name for the model, or the route's, has
+    `[1m]` behind it."""
     context_window: int | None = None
     max_output_tokens: int | None = None
     price: Price | None = None
@@ -106,7 +110,8 @@ class Route:
     """What a client asks for; one `*` in it stands for any text, also for none."""
     provider: Provider
     model: str
-    """The provider's name for it; a `*` (only if the alias has one) is replaced by what that stands for."""
+    """The provider's name for it; a `*` (only if the alias has one) is replaced by what that stands for. `[1m]` behind
+    it asks for the long context window, and is not sent."""
     context_window: int | None = None
     """Tokens, at least 1: told to clients (`/v1/models`, the settings that we print). Default: unknown."""
     max_output_tokens: int | None = None
@@ -114,18 +119,19 @@ class Route:
     price: Price | None = None
     """Default: unknown, and usage is recorded without a cost."""
 
-    def target(self, name: str, part: str, *, fallback: bool) -> Target | None:
+    def target(self, name: str, part: str, *, fallback: bool, long_context: bool = False) -> Target | None:
         """This route for a request for `name`; `part` is what `*` stands for in it.
 
         None when that leaves no model: `anthropic/*` and a request for `anthropic/`.
         """
-        model = self.model.replace("*", part)
+        model, marked = without_mark(self.model.replace("*", part))
         if not model:
             return None
         return Target(
             alias=name,
             provider=self.provider,
             model=model,
+            long_context=long_context or marked,
             context_window=self.context_window,
             max_output_tokens=self.max_output_tokens,
             price=self.price,
@@ -221,6 +227,14 @@ class PatternTable[T]:
             if len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after):
                 return value, name[len(before) : len(name) - len(after)]
         return None
+
+    def spelt(self, name: str) -> str:
+        """The name to look for: without `[1m]` behind it, unless an entry has that in its own name."""
+        plain, marked = without_mark(name)
+        if not marked:
+            return name
+        found = self.find(name)
+        return name if found and not without_mark(found[1])[1] else plain
 
 
 def overlap(one: str, other: str) -> bool:

@@ -36,6 +36,7 @@ from addons.config.rules_file import doubtful, read_rules
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.chat.options import ChatOptions
 from addons.wire.masking import is_credential_header
+from addons.wire.model_name import without_mark
 from addons.wire.steps.table import STEP_NAMES
 
 SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
@@ -312,14 +313,14 @@ def read_fallbacks(section: Entry, models: Sequence[Route]) -> tuple[Fallback, .
     for asked, entry in section.mapping().items():
         if asked.count("*") > 1:
             raise entry.error("has more than one *")
-        if not any(overlap(asked, alias) for alias in aliases):
+        if not any(overlap(spelt, alias) for alias in aliases for spelt in (asked, without_mark(asked)[0])):
             raise entry.error(f"no model is asked for by that name{suggestion(asked, aliases)}")
         names = []
         for item in entry.items():
             name = item.text()
             if "*" in name:
                 raise item.error("must be the name of one model, without *")
-            found = table.find(name)
+            found = table.find(table.spelt(name))
             if not found or not found[0].target(name, found[1], fallback=True):
                 raise item.error(f"no model is called {name}{suggestion(name, aliases)}")
             names.append(name)

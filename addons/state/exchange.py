@@ -190,8 +190,8 @@ class Exchange:
 
     @property
     def model(self) -> str:
-        """The model that the client asked for; empty when it asked for none."""
-        return self.body.model if self.body else ""
+        """The model that the client asked for, without a mark like `[1m]`; empty when it asked for none."""
+        return self.config.plain_name(self.body.model) if self.body else ""
 
     @property
     def attempt(self) -> Attempt | None:

@@ -11,6 +11,7 @@ from addons.config.rules import CLASSES
 from addons.state.conversations import Conversations, Key, Size
 from addons.wire.messages.body import RequestBody
 from addons.wire.messages.questions import has_image, is_web_search, opening, tool_names
+from addons.wire.model_name import without_mark
 from addons.wire.token_estimate import at_most, estimate_messages, estimate_request
 
 CLASS_HEADER: Final = "x-claude-code-request-class"
@@ -47,7 +48,8 @@ class RequestFacts:
 
     @property
     def model(self) -> str:
-        return bare_name(self.body.model)
+        """The name that a client means, without a mark like `[1m]`."""
+        return without_mark(bare_name(self.body.model))[0]
 
     @cached_property
     def request_class(self) -> str:

@@ -38,6 +38,33 @@ def test_what_the_star_matched_goes_where_the_other_star_is() -> None:
     assert gateway.targets("XaY") == []
 
 
+def test_a_long_context_mark_is_no_part_of_the_name() -> None:
+    gateway = config(with_models("glm: zai/glm-5", "claude-*: zai/claude-*", "big: zai/one[1m]"))
+    for name, model in (("glm[1m]", "glm-5"), ("claude-x[1M][1m]", "claude-x"), ("big", "one"), ("big[1m]", "one")):
+        assert [(t.model, t.long_context) for t in gateway.targets(name)] == [(model, True)]
+        assert gateway.plain_name(name) == name.partition("[")[0]
+    assert [t.long_context for t in gateway.targets("glm")] == [False]
+    assert gateway.targets("[1m]") == gateway.targets("nope[1m]") == []
+
+
+def test_an_alias_with_the_mark_in_its_own_name_is_its_own() -> None:
+    models = with_models(
+        "glm: zai/small", "'glm[1m]': zai/large", "claude-*: zai/claude-*", "'claude-*[1m]': zai/long-*"
+    )
+    gateway = config(models)
+    assert [t.model for t in gateway.targets("glm[1m]")] == ["large"]
+    assert [t.model for t in gateway.targets("claude-x[1m]")] == ["long-x"]
+    assert gateway.plain_name("glm[1m]") == "glm[1m]"
+
+
+def test_a_fallback_is_found_with_and_without_the_mark() -> None:
+    fallbacks = "fallbacks: {'glm[1m]': ['kimi[1m]'], kimi: [glm]}"
+    gateway = config(f"{with_models('glm: zai/glm-5', 'kimi: zai/k3')}\n{fallbacks}\n")
+    assert [(t.model, t.long_context) for t in gateway.targets("glm[1m]")] == [("glm-5", True), ("k3", True)]
+    assert [(t.model, t.long_context) for t in gateway.targets("kimi[1m]")] == [("k3", True), ("glm-5", True)]
+    assert [t.model for t in gateway.targets("glm")] == ["glm-5"]
+
+
 def test_fallbacks_follow_what_was_asked_for_and_never_repeat_a_target() -> None:
     gateway = config(
         with_models("a: zai/one", "b: zai/two", "same: zai/one", "claude-*: zai/claude-*")

@@ -137,4 +137,9 @@ def _tool_pairs(request: Request, issued: Issued) -> Iterator[str]:
         seen |= open_calls
 
 
+def model_unknown(request: Request) -> Refusal | None:
+    """No provider knows a model whose name has a mark like `[1m]` behind it."""
+    return Refusal(404, f"model: {request.model}") if "[" in request.model else None
+
+
 COMMON_RULES: tuple[Rule, ...] = (_shape, _headers, _signatures, _texts, _tool_pairs)

@@ -13,6 +13,7 @@ from .strict import (
     all_blocks,
     betas_of,
     is_checked,
+    model_unknown,
 )
 
 OAUTH_BETA = "oauth-2025-04-20"
@@ -30,6 +31,8 @@ def for_anthropic(request: Request, issued: Issued) -> Refusal | None:
         return None
     for problem in _credential(request):
         return Refusal(401, problem)
+    if refusal := model_unknown(request):
+        return refusal
     for rule in (*COMMON_RULES, _anthropic_fields, _system_role, _tool_ids, _thinking_first):
         for problem in rule(request, issued):
             return Refusal(400, problem)

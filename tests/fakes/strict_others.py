@@ -15,6 +15,7 @@ from .strict import (
     all_blocks,
     betas_of,
     is_checked,
+    model_unknown,
 )
 
 CLIENT_HEADERS = re.compile(r"x-claude-code-|x-stainless-|x-app$|anthropic-dangerous-|sec-|origin$|referer$")
@@ -34,6 +35,8 @@ def for_others(*, betas: frozenset[str], allow: frozenset[str]) -> Check:
             return None
         if "sk-ant-" in repr(request.headers):
             return Refusal(401, "a credential of Anthropic arrived")
+        if refusal := model_unknown(request):
+            return refusal
         if strange := betas_of(request) - betas:
             return Refusal(400, f"unknown beta flags: {', '.join(sorted(strange))}")
         for rule in (
