@@ -1,8 +1,9 @@
 """What a provider's error means: the predicates that decide what is tried next.
 
 Rules that hold here:
-- Only wordings that were seen in the wild are matched, and each has an example in the tests. An unknown one
-  means "no": the error then goes to the client as it is, which is never wrong, only less helpful.
+- Only wordings that were seen in the wild are matched, and each has an example in the tests. An unknown one means
+  "no": the error then goes to the client as it is, which is never wrong, only less helpful. Refusals of thinking
+  blocks are the exception: they are known by what they name.
 - Nothing is decided here. Whether an error is Anthropic's own (and must not be reworded), or comes from a
   fallback (and may be passed over), is known to the caller.
 - Every function takes a `ProviderError` as `errors.read_error` made it: words, then the provider's codes.
@@ -160,24 +161,27 @@ def bad_sample(error: ProviderError) -> bool:
     return error.status in (400, 422, 500, 502) and BAD_SAMPLE.search(error.message) is not None
 
 
-THINKING_REFUSED: Final = pattern(
-    r"signature.{0,20}\bthinking|thinking.{0,40}signature",
-    r"expected .{0,3}thinking.{0,3} or .{0,3}redacted_thinking",
-    r"expected .{0,3}(text|tool_use|tool_result).{0,60}but found .{0,3}(redacted_)?thinking",
-    r"thinking.{0,3} blocks?\b.{0,60}cannot be modified",
-    r"block is bound to a different",
-    r"must start with a thinking block",
-    r"each thinking block must contain",
-    r"\bin .{0,3}redacted_thinking.{0,3} block",
+THINKING_BLOCK: Final = pattern(
+    r"redacted_thinking",
+    r"\bthinking\b.{0,80}\bblocks?\b|\bblocks?\b.{0,80}\bthinking\b",
+    r"signature.{0,40}\bthinking|\bthinking.{0,40}signature",
+    r"\bcontent[.\[]\d+\]?\.thinking\b",
+    # Quoted by itself it is a block, unless what follows makes it the setting: "when `thinking` is enabled".
+    r"[`'\"]thinking[`'\"](?! (is|are|to be|must be|may|mode|parameter|field|config|setting|strategy)\b)",
 )
+MESSAGE_NAMED: Final = pattern(r"\bmessages?\b|\bassistant\b", r"\bblocks?\b", r"\bsignature", r"redacted_thinking")
+THINKING_MISSING: Final = pattern(r"\bpassed back\b|\breasoning_content\b|\breasoning\b.{0,40}\bmissing\b")
 
 
 def thinking_refused(error: ProviderError) -> bool:
-    """Anthropic's 400 about thinking blocks in the history, which sending none of them repairs.
+    """Anthropic's 400 about thinking blocks in the history, which sending none of them repairs: whatever its words
+    are, it names a thinking block and where it stands.
 
     Not the settings (`budget_tokens`, `adaptive`), and not DeepSeek's complaint that thinking is *missing*.
     """
-    return error.status == 400 and THINKING_REFUSED.search(error.message) is not None
+    if error.status != 400 or THINKING_MISSING.search(error.message):
+        return False
+    return bool(THINKING_BLOCK.search(error.message) and MESSAGE_NAMED.search(error.message))
 
 
 CREDENTIAL: Final = pattern(

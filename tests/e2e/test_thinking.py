@@ -282,6 +282,22 @@ class TestWhenAnthropicRefusesIt:
         assert second.token == first.token, "it was not the token's fault"
         assert zai.requests == []
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "messages.1: The final block in an assistant message cannot be `thinking`.",
+            "messages.1.content.0: When providing `thinking` or `redacted_thinking` blocks, the blocks must match the "
+            "parameters during the original request.",
+            "messages.1.content.0.thinking.cache_control: Extra inputs are not permitted",
+        ],
+    )
+    def test_whatever_its_words_are(self, gateway: Gateway, anthropic: Provider, words: str) -> None:
+        anthropic.script(error(400, words))
+        own = signed("hm", sign("anthropic", "hm"))
+        response = ask(gateway, OPUS, [user("hi"), assistant(own, text("hello")), user("go on")], thinking=ENABLED)
+        assert response.headers["x-gateway-attempts"] == "2"
+        assert [len(thinking_sent(request)) for request in anthropic.requests] == [1, 0]
+
     def test_with_the_client_s_own_token_too(self, gateway: Gateway, anthropic: Provider) -> None:
         anthropic.script(error(400, "messages.1.content.0: Invalid `signature` in `thinking` block"))
         response = gateway.post(OPUS, headers={"x-api-key": "own", "x-claude-token-mode": "passthrough"})
