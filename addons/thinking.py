@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 from mitmproxy import http
 
-from addons.config.config import Provider
+from addons.config.config import Provider, Target
 from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
+from addons.wire.claude_models import claude_of
 from addons.wire.errors import ProviderError, read_error
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.steps.table import Context, apply
@@ -29,6 +30,7 @@ class ThinkingStripper:
         context = Context(
             provider=target.provider.name,
             is_anthropic=target.provider.is_anthropic,
+            claude=claude_of(target.model) if is_other_model(exchange, target) else None,
             max_output_tokens=target.max_output_tokens,
             drop_all_thinking=exchange.drop_thinking,
         )
@@ -46,6 +48,12 @@ class ThinkingStripper:
             attempt.answer = reader(exchange, attempt.target.provider, flow.response)
         except ValueError as error:
             attempt.outcome = Outcome("invalid", ProviderError(502, "api_error", str(error)))
+
+
+def is_other_model(exchange: Exchange, target: Target) -> bool:
+    """Whether the request may not have the shape that the target's model takes: the client asked for another, or not
+    by this API's own names."""
+    return not target.provider.is_anthropic or exchange.model.rpartition("/")[2] != target.model
 
 
 def reader(exchange: Exchange, provider: Provider, response: http.Response) -> AnswerReader:

@@ -34,11 +34,14 @@ IDS = (
     3,
 )
 CACHES: tuple[Json, ...] = ({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}, {"scope": "x"}, None, "x", {})
+INPUTS: tuple[Json, ...] = ([{"command": "ls"}], '{"command": "ls"}', "", None, "ls", 3, [], [[{"a": 1}], 2], {})
 OTHER_BLOCKS: tuple[dict[str, Json], ...] = (
     {},
     {"type": "image", "source": {}},
     {"type": "fallback"},
     {"type": "mcp_tool_use", "id": "m"},
+    {"type": "compaction", "content": "<summary>long ago</summary>"},
+    {"type": "compaction", "content": None},
     {"type": "web_search_tool_result", "tool_use_id": encode_tool_id("zai", "z 1"), "content": []},
 )
 words, ids = st.sampled_from(WORDS), st.sampled_from(IDS)
@@ -59,7 +62,8 @@ def block(draw: st.DrawFn, kind: str) -> dict[str, Json]:
     elif kind == "redacted_thinking":
         found["data"] = draw(st.sampled_from(SIGNATURES))
     elif kind == "tool_use":
-        found |= {"id": draw(ids), "name": "Bash", "input": {"w": draw(words)}} | draw(maybe(6, caller=st.just({})))
+        given = draw(st.sampled_from(INPUTS)) if draw(st.integers(1, 6)) == 6 else {"w": draw(words)}
+        found |= {"id": draw(ids), "name": "Bash", "input": given} | draw(maybe(6, caller=st.just({})))
     elif kind == "tool_result":
         inner = st.lists(blocks("text", "tool_reference", "tool_result"), max_size=2) if draw(st.booleans()) else words
         found |= {"tool_use_id": draw(ids), "content": draw(inner)}

@@ -100,6 +100,9 @@ def check_tools(messages: list[Body], index: int, seen: set[str]) -> None:
     before = blocks_of(messages[index - 1]) if index else []
     asked = {block["id"] for block in before if block["type"] == "tool_use"}
     need(results <= asked, place, "unexpected `tool_use_id` found in `tool_result` blocks")
+    for block in blocks:
+        if block["type"] in ("tool_use", "server_tool_use"):
+            need(isinstance(block.get("input"), dict), place, "tool_use.input: Input should be a valid dictionary")
     use_ids = [block["id"] for block in blocks if block["type"].endswith("_tool_use")]
     result_ids = [block["tool_use_id"] for block in blocks if block["type"].endswith("_tool_result")]
     need(use_ids == result_ids, place, "a server tool use without its result, or the other way round")

@@ -25,11 +25,16 @@ from addons.wire.chat.turns import Turns
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import Draft
 from addons.wire.steps.billing_header import billing_header
+from addons.wire.steps.compaction import compaction
 from addons.wire.steps.context import Context
 from addons.wire.steps.system_messages import system_messages
+from addons.wire.steps.tool_changes import tool_changes
+from addons.wire.steps.tool_input import tool_input
 from addons.wire.thinking_rules import BUDGETS, EFFORTS, ThinkingRules
 
 Json = dict[str, Any]
+
+MESSAGE_STEPS: Final = (billing_header, compaction, tool_input, tool_changes, system_messages)
 
 TRANSLATED: Final = frozenset(
     {
@@ -77,7 +82,7 @@ def to_chat(
     """The request for `{base_url}/chat/completions`. `provider`: its name in the configuration; `model`: its name for
     the model; `fields`: what the configuration adds. Edits the draft. Raises BadRequest for what can't be said."""
     context = Context(provider=provider, is_anthropic=False)
-    notes = [line for step in (billing_header, system_messages) if (line := step(draft, context))]
+    notes = [line for step in MESSAGE_STEPS if (line := step(draft, context))]
     contents = Contents(options)
     body: Json = {"model": model, "messages": []}
     names = _tools(draft, body, options, notes)

@@ -74,12 +74,14 @@ def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | 
         return ProviderError(502, "api_error", f"{rewrite.provider} sent {what}: {_excerpt(body)}")
     usage = Usage()
     usage.update(value_in(message, "usage"))
-    if not rewrite.is_anthropic:
-        content = raw_json.split_array(message["content"]) or []
+    content = raw_json.split_array(message["content"]) or []
+    if rewrite.is_anthropic:
+        blocks = stamp_all(content, None, strip_thinking=False)
+    else:
         blocks = stamp_all(content, rewrite.provider, strip_thinking=rewrite.strip_thinking)
-        if blocks is not None:
-            message["content"] = raw_json.join_array(blocks)
-            body = bytes(raw_json.join_object(message))
+    if blocks is not None:
+        message["content"] = raw_json.join_array(blocks)
+        body = bytes(raw_json.join_object(message))
     return body, usage, raw_json.string(message.get("stop_reason", UNSET))
 
 

@@ -5,19 +5,23 @@ Rules that hold here:
   a delta is then known by its index.
 - A delta is not parsed where its head is spelt as everybody spells it, and not even looked for its index where its
   head is the last one's: until a block starts or stops it gets what that one got (`head`, `instead`).
-- Of Anthropic's own blocks it is only known which are open.
+- The input of a tool call is an object. What begins as something else is held until the block stops, and then sent as
+  the object that was meant.
+- Of Anthropic's own blocks nothing is changed but such an input.
 """
 
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
 from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, stamp, stamp_all
-from addons.wire.messages.traits import THINKING_TYPES
+from addons.wire.messages.tool_input import EMPTY, as_object, is_object, object_in_text
+from addons.wire.messages.traits import THINKING_TYPES, calls_tool
 from addons.wire.provenance import wrap_signature
+from addons.wire.raw_json import Optional
 from addons.wire.sse import Event, Fields, frame, object_in, reframe, value_in
 
 DELTA: Final = b"event: content_block_delta\n"
@@ -38,6 +42,9 @@ class _Block:
     index: int  # the client's, or _STRIPPED
     thinking: bool = False
     given: str = ""  # the signature in its start
+    settled: bool = True  # False: a tool call of whose input it isn't known yet that it is an object
+    input: Optional = UNSET  # the input in its start, if that is no object
+    held: list[str] = field(default_factory=list)  # the text of an input that is none
     signature: list[str] = field(default_factory=list)  # the pieces in its deltas, which replace that one
 
 
@@ -75,21 +82,31 @@ class AnswerBlocks:
         if not isinstance(index, int):
             return raw
         if event.type == "content_block_delta":
-            return raw if self._is_anthropic else self._delta(index, event, json, raw)
+            return self._delta(index, event, json, raw)
         if event.type == "content_block_stop":
             out = self._stop(index, event, json, raw)
         elif self._is_anthropic:
-            self._open[index] = _Block(index)
-            out = raw
+            self._open[index] = block = _Block(index)
+            fields = object_in(json, "content_block")
+            changed = start_call(block, fields)
+            out = reframe(event, json, content_block=raw_json.join_object(fields)) if changed else raw
         else:
             # A block that starts where one is open ends that one: clients lose a text that is never stopped.
             before = self._stop(index) if index in self._open else b""
             out = before + self._start(index, event, json, raw)
-        if not self._is_anthropic:
-            untouched = [number == block.index and not block.thinking for number, block in self._open.items()]
-            self.passing = any(untouched) and all(untouched)
-            self.head, self.instead = DELTA if self.passing else (), None
+        self._look()
         return out
+
+    def _look(self) -> None:
+        """Find out whether deltas need a look."""
+        if self._is_anthropic:
+            self.passing = all(block.settled for block in self._open.values())
+        else:
+            untouched = [
+                number == block.index and not block.thinking and block.settled for number, block in self._open.items()
+            ]
+            self.passing = any(untouched) and all(untouched)
+        self.head, self.instead = DELTA if self.passing else (), None
 
     def delta(self, raw: bytes) -> bytes | None:
         """What the client gets for a delta that may be spelt as usual; None when it has to be read as JSON."""
@@ -98,7 +115,9 @@ class AnswerBlocks:
         if not raw.startswith(self.head):
             found = _HEAD.match(raw)
             block = self._open.get(int(found[1])) if found else None
-            if found is None or block is None or (block.thinking and found[2] != b"thinking_delta"):
+            if found is None or block is None or not block.settled:
+                return None
+            if block.thinking and found[2] != b"thinking_delta":
                 return None
             self.head, self.instead = found[0], None
             if block.index == _STRIPPED:
@@ -137,7 +156,8 @@ class AnswerBlocks:
             block.given = raw_json.string(fields.get("signature", UNSET)) or ""
         changes = {}
         # Thinking that starts unsigned stays so here: its signature comes with its stop.
-        if (block.given or not block.thinking) and stamp(fields, self._provider):
+        stamped = (block.given or not block.thinking) and stamp(fields, self._provider)
+        if start_call(block, fields) or stamped:
             changes["content_block"] = raw_json.join_object(fields)
         if block.index != index:
             changes["index"] = raw_json.dump(block.index)
@@ -147,6 +167,17 @@ class AnswerBlocks:
         block = self._open.get(index)
         delta = object_in(json, "delta")
         kind = kind_of(delta)
+        if block is not None and not block.settled and kind == "input_json_delta":
+            text = raw_json.string(delta.get("partial_json", UNSET)) or ""
+            begin = text.lstrip()[:1]
+            if block.held or (begin and begin != "{"):
+                block.held.append(text)
+                return b""
+            if begin:
+                block.settled = True
+                self._look()
+        if self._is_anthropic:
+            return raw
         if block is None:  # its start got lost
             return b"" if self._strip_thinking and kind in _THINKING_DELTAS else raw
         if block.index == _STRIPPED:
@@ -166,12 +197,28 @@ class AnswerBlocks:
         if block.index == _STRIPPED:
             return b""
         out = b""
+        if not block.settled and (block.held or not isinstance(block.input, UnsetType)):
+            value = object_in_text("".join(block.held)) if block.held else as_object(block.input)
+            delta = {"type": "input_json_delta", "partial_json": bytes(value).decode()}
+            out = _frame("delta", block.index, delta=delta)
         if block.thinking:
             signature = wrap_signature(self._provider, "".join(block.signature) or block.given)
             out = _frame("delta", block.index, delta={"type": "signature_delta", "signature": signature})
         if event is None or json is None:
             return out + _frame("stop", block.index)
         return out + (raw if block.index == index else reframe(event, json, index=raw_json.dump(block.index)))
+
+
+def start_call(block: _Block, fields: Fields) -> bool:
+    """Looks at the start of a block that may be a tool call. An input that is no object is kept back: the client gets
+    an empty one, in `fields`, and with the block's stop what was meant. Returns whether it is so."""
+    if not calls_tool(kind_of(fields)):
+        return False
+    block.settled = False
+    if "input" not in fields or is_object(fields["input"]):
+        return False
+    block.input, fields["input"] = fields["input"], EMPTY
+    return True
 
 
 def _frame(kind: str, index: int, **more: Any) -> bytes:

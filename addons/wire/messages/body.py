@@ -17,7 +17,10 @@ from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
 from addons.wire.messages.edited_messages import EditedMessages
+from addons.wire.messages.original_messages import OriginalMessages, OriginalText
 from addons.wire.messages.reading import Reading, read
+from addons.wire.messages.schema import decode_heads
+from addons.wire.messages.traits import of_tools
 from addons.wire.raw_json import Optional
 
 
@@ -55,6 +58,8 @@ class Draft:
     def __init__(self, body: RequestBody) -> None:
         self.body = body
         self.messages = EditedMessages(body.messages)
+        self.tools_traits = body.tools_traits
+        """The traits of the tool definitions as they are sent."""
         self._fields = body.fields
 
     @property
@@ -78,6 +83,21 @@ class Draft:
         """Give a top-level field a new value that is encoded already."""
         if self._fields.get(key) != piece:
             self._changed_fields()[key] = piece
+
+    def set_tools(self, tools: list[Raw]) -> None:
+        """Give other tool definitions; without any the field is left out."""
+        if not tools:
+            self.drop("tools")
+            return
+        piece = raw_json.join_array(tools)
+        self.set_piece("tools", piece)
+        self.tools_traits = of_tools(piece)
+
+    def set_messages(self, messages: list[Raw]) -> None:
+        """Send these messages: the steps that follow see them as if the client had sent them."""
+        piece = raw_json.join_array(messages)
+        self.set_piece("messages", piece)
+        self.messages = EditedMessages(OriginalMessages(OriginalText(piece), decode_heads(piece)))
 
     def drop(self, key: str) -> bool:
         """Take a top-level field out; False when it is not there."""

@@ -1,7 +1,7 @@
 """Content blocks on their way from a provider to the client: whose they are is written into them.
 
-Rules that hold here: Anthropic's blocks never come here; a block that needs no change stays in the provider's
-bytes; what has no known type, or is no object, passes.
+Rules that hold here: Anthropic's blocks are not stamped; the input of a tool call is an object; a block that needs no
+change stays in the provider's bytes; what has no known type, or is no object, passes.
 """
 
 from typing import Final
@@ -9,7 +9,8 @@ from typing import Final
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
-from addons.wire.messages.traits import THINKING_TYPES
+from addons.wire.messages.tool_input import as_object, is_object
+from addons.wire.messages.traits import THINKING_TYPES, calls_tool
 from addons.wire.provenance import encode_tool_id, valid_tool_id, wrap_signature
 from addons.wire.sse import Fields
 
@@ -49,10 +50,19 @@ def stamp(block: Fields, provider: str) -> bool:
     return True
 
 
-def stamp_all(blocks: list[Raw], provider: str, *, strip_thinking: bool) -> list[Raw] | None:
+def repair(block: Fields) -> bool:
+    """Makes the input of a tool call an object, in place. Returns whether it was none."""
+    if not calls_tool(kind_of(block)) or is_object(block.get("input", UNSET)):
+        return False
+    block["input"] = as_object(block.get("input", UNSET))
+    return True
+
+
+def stamp_all(blocks: list[Raw], provider: str | None, *, strip_thinking: bool) -> list[Raw] | None:
     """The blocks of a message as the client gets them, or None when they need no change.
 
-    With `strip_thinking` the thinking is left out; what that empties gets one empty text block.
+    Without a `provider` they are Anthropic's. With `strip_thinking` the thinking is left out; what that empties gets
+    one empty text block.
     """
     kept = []
     changed = False
@@ -60,7 +70,7 @@ def stamp_all(blocks: list[Raw], provider: str, *, strip_thinking: bool) -> list
         fields = raw_json.split_object(block) or {}
         if strip_thinking and kind_of(fields) in THINKING_TYPES:
             changed = True
-        elif stamp(fields, provider):
+        elif (provider is not None and stamp(fields, provider)) | repair(fields):
             changed = True
             kept.append(raw_json.join_object(fields))
         else:

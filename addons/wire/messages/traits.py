@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from addons.wire import raw_json
 from addons.wire.errors import BadRequest
 from addons.wire.messages.schema import Block, MessageHead, decode_blocks
+from addons.wire.messages.tool_input import is_object
 from addons.wire.provenance import PLAIN_TOOL_ID, UNWRAPPED
 from addons.wire.raw_json import Optional
 
@@ -22,10 +23,13 @@ type Traits = frozenset[str]
 
 BETA_TOOLS: Final = "beta tools"
 CACHE_CONTROL: Final = "cache control"
+COMPACTION: Final = "compaction"
 EMPTY_TEXT: Final = "empty text"
 SERVER_TOOLS: Final = "server tools"
 SYSTEM_MESSAGES: Final = "system messages"
 TOOL_IDS: Final = "tool ids"
+TOOL_INPUT: Final = "tool input"
+"""A tool call whose input is no object."""
 THINKING: Final = "thinking"
 GUEST_THINKING: Final = "guest thinking"
 """Thinking that is not plainly Anthropic's own."""
@@ -87,6 +91,8 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
             if raw_json.blank(block.text):
                 found.add(EMPTY_TEXT)
         elif kind == "tool_use":
+            if not is_object(block.input):
+                found.add(TOOL_INPUT)
             if not _is_plain_id(block.id):
                 found.add(TOOL_IDS)
             if block.caller is not UNSET:
@@ -107,6 +113,10 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
             found.add(BETA_TOOLS)
         elif is_server_tool(kind):
             found.add(SERVER_TOOLS)
+            if calls_tool(kind) and not is_object(block.input):
+                found.add(TOOL_INPUT)
+        elif kind == "compaction":
+            found.add(COMPACTION)
         if block.cache_control is not UNSET and _is_extended(block.cache_control):
             found.add(CACHE_CONTROL)
     return _same(frozenset(found)) if found else NOTHING
@@ -140,6 +150,11 @@ def of_tools(tools: Optional) -> Traits:
 def is_server_tool(block_type: str) -> bool:
     """Whether a block is of a tool that a provider runs itself: `mcp_tool_use`, `web_search_tool_result` …"""
     return block_type.endswith(("_tool_use", "_tool_result")) or block_type in OTHER_ANTHROPIC_TYPES
+
+
+def calls_tool(block_type: str) -> bool:
+    """Whether a block is a call of a tool, whoever runs it."""
+    return block_type == "tool_use" or block_type.endswith("_tool_use")
 
 
 def _same(traits: Traits) -> Traits:

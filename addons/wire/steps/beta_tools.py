@@ -20,7 +20,7 @@ from addons.wire.steps.context import Context, counted
 
 def beta_tools(draft: Draft, context: Context) -> str | None:
     """Keep what every provider knows of `tools`, `tool_choice`, and tool blocks."""
-    said = definitions(draft) if BETA_TOOLS in draft.body.tools_traits else []
+    said = definitions(draft) if BETA_TOOLS in draft.tools_traits else []
     references = callers = 0
 
     def plain(block: Block) -> BlockEdit:

@@ -26,7 +26,7 @@ def cache_control(draft: Draft, context: Context) -> str | None:
             changes["content"] = content
         return changes or KEEP
 
-    traits = {"system": draft.body.system_traits, "tools": draft.body.tools_traits}
+    traits = {"system": draft.body.system_traits, "tools": draft.tools_traits}
     for key in traits:
         # A tool definition has a cache_control as a block has one; nothing else of it is looked at.
         if CACHE_CONTROL in traits[key] and (array := edit_blocks(draft.piece(key), plain)) is not None:

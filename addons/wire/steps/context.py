@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from addons.wire.claude_models import Claude
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -13,6 +15,8 @@ class Context:
     """The provider's name in the configuration: the one in signatures and tool ids."""
     is_anthropic: bool
     """The API at api.anthropic.com: what carries no provider's name is its own."""
+    claude: Claude | None = None
+    """The Claude that it is sent to; at Anthropic only where that is another than the client asked for."""
     max_output_tokens: int | None = None
     """The most that the model may be asked for; None: as much as the client asks for."""
     drop_all_thinking: bool = False

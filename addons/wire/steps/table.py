@@ -6,7 +6,8 @@ Rules that hold here:
 - A provider switches steps on and off by name (`steps:` in the configuration). For Anthropic only those are
   on by default that keep what it must not get or would refuse; for everybody else all are.
 - What thinking may travel is nobody's choice: `keep_own_thinking` always runs.
-- The order is that of `STEPS`. System messages become user text before any message is left out, so that what then
+- The order is that of `STEPS`. A compaction goes before all that looks at messages, changes of tools before what looks
+  at tools. System messages become user text before any message is left out, so that what then
   meets is joined. Empty text and server tools go before thinking, which decides by the conversation that is sent.
   max_tokens is final before a thinking budget is made from it.
 """
@@ -14,11 +15,14 @@ Rules that hold here:
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from addons.wire.claude_models import Claude
 from addons.wire.messages.body import Draft
 from addons.wire.steps.anthropic_fields import ANTHROPIC_FIELDS, dropping
 from addons.wire.steps.beta_tools import beta_tools
 from addons.wire.steps.billing_header import billing_header
 from addons.wire.steps.cache_control import cache_control
+from addons.wire.steps.claude_generation import claude_generation
+from addons.wire.steps.compaction import compaction
 from addons.wire.steps.context import Context, counted
 from addons.wire.steps.empty_text import empty_text
 from addons.wire.steps.hidden_credentials import hidden_credentials
@@ -27,7 +31,9 @@ from addons.wire.steps.server_tools import server_tools
 from addons.wire.steps.system_messages import system_messages
 from addons.wire.steps.thinking import keep_own_thinking
 from addons.wire.steps.thinking_mode import thinking_adaptive, thinking_display
+from addons.wire.steps.tool_changes import tool_changes
 from addons.wire.steps.tool_ids import tool_ids
+from addons.wire.steps.tool_input import tool_input
 
 
 class Step(NamedTuple):
@@ -37,6 +43,9 @@ class Step(NamedTuple):
     run: Callable[[Draft, Context], str | None]
     for_anthropic: bool = False
     """Whether the step is on by default for Anthropic too."""
+    for_claude: Callable[[Claude], bool] = lambda claude: False
+    """Whether the step is on by default for Anthropic when the request goes to this Claude, and not to the one that was
+    asked for."""
     always: bool = False
     """Whether the step has no switch."""
 
@@ -48,8 +57,12 @@ STEPS: Final = (
     Step("output-config", dropping("output_config")),
     Step("metadata", dropping("metadata")),
     Step("anthropic-fields", dropping(*ANTHROPIC_FIELDS)),
+    Step("claude-generation", claude_generation, for_anthropic=True),
+    Step("compaction", compaction, for_claude=lambda claude: not claude.takes_compaction),
+    Step("tool-input", tool_input, for_anthropic=True),
+    Step("tool-changes", tool_changes, for_claude=lambda claude: not claude.takes_system_messages),
     Step("beta-tools", beta_tools),
-    Step("system-messages", system_messages),
+    Step("system-messages", system_messages, for_claude=lambda claude: not claude.takes_system_messages),
     Step("empty-text", empty_text, for_anthropic=True),
     Step("server-tools", server_tools, for_anthropic=True),
     Step("thinking", keep_own_thinking, always=True),
@@ -72,8 +85,9 @@ def apply(draft: Draft, context: Context, switches: Mapping[str, bool]) -> list[
     done = []
     if draft.body.repaired:
         done.append(("surrogates", f"replaced {counted(draft.body.repaired, 'lone surrogate')} by U+FFFD"))
+    claude = context.claude
     for step in STEPS:
-        default = step.for_anthropic or not context.is_anthropic
+        default = step.for_anthropic or not context.is_anthropic or (claude is not None and step.for_claude(claude))
         if (step.always or switches.get(step.name, default)) and (line := step.run(draft, context)):
             done.append((step.name, line))
     return done

@@ -51,6 +51,8 @@ def thinking_adaptive(draft: Draft, context: Context) -> str | None:
     thinking = draft.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "adaptive":
         return None
+    if context.claude and not context.claude.takes_budget:
+        return None
     most = draft.get("max_tokens")
     most = most if isinstance(most, int) else USUAL_BUDGET + 1
     if most <= LEAST_BUDGET:

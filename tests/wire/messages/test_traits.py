@@ -11,12 +11,14 @@ from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.messages.traits import (
     BETA_TOOLS,
     CACHE_CONTROL,
+    COMPACTION,
     EMPTY_TEXT,
     GUEST_THINKING,
     SERVER_TOOLS,
     SYSTEM_MESSAGES,
     THINKING,
     TOOL_IDS,
+    TOOL_INPUT,
 )
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import apply
@@ -24,7 +26,18 @@ from tests.wire.any_body import messages, spelled, top_level
 from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, assistant, request, text, thinking, tool_result, tool_use, user
 
 EVERYTHING = frozenset(
-    {BETA_TOOLS, CACHE_CONTROL, EMPTY_TEXT, GUEST_THINKING, SERVER_TOOLS, SYSTEM_MESSAGES, THINKING, TOOL_IDS}
+    {
+        BETA_TOOLS,
+        CACHE_CONTROL,
+        COMPACTION,
+        EMPTY_TEXT,
+        GUEST_THINKING,
+        SERVER_TOOLS,
+        SYSTEM_MESSAGES,
+        THINKING,
+        TOOL_IDS,
+        TOOL_INPUT,
+    }
 )
 SECOND_TRY = Context(provider="anthropic", is_anthropic=True, drop_all_thinking=True)
 
