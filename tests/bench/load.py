@@ -153,6 +153,7 @@ class Load:
                 self.requests[client] = Requests(task, said, number)
         if not self.requests:
             self.over.set()
+            self.have_begun.set()  # nobody is waited for
         start = time.monotonic()
         for number, client in enumerate(self.requests):
             spread = number / task.connections + number * GOLDEN % 1 * INTERVAL / max(task.stream_seconds, INTERVAL)
