@@ -7,6 +7,7 @@
 #   ./run.sh settings [alias]       print the settings block for Claude Code
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
+#   ./run.sh test --upstream […]    run those that name what is needed of mitmproxy, against its newest version
 #   ./run.sh check                  run ruff, mypy and the rules of which file may import which
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
 #   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
@@ -226,6 +227,11 @@ run_module() {
 # pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
 run_tests() {
   local argument count coverage=
+  if [ "${1:-}" = --upstream ]; then
+    shift
+    test_upstream "$@"
+    return
+  fi
   ensure_installed -test
   if [ "${1:-}" = --coverage ]; then
     coverage=yes
@@ -262,6 +268,27 @@ measure_coverage() {
   "$venv/bin/coverage" report
   return "$status"
 }
+
+# The newest mitmproxy that pip finds, pre-releases included, in a venv of its own, with the newest of all else.
+test_upstream() {
+  local venv=$root/.venv.upstream
+  python=$(find_python) || die "needs Python 3.12 or newer"
+  say "installing the newest mitmproxy into .venv.upstream"
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  cd "$root"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --upgrade --pre mitmproxy
+  "$venv/bin/python" -c "$UPSTREAM" | "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+    -r /dev/stdin || die "the installation failed: see above"
+  "$venv/bin/python" -m pip list --disable-pip-version-check | grep '^mitmproxy '
+  exec "$venv/bin/python" -m pytest -m upstream "$@"
+}
+UPSTREAM='
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+for line in project["dependencies"] + project["optional-dependencies"]["test"]:
+    if not line.startswith("mitmproxy"):
+        print(line)
+'
 
 check() {
   local failed=0 imports

@@ -312,6 +312,17 @@ def test_coverage_measures_one_run_and_passes_its_status_on(installed: Project) 
     assert (status, out[-7:]) == (3, report)
 
 
+def test_upstream_runs_the_tests_of_internals_in_a_venv_of_its_own(project: Project) -> None:
+    (project.root / ".venv.upstream/bin").mkdir(parents=True)
+    project.add_python(project.root / ".venv.upstream/bin/python")
+    python = project.root / ".venv.upstream/bin/python"
+    python.write_text(PYTHON.replace('"-m pip "*)', '"-m pip list"*) echo "mitmproxy 99" ;;\n  "-m pip "*)'))
+    status, out, _ = project.run("test", "--upstream", "-x")
+    assert (status, out) == (0, ["mitmproxy 99", "python", str(project.root), "-m", "pytest", "-m", "upstream", "-x"])
+    assert any(call.endswith("--upgrade --pre mitmproxy") for call in project.calls())
+    assert not (project.root / ".venv").exists()
+
+
 @pytest.mark.parametrize("failing", ["ruff", "mypy", "lint-imports"])
 def test_check_runs_all_and_fails_with_any(installed: Project, failing: str) -> None:
     root = str(installed.root)
