@@ -20,7 +20,7 @@ from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
 from addons.proxy.client_address import Network, client_address, read_networks
 from addons.proxy.connections import EVERYWHERE, proxyserver
-from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
     HOP_BY_HOP,
     KEY_HEADER,
@@ -33,6 +33,7 @@ from addons.proxy.request_head import (
 )
 from addons.state.exchange import ClientCredential, Exchange, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
+from addons.wire import limits
 from addons.wire.masking import mask
 
 logger = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def is_probe(request: http.Request) -> bool:
 
 def too_long(announced: list[str]) -> bool:
     """Whether the body is over the limit, by its content-length."""
-    return any(length.isdigit() and int(length) > MAX_REQUEST for length in announced)
+    return any(length.isdigit() and int(length) > limits.BODY for length in announced)
 
 
 def refuse(exchange: Exchange, flow: http.HTTPFlow, status: int, message: str) -> None:

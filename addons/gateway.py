@@ -14,6 +14,7 @@ from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.welcome import Welcome
 from addons.proxy.attempt_loop import AttemptLoop
+from addons.proxy.connection_limits import ConnectionLimits
 from addons.proxy.event_lock import EventLocks
 from addons.proxy.fail_closed import fail_closed
 from addons.proxy.hook_dispatch import HookDispatch
@@ -39,6 +40,7 @@ addons = fail_closed(
     [
         Listening(),
         Startup(),
+        ConnectionLimits(),
         Tuning(),
         Discreet(_settings),
         Reload(_settings),

@@ -13,11 +13,12 @@ from mitmproxy import http
 from addons.config.config import Target
 from addons.config.rules import first_rule
 from addons.proxy.relay import point_at_upstream
-from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import allowed, as_bytes, host_header, with_flag
 from addons.state.conversations import Conversations
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.state.request_facts import RequestFacts
+from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
 from addons.wire.masking import mask, mask_text
@@ -44,7 +45,7 @@ class ModelRouter:
         exchange.kind = kind
         try:
             data = body_bytes(flow.request)
-            if len(data) > MAX_REQUEST:
+            if len(data) > limits.BODY:
                 flow.response = too_large(exchange.request_id)
                 return
             exchange.body = RequestBody.parse(data)
@@ -153,7 +154,7 @@ def refusal(exchange: Exchange, status: int, message: str) -> http.Response:
 
 
 def body_bytes(request: http.Request) -> bytes:
-    """The body, decompressed where the client compressed it: not much further than `MAX_REQUEST`, however little
+    """The body, decompressed where the client compressed it: not much further than `limits.BODY`, however little
     it was before. Raises BadRequest."""
     raw = request.raw_content or b""
     coding = request.headers.get("content-encoding", "").strip().lower()
@@ -162,6 +163,6 @@ def body_bytes(request: http.Request) -> bytes:
     if coding not in REQUEST_CODINGS:
         raise BadRequest("", f"content-encoding: {coding[:40]} is not one of {', '.join(REQUEST_CODINGS)}")
     try:
-        return decode(raw, coding, MAX_REQUEST)
+        return decode(raw, coding, limits.BODY)
     except ValueError as error:
         raise BadRequest("", f"the body is not {coding}: {error}") from None

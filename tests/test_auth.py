@@ -19,10 +19,10 @@ from addons.auth import AuthGate, Presented, read_gateway_headers
 from addons.config.config import Config
 from addons.config.settings import Settings
 from addons.proxy.client_address import read_networks
-from addons.proxy.replies import MAX_REQUEST
 from addons.proxy.request_head import unpacked
 from addons.state.exchange import ClientCredential, Exchange, exchange_of
 from addons.state.replay_tickets import TICKET_HEADER
+from addons.wire import limits
 
 TOKEN = "gateway-token-0123456789"
 ADMIN = "admin-key-0123456789"
@@ -317,7 +317,7 @@ def test_token_modes(configured: Any, tokens: tuple[str, ...], asked: str, mode:
 
 
 def test_each_refusal_names_its_request() -> None:
-    large = request(("content-length", str(MAX_REQUEST + 1)), ("expect", "100-continue"))
+    large = request(("content-length", str(limits.BODY + 1)), ("expect", "100-continue"))
     proxied = request()
     proxied.request.authority = "api.anthropic.com"
     nobody = request((KEY, "wrong"), ("expect", "100-continue"))
@@ -331,7 +331,7 @@ def test_each_refusal_names_its_request() -> None:
 
 
 def test_a_body_of_exactly_the_limit_may_come() -> None:
-    flow = request(("content-length", str(MAX_REQUEST)))
+    flow = request(("content-length", str(limits.BODY)))
     enter(flow)
     assert flow.response is None
 

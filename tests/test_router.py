@@ -16,9 +16,9 @@ from mitmproxy.test import tflow
 
 from addons.config.config import Config, Route, Target
 from addons.config.rules import Rule, When
-from addons.proxy.replies import MAX_REQUEST
 from addons.router import ModelRouter, body_bytes
 from addons.state.exchange import ClientCredential, Exchange, Trying, remember
+from addons.wire import limits
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import RequestBody, session_key, session_of
 from tests.exchanges import exchange, provider, target, trying
@@ -145,7 +145,7 @@ def test_compressed_bodies(coding: str, encode: Any) -> None:
 def test_a_body_that_grows_without_end_is_not_made() -> None:
     bomb = gzip.compress(b" " * (1 << 24)) * 8
     made = body_bytes(posted(bomb, **{"content-encoding": "gzip"}))
-    assert MAX_REQUEST < len(made) < MAX_REQUEST + (8 << 20)
+    assert limits.BODY < len(made) < limits.BODY + (8 << 20)
     flow, planned = asked(routes(glm=provider("zai")), bomb, **{"content-encoding": "gzip"})
     assert flow.response.status_code == 413
     assert planned.body is None

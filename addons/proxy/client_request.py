@@ -1,7 +1,7 @@
 """The client's side of a stream: its request is read, refused or handed on, its answer is ended, and it may hang up.
 
 Rules that hold in this file:
-- a body is kept as it came, up to `MAX_REQUEST` bytes; what comes of a refused one is thrown away;
+- a body is kept as it came, up to `limits.BODY` bytes; what comes of a refused one is thrown away;
 - exactly one of `response` and `error` fires for a request;
 - a stream that is over holds nothing of its request.
 """
@@ -24,12 +24,10 @@ from addons.proxy.fail_closed import is_broken
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
-from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.replies import error_response, too_large
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.exchange import Exchange
-
-DISCARD_SECONDS = 10.0
-"""How long the rest of a refused request's body is read and thrown away before the connection is closed."""
+from addons.wire import limits
 
 MOST_PARTS = 1000
 """Pieces of a body that are kept as they came: those of a large one are up to 64 KB each, but some clients trickle."""
@@ -99,7 +97,7 @@ class ClientStream(HookedStream):
             self.body_size += len(event.data)
             if len(self.body_parts) > MOST_PARTS:
                 self.body_parts = [b"".join(self.body_parts)]
-            if self.body_size > MAX_REQUEST:
+            if self.body_size > limits.BODY:
                 self.body_parts.clear()
                 self.flow.response = too_large(self.client.request_id)
                 yield from self.answer_at_once()
@@ -113,7 +111,7 @@ class ClientStream(HookedStream):
         self.flow.request.data.content = b""
         self.flow.response.timestamp_start = time.time()
         self.client_state = self.state_discard_request_body
-        self.deadlines.discard = self.gateway.clock() + DISCARD_SECONDS
+        self.deadlines.discard = self.gateway.clock() + limits.DISCARDED
         if self.exchange:
             self.recorder.begin(self.exchange, self.flow.request)
         yield from self.send_response()
@@ -140,7 +138,7 @@ class ClientStream(HookedStream):
         del self.flow
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
-        """mitmproxy's own limits send a body on before the plan is known; `MAX_REQUEST` takes their place."""
+        """mitmproxy's own limits send a body on before the plan is known; `limits.BODY` takes their place."""
         yield from ()
         return False
 

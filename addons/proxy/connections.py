@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,3 +53,13 @@ def unread(client: connection.Client) -> Iterator[None]:
     finally:
         if isinstance(transport, asyncio.Transport):
             transport.resume_reading()
+
+
+def descriptors() -> int:
+    """How many files and sockets this process may have open; a large number where the system doesn't say."""
+    if sys.platform == "win32":
+        return 1 << 20
+    import resource  # Windows has none
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if 0 < soft < 1 << 20 else 1 << 20

@@ -5,15 +5,17 @@ Rule of this file: functions of mitmproxy's messages, without a flow and without
 
 from __future__ import annotations
 
+import re
+
 from mitmproxy import http
 
+from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import ProviderError, read_error
 from addons.wire.masking import mask_bytes
 
-MAX_ERROR_BODY = 1024 * 1024
-"""Bytes of a failed answer that are kept; the rest can't matter to anybody."""
-
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no value of a header may have in it: every control character but the tab."""
 
 OF_THE_BODY = frozenset(
     {b"content-length", b"content-encoding", b"transfer-encoding"}
@@ -50,7 +52,7 @@ def frame_stream(response: http.Response, request: http.Request) -> None:
 def decoded(response: http.Response, body: bytes) -> bytes:
     """The body without its content-encoding, which leaves the head; as it came when it can't be decoded."""
     try:
-        return decode(body, response.headers.pop("content-encoding", ""), MAX_ERROR_BODY)
+        return decode(body, response.headers.pop("content-encoding", ""), limits.ERROR_BODY)
     except ValueError:
         return body
 
@@ -65,10 +67,35 @@ def reason(message: str) -> str:
     return message.split(": b", 1)[0][:200]
 
 
-def mask_head(response: http.Response, secrets: tuple[str, ...]) -> None:
-    """Mask what a provider repeats of a credential in its reason and its header values."""
+def clean_head(response: http.Response, secrets: tuple[str, ...]) -> None:
+    """Mask what a provider repeats of a credential in its reason and its header values, and replace what a client might
+    read as the end of a line."""
     data = response.data
-    data.reason = mask_bytes(data.reason, secrets)
-    whole = b"\n".join(value for _, value in data.headers.fields)
+    data.reason = CONTROL.sub(b" ", mask_bytes(data.reason, secrets))
+    lines = data.headers.fields
+    whole = b"\t".join([value for _, value in lines])
+    if CONTROL.search(whole):
+        data.headers.fields = tuple((name, CONTROL.sub(b" ", value)) for name, value in lines)
     if mask_bytes(whole, secrets) != whole:
         data.headers.fields = tuple((name, mask_bytes(value, secrets)) for name, value in data.headers.fields)
+
+
+FRAMING = re.compile(rb"\r?\n(transfer-encoding|content-length)[ \t]*:([^\r\n]*)", re.IGNORECASE)
+"""The lines of a head that say how long the body is."""
+
+
+def one_framing(head: bytes) -> bytes | None:
+    """The head of an answer that says in more than one way how long its body is, as browsers read it: chunked, if it
+    says so at all, and what it says twice counts once. None for every other head, the contradictory ones too."""
+    lines = [(name.lower(), value.strip().lower()) for name, value in FRAMING.findall(head)]
+    codings = {coding.strip() for name, value in lines for coding in value.split(b",") if name[:1] == b"t"}
+    lengths = {value for name, value in lines if name[:1] == b"c"}
+    if codings == {b"chunked"}:
+        line = b"\r\ntransfer-encoding: chunked"
+    elif not codings and len(lengths) == 1:
+        line = b"\r\ncontent-length: " + next(iter(lengths))
+    else:
+        return None
+    if len(lines) == 1 and lines[0][1] in (b"chunked", *lengths):
+        return None
+    return FRAMING.sub(b"", head) + line

@@ -3,7 +3,7 @@
 mitmproxy reads whatever comes for as long as it comes (its own FIXME: "protect against header size DoS"), answers what
 it can't parse with a page of HTML, logs the offending bytes (which may be a credential), and gives up with a traceback
 when a body has trailers. Rules that hold in this file:
-- at most `MAX_HEAD` bytes are kept that are not a request yet, and a client that takes its time is cut off;
+- at most `limits.HEAD` bytes are kept that are not a request yet, and a client that takes its time is cut off;
 - nothing that a client sent is repeated to the log;
 - no timer of its own: `due` says when something is too late, and the layer above wakes `_handle_event` then.
 """
@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import h11
 from h11._readers import Http10Reader
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
@@ -32,25 +33,12 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
 
+from addons.proxy.framing import CONTROL, one_framing
+from addons.wire import limits
 from addons.wire.errors import envelope
-
-MAX_HEAD = 64 * 1024
-"""Bytes of a request's head, of a chunk's head, of trailers, and of what comes before it is asked for."""
-
-MAX_LINES = 256
-"""Lines of a request's head; Claude Code sends about 25. (mitmproxy's headers take quadratic time.)"""
 
 MOST_AT_ONCE = 16
 """Requests of one client that are read before others have their turn."""
-
-HEAD_WITHIN = 30.0
-"""Seconds from the first byte of a request to the end of its head."""
-
-BODY_SILENCE = 60.0
-"""Seconds within which more of a body must come."""
-
-BODY_WITHIN = 600.0
-"""Seconds for a whole body: 32 MB at 55 KB/s."""
 
 INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\n]*)?\r?\n(?:[^\r\n][^\n]*\n)*+\r?\n")
 """A whole 1xx response (RFC 9110, 15.2), which says nothing that a client must know: 101 is the only one that does."""
@@ -64,7 +52,7 @@ class BodyReading(Http1Connection):
     def _handle_event(self, event: events.Event) -> Commands:
         if type(event) is events.DataReceived and not self.buf:
             is_asked = self.request is not None or isinstance(self, Http1Server)
-            end = event.data.find(b"\r\n\r\n", 0, MAX_HEAD) if is_asked and self.state == self.read_headers else -1
+            end = event.data.find(b"\r\n\r\n", 0, limits.HEAD) if is_asked and self.state == self.read_headers else -1
             if end >= 0:
                 # As if they had come one after the other, so that the body is not copied with the head.
                 head, event = event.data[: end + 4], events.DataReceived(event.connection, event.data[end + 4 :])
@@ -113,12 +101,17 @@ class ProviderSide(BodyReading, Http1Client):
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """mitmproxy takes an interim response for the answer, and reads a head for as long as it comes."""
         if self.request and isinstance(event, events.DataReceived):
-            while interim := INTERIM.match(bytes(self.buf)):
+            raw = bytes(self.buf)
+            while interim := INTERIM.match(raw):
                 self.buf.maybe_extract_at_most(interim.end())
-            if len(self.buf) > MAX_HEAD and no_end_within(bytes(self.buf), MAX_HEAD):
+                raw = bytes(self.buf)
+            if (end := raw.find(b"\r\n\r\n", 0, limits.HEAD)) >= 0 and (head := one_framing(raw[:end])):
+                self.buf = ReceiveBuffer()
+                self.buf += head + raw[end:]
+            if len(raw) > limits.HEAD and no_end_within(raw, limits.HEAD):
                 assert self.stream_id is not None
                 yield commands.CloseConnection(self.conn)
-                error = f"the head of the answer is over {MAX_HEAD} bytes"
+                error = f"the head of the answer is over {limits.HEAD} bytes"
                 yield ReceiveHttp(ResponseProtocolError(self.stream_id, error, ErrorCode.GENERIC_SERVER_ERROR))
                 return
         for command in super().read_headers(event):
@@ -138,9 +131,7 @@ class ProviderSide(BodyReading, Http1Client):
     def is_last(self, response: http.Response) -> bool:
         """Whether the connection ends after this answer."""
         assert self.request
-        heads = (self.request, response)
-        # (Of an HTTP/2 client, mitmproxy serves one request on a connection.)
-        return self.request.is_http2 or any(http1.connection_close(head.http_version, head.headers) for head in heads)
+        return any(http1.connection_close(head.http_version, head.headers) for head in (self.request, response))
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         """mitmproxy asks the heads of the flow, which are others by now: the client's request, the client's answer."""
@@ -174,44 +165,54 @@ class ClientSide(BodyReading, Http1Server):
         """When what is being waited for is too late (monotonic seconds)."""
         self.body_due = math.inf
         """When a body has to be whole."""
+        self.idle_due = math.inf
+        """When a connection that has nothing to do is closed."""
         self.is_reading = False
         self.has_next = False
         """The next request stands in the buffer: mitmproxy would read it within the reading of this one."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if isinstance(event, events.Wakeup):
-            if self.clock() + 0.001 >= self.due:
+            now = self.clock() + 0.001
+            if now >= self.idle_due:
+                yield commands.CloseConnection(self.conn)
+                self.state, self.idle_due = self.done, math.inf
+            elif now >= self.due:
                 yield from self.refuse(408, "the request did not come in time")
             elif self.has_next and self.state == self.read_headers:
                 yield from self.state(events.DataReceived(self.conn, b""))
                 self.expect_more()
         elif isinstance(event, events.DataReceived):
             yield from super()._handle_event(event)
-            if len(self.buf) > MAX_HEAD and self.state != self.done:
-                yield from self.refuse(431, f"more than {MAX_HEAD} bytes that are no request")
+            if len(self.buf) > limits.HEAD and self.state != self.done:
+                yield from self.refuse(431, f"more than {limits.HEAD} bytes that are no request")
             self.expect_more()
         else:
             yield from super()._handle_event(event)
-            if not isinstance(event, HttpEvent | events.ConnectionClosed):
+            if isinstance(event, events.Start) and self.conn.tls:  # else its first bytes are here already
+                self.idle_due = self.clock() + limits.SILENT
+            elif isinstance(event, ResponseEndOfMessage | events.ConnectionClosed):
+                self.expect_more()
+            else:
                 return
-            if isinstance(event, HttpEvent) and not isinstance(event, ResponseEndOfMessage):
-                return
-            self.expect_more()
-        if self.due < math.inf and (wakeup := self.alarm(self.due)):
+        due = min(self.due, self.idle_due)
+        if due < math.inf and (wakeup := self.alarm(due)):
             yield wakeup
 
     def expect_more(self) -> None:
         """Set the time limit for what the client has begun and not ended."""
         now = self.clock()
         if self.state == self.read_body:
-            self.body_due = min(self.body_due, now + BODY_WITHIN)
-            self.due = min(self.body_due, now + BODY_SILENCE)
+            self.body_due = min(self.body_due, now + limits.BODY_WITHIN)
+            self.due = min(self.body_due, now + limits.BODY_SILENCE)
         elif self.state == self.read_headers and self.buf:
             if self.body_due < math.inf or self.due == math.inf:  # the first bytes of a request
-                self.due = now + HEAD_WITHIN
+                self.due = now + limits.HEAD_WITHIN
             self.body_due = math.inf
         else:
             self.due = self.body_due = math.inf
+        is_idle = self.state == self.read_headers and not self.buf
+        self.idle_due = now + limits.IDLE if is_idle else math.inf
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Requests that came at once, and are answered at once, are read one after the other, and not for long."""
@@ -242,12 +243,19 @@ class ClientSide(BodyReading, Http1Server):
         if isinstance(event, events.ConnectionClosed):
             yield commands.CloseConnection(self.conn)
             return
-        if len(self.buf) > MAX_HEAD and no_end_within(bytes(self.buf), MAX_HEAD):
-            yield from self.refuse(431, f"the head of this request is over {MAX_HEAD} bytes")
+        if len(self.buf) > limits.HEAD and no_end_within(bytes(self.buf), limits.HEAD):
+            yield from self.refuse(431, f"the head of this request is over {limits.HEAD} bytes")
             return
         for command in super().read_headers(event):
-            if self.request and len(self.request.headers.fields) > MAX_LINES and self.state == self.read_headers:
-                yield from self.refuse(431, f"the head of this request has over {MAX_LINES} lines")
+            if (
+                self.request
+                and len(self.request.headers.fields) > limits.HEAD_LINES
+                and self.state == self.read_headers
+            ):
+                yield from self.refuse(431, f"the head of this request has over {limits.HEAD_LINES} lines")
+                return
+            if self.request and self.state == self.read_headers and (why := unacceptable(self.request)):
+                yield from self.refuse(400, why)
                 return
             if isinstance(command, commands.SendData):
                 yield commands.SendData(self.conn, error_bytes(400, "this is not a valid HTTP request"))
@@ -277,9 +285,20 @@ class ClientSide(BodyReading, Http1Server):
             yield commands.SendData(self.conn, error_bytes(status, message))
         yield commands.CloseConnection(self.conn)
         self.state = self.done
-        self.due = self.body_due = math.inf
+        self.due = self.body_due = self.idle_due = math.inf
         if has_stream:
             yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
+
+
+def unacceptable(request: http.Request) -> str:
+    """Why a request's head is not taken: another protocol, or what another parser might read as the end of a line
+    (RFC 9110, 5.5; folded lines: RFC 9112, 5.2). Empty when it is."""
+    data = request.data
+    if data.http_version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        return "only HTTP/1.1 is spoken here"
+    if CONTROL.search(data.path) or CONTROL.search(b"\t".join([value for _, value in data.headers.fields])):
+        return "a header of this request has a control character or goes over several lines"
+    return ""
 
 
 def no_end_within(buffered: bytes, limit: int) -> bool:

@@ -61,7 +61,7 @@ class GatewayLayer(HttpLayer):
 
     def _handle_event(self, event: events.Event) -> Commands:
         client = self.context.client
-        if isinstance(event, events.Start) and client.alpn != b"h2":
+        if isinstance(event, events.Start):
             self.connections.setdefault(client, ClientSide(self.context.fork(), self.clock, self.alarm))
         if isinstance(event, events.Wakeup) and self.alarms.pop(event.command, None) is not None:
             self.command_sources.pop(event.command, None)
@@ -111,7 +111,7 @@ class GatewayLayer(HttpLayer):
             if len(others) < len(waiting):
                 if others:
                     self.waiting_for_establishment[server] = others
-                    return None  # another stream of this client (HTTP/2) waits for it too
+                    return None  # another stream of this client waits for it too
                 del self.waiting_for_establishment[server]
                 return server
         return None

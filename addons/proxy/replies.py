@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from mitmproxy import http
 
 from addons.state.exchange import Attempt, Exchange, Outcome
+from addons.wire import limits
 from addons.wire.errors import ProviderError, envelope, error_type, is_envelope
 from addons.wire.rate_limits import client_visible
 from addons.wire.refusals import context_overflow, reworded
-
-MAX_REQUEST = 32 * 1024 * 1024
-"""Bytes of a request body; Anthropic's own limit (its error: request_too_large)."""
 
 
 def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:
@@ -28,8 +26,8 @@ def error_response(status: int, message: str, request_id: str | None = None) -> 
 
 
 def too_large(request_id: str | None = None) -> http.Response:
-    """The answer to a body over `MAX_REQUEST`; what is left of it is not worth a connection."""
-    response = error_response(413, f"the request body exceeds the maximum of {MAX_REQUEST} bytes", request_id)
+    """The answer to a body over `limits.BODY`; what is left of it is not worth a connection."""
+    response = error_response(413, f"the request body exceeds the maximum of {limits.BODY} bytes", request_id)
     response.headers["connection"] = "close"
     return response
 

@@ -145,8 +145,5 @@ def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Reque
     head.data.headers = http.Headers((*lines, *secrets.items()))
     head.data.content = head.data.trailers = None
     head.data.authority = b""
-    # mitmproxy sends HTTP/1.1 either way, but doesn't use a connection again that it keeps for an HTTP/2 client:
-    # it must know of that to close it, as it opens five to an address at most.
-    if not request.is_http2:
-        head.data.http_version = b"HTTP/1.1"
+    head.data.http_version = b"HTTP/1.1"
     return head

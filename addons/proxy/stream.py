@@ -38,7 +38,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 
 from addons.proxy.client_answer import PING
 from addons.proxy.client_request import ClientStream
-from addons.proxy.framing import MAX_ERROR_BODY, decoded, frame_body, mask_head, read_status, reason
+from addons.proxy.framing import clean_head, decoded, frame_body, read_status, reason
 from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
 from addons.proxy.provider_connection import ProviderConnection
 from addons.proxy.recorder import NO_RECORDER, Recorder
@@ -46,12 +46,10 @@ from addons.proxy.replies import error_response
 from addons.proxy.request_head import note_hosts
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
+from addons.wire import limits
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.masking import mask_bytes, mask_text
-
-AWAIT_END = 2.0
-"""Seconds that a provider has, after its last event, to end the response and so keep its connection."""
 
 
 class GatewayStream(ClientStream):
@@ -213,7 +211,7 @@ class GatewayStream(ClientStream):
         response = self.flow.response = event.response
         self.recorder.received(exchange, response)
         attempt.status = response.status_code
-        mask_head(response, exchange.secrets())
+        clean_head(response, exchange.secrets())
         if attempt.target and response.status_code < 200:
             yield from self.failed("invalid", f"answered {response.status_code}")  # 101: nobody asked for an upgrade
             return
@@ -242,7 +240,7 @@ class GatewayStream(ClientStream):
         """A status that is no success: the verdict sees the whole error."""
         if isinstance(event, ResponseData):
             self.response_body_buf += event.data
-            if len(self.response_body_buf) > MAX_ERROR_BODY:
+            if len(self.response_body_buf) > limits.ERROR_BODY:
                 yield from self.failed("invalid", "the provider answered with an endless error")
         elif isinstance(event, ResponseEndOfMessage):
             assert self.flow.response
@@ -268,7 +266,9 @@ class GatewayStream(ClientStream):
         if answer.finished and not answer.error and not self.exchange.stream and not ended:
             self.held += answer.end()  # a stream, for a client that wants JSON: HTTP's own end may be long in coming
             yield from self.provider.abandon()
-        if answer.error and not answer.content:
+        if len(self.held) > limits.HELD and not (answer.content or answer.error):
+            yield from self.failed("invalid", "the provider sent a megabyte before any content")
+        elif answer.error and not answer.content:
             kind: OutcomeKind = "invalid" if answer.error.status == 502 else "error event"
             yield from self.fail(attempt, Outcome(kind, answer.error, self.provider_headers(), complete=ended))
         elif answer.body is not None and not self.exchange.stream:
@@ -334,7 +334,7 @@ class GatewayStream(ClientStream):
 
     def await_more(self, answer: AnswerReader) -> Commands:
         """More is to come: another event, or only HTTP's own end."""
-        limit = AWAIT_END if answer.finished else self.deadlines.answer_timeout
+        limit = limits.ANSWER_END if answer.finished else self.deadlines.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)
         if answer.finished:
             self.deadlines.ping = math.inf  # nothing follows message_stop

@@ -13,6 +13,53 @@ BODY: Final = 32 * MEGABYTE
 """Bytes of a request's body, as it comes and unpacked: what Anthropic takes. Beyond it the client is told 413
 `request_too_large`."""
 
+HEAD: Final = 64 * KILOBYTE
+"""Bytes of a request's head, of a chunk's head, of trailers, of what comes before it is asked for, and of an answer's
+head; Claude Code sends some 2 KB. A client is told 431; with a provider the attempt has failed: 502."""
+
+HEAD_LINES: Final = 256
+"""Lines of a request's head; Claude Code sends about 25, and mitmproxy takes quadratic time. Beyond it: 431."""
+
+HELD: Final = MEGABYTE
+"""Bytes of an answer that are held back before its first content: `message_start`, pings, comments, 1 KB as a rule.
+Beyond it the attempt has failed: 502, or the next target's answer."""
+
+DISCARDED: Final = 10.0
+"""Seconds for which the rest of a refused request's body is read and thrown away, so that the client gets to read its
+answer; then the connection is closed."""
+
+HANDSHAKE: Final = 10.0
+"""Seconds from the first byte of a TLS handshake to its end, as web servers have it. The connection is closed."""
+
+SILENT: Final = 60.0
+"""Seconds that a connection may be open without having sent a byte: browsers and HTTP libraries open some ahead. It is
+closed."""
+
+IDLE: Final = 3600.0
+"""Seconds that a connection may idle after an answer: a person thinks. It is closed. (One that waits for an answer is
+not idle.)"""
+
+HEAD_WITHIN: Final = 30.0
+"""Seconds from the first byte of a request to the end of its head. The client is told 408."""
+
+BODY_SILENCE: Final = 60.0
+"""Seconds within which more of a request's body must come. The client is told 408."""
+
+BODY_WITHIN: Final = 600.0
+"""Seconds for the whole body of a request: 32 MB at 55 KB/s. The client is told 408."""
+
+ANSWER_END: Final = 2.0
+"""Seconds that a provider has, after its last event, to end the response and so keep its connection. It is closed; the
+client has the whole answer."""
+
+CONNECTIONS_PER_ADDRESS: Final = 512
+"""Connections that one address may have at once: a team behind one router, each with a few sessions and their agents.
+Another one is closed at once. `--set gateway_max_per_address=…` changes it."""
+
+DESCRIPTORS_PER_CLIENT: Final = 3
+"""File descriptors (`ulimit -n`) that are reckoned for each client: its connection, one to a provider, and a reserve.
+When all are given away, the oldest connection that has sent nothing is closed for a newcomer, else the newcomer."""
+
 MODEL_NAME: Final = 256
 """Characters of a model's name; the longest in use have about 100. A longer one, or one with control characters, is
 answered 400 `model: …`."""

@@ -271,7 +271,7 @@ def test_slow_clients(impatient: Gateway, start: bytes, drip: bytes) -> None:
 @pytest.fixture(scope="module")
 def impatient(providers: Any, routing: dict[str, Any], env: dict[str, str], tmp_path_factory: Any) -> Iterator[Gateway]:
     script: Path = tmp_path_factory.mktemp("impatient") / "impatient.py"
-    script.write_text("from addons.proxy import http1\nhttp1.HEAD_WITHIN = http1.BODY_SILENCE = 1.0\n")
+    script.write_text("from addons.wire import limits\nlimits.HEAD_WITHIN = limits.BODY_SILENCE = 1.0\n")
     with Gateway(routing, env, options=("-s", str(script))) as gateway:
         yield gateway
 

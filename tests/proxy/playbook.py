@@ -66,7 +66,7 @@ class Playbook:
     in_place: ClassVar[bool] = False
     """Hooks are called in place, as in mitmdump, and not by the server. (conftest.py has most tests go both ways.)"""
 
-    def __init__(self, *hosts: str, http2: bool = False, **settings: float) -> None:
+    def __init__(self, *hosts: str, **settings: float) -> None:
         """`hosts`: of the targets, in order, port 80 each. `settings`: of `FailoverSettings`."""
         options = Options()
         Proxyserver().load(options)
@@ -77,7 +77,6 @@ class Playbook:
             sockname=("127.0.0.1", 4000),
             proxy_mode=ProxyMode.parse("reverse:http://default.test"),
             state=ConnectionState.OPEN,
-            alpn=b"h2" if http2 else None,
         )
         self.context = Context(self.client, options)
         self.stand_ins = StandIns(self.clock, *hosts, **settings)
@@ -329,12 +328,11 @@ class Playbook:
     # What holds for every conversation
 
     def _check(self) -> None:
-        if self.client.alpn != b"h2":
-            answers = self.answers
-            assert all(answer.complete for answer in answers[:-1]), "an answer inside another"
-            over = len(self.ended) == len(self.flows) and not self.held
-            if over and not (self.hung_up or self.may_break):
-                assert [answer.complete for answer in answers] == [True] * len(self.flows)
+        answers = self.answers
+        assert all(answer.complete for answer in answers[:-1]), "an answer inside another"
+        over = len(self.ended) == len(self.flows) and not self.held
+        if over and not (self.hung_up or self.may_break):
+            assert [answer.complete for answer in answers] == [True] * len(self.flows)
         if not self.client_is_gone:
             self.client_closes()
         self.holds.clear()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from addons.proxy.stream import AWAIT_END
+from addons.wire import limits
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import (
     BLOCK_START,
@@ -211,7 +211,7 @@ class TestNoEndAfterTheMessage:
         with Playbook(ping_interval=10, answer_timeout=600) as play:
             begin(play)
             play.server(1).sends(chunk(ENDING))
-            play.advance(AWAIT_END)
+            play.advance(limits.ANSWER_END)
             assert play.answer.body == CONTENT + ENDING
             assert play.answer.complete
             assert play.outcomes == [None]
@@ -221,7 +221,7 @@ class TestNoEndAfterTheMessage:
         with Playbook(answer_timeout=600) as play:
             play.client_asks()
             play.server(1).sends(STREAM_HEAD + chunk(events()))
-            play.advance(AWAIT_END)
+            play.advance(limits.ANSWER_END)
             assert play.answer.body == events()
             assert play.answer.complete
 
@@ -229,7 +229,7 @@ class TestNoEndAfterTheMessage:
         with Playbook() as play:
             begin(play)
             play.server(1).sends(chunk(ENDING))
-            play.advance(AWAIT_END / 2)
+            play.advance(limits.ANSWER_END / 2)
             play.server(1).sends(LAST_CHUNK)
             assert not play.server(1).given_up
             play.client_asks()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from addons.proxy import client_request
-from addons.proxy.client_request import DISCARD_SECONDS, MOST_PARTS
-from addons.proxy.replies import MAX_REQUEST, error_response, too_large
+from addons.proxy.client_request import MOST_PARTS
+from addons.proxy.replies import error_response, too_large
+from addons.wire import limits
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import LAST_CHUNK, answer, chunk, encode, events, message, stream
 
@@ -93,7 +93,7 @@ def test_a_client_that_never_finishes_is_closed():
     with Playbook() as play:
         refusing(play)
         play.client_sends(HEAD % 30)
-        play.advance(DISCARD_SECONDS - 1)
+        play.advance(limits.DISCARDED - 1)
         play.client_sends(b"x")
         assert play.client.connected
         play.advance(1)
@@ -114,7 +114,7 @@ def test_a_client_that_goes_away_instead():
 class TestTooLarge:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
-        monkeypatch.setattr(client_request, "MAX_REQUEST", 1000)
+        monkeypatch.setattr(limits, "BODY", 1000)
 
     def test_by_its_chunks(self):
         with Playbook() as play:
@@ -158,14 +158,14 @@ def test_the_announced_size_is_refused_at_once():
 
     def requestheaders(flow):
         play.stand_ins.requestheaders(flow)
-        if int(flow.request.headers["content-length"]) > MAX_REQUEST:
+        if int(flow.request.headers["content-length"]) > limits.BODY:
             flow.response = too_large("req_1")
 
     with Playbook() as play:
         play.on["requestheaders"] = requestheaders
-        play.client_sends(HEAD % (MAX_REQUEST + 1), b"x" * 100)
+        play.client_sends(HEAD % (limits.BODY + 1), b"x" * 100)
         assert play.answer.status == 413
-        play.advance(DISCARD_SECONDS)
+        play.advance(limits.DISCARDED)
         assert play.client_is_gone
 
 

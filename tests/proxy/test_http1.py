@@ -13,15 +13,11 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from addons.proxy.http1 import (
-    BODY_SILENCE,
-    BODY_WITHIN,
-    HEAD_WITHIN,
-    MAX_HEAD,
-    MAX_LINES,
     MOST_AT_ONCE,
     no_end_within,
 )
 from addons.proxy.replies import error_response
+from addons.wire import limits
 from addons.wire.errors import BadRequest
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import ENDING, LAST_CHUNK, START, STREAM_HEAD, chunk, delta, stream
@@ -63,7 +59,7 @@ def play() -> Playbook:
 def test_a_head_has_its_time(play: Playbook) -> None:
     with play:
         play.client_sends(HEAD[:20])
-        play.advance(HEAD_WITHIN - 1)
+        play.advance(limits.HEAD_WITHIN - 1)
         assert is_open(play)
         play.advance(2)
         assert refusal(play) == 408
@@ -74,7 +70,7 @@ def test_bytes_now_and_then_give_a_head_no_more(play: Playbook) -> None:
     with play:
         for place in range(4):
             play.client_sends(HEAD[place : place + 1])
-            play.advance(HEAD_WITHIN / 4 + 0.1)
+            play.advance(limits.HEAD_WITHIN / 4 + 0.1)
         assert refusal(play) == 408
 
 
@@ -83,7 +79,7 @@ def test_a_body_may_pause(play: Playbook) -> None:
         play.client_sends(HEAD)
         for place in range(len(BODY) - 1):
             play.client_sends(BODY[place : place + 1])
-            play.advance(BODY_WITHIN / len(BODY) / 2)
+            play.advance(limits.BODY_WITHIN / len(BODY) / 2)
         assert is_open(play)
         play.client_sends(BODY[-1:])
         play.succeeds(1)
@@ -92,7 +88,7 @@ def test_a_body_may_pause(play: Playbook) -> None:
 def test_a_body_that_stops(play: Playbook) -> None:
     with play:
         play.client_sends(HEAD + BODY[:-1])
-        play.advance(BODY_SILENCE - 1)
+        play.advance(limits.BODY_SILENCE - 1)
         assert is_open(play)
         play.advance(2)
         assert refusal(play) == 408
@@ -103,9 +99,9 @@ def test_a_body_that_stops(play: Playbook) -> None:
 def test_a_body_that_goes_on_for_ever(play: Playbook) -> None:
     with play:
         play.client_sends(CHUNKED)
-        for _ in range(int(BODY_WITHIN / (BODY_SILENCE - 1)) + 1):
+        for _ in range(int(limits.BODY_WITHIN / (limits.BODY_SILENCE - 1)) + 1):
             play.client_sends(b"1\r\nx\r\n")
-            play.advance(BODY_SILENCE - 1)
+            play.advance(limits.BODY_SILENCE - 1)
         assert refusal(play) == 408
         assert play.ends == ["error"]
 
@@ -117,7 +113,7 @@ def test_an_idle_connection_stays(play: Playbook) -> None:
         play.advance(3000)
         assert is_open(play)
         play.client_sends(HEAD[:-1])
-        play.advance(HEAD_WITHIN - 1)
+        play.advance(limits.HEAD_WITHIN - 1)
         assert is_open(play)
         play.advance(2)
         assert not is_open(play)
@@ -175,7 +171,7 @@ def test_an_answer_behind_many_requests_has_the_usual_time() -> None:
         play.advance(0.01)
         play.server(1).sends(STREAM_HEAD + chunk(START + delta("wait")))
         for _ in range(3):
-            play.advance(HEAD_WITHIN + 1)
+            play.advance(limits.HEAD_WITHIN + 1)
         play.server(1).sends(chunk(ENDING) + LAST_CHUNK)
         assert play.answers[-1].complete
         assert is_open(play)
@@ -191,19 +187,19 @@ def test_requests_that_came_with_the_end_of_the_connection_are_answered() -> Non
 def test_a_request_in_one_piece_needs_no_timer() -> None:
     with Playbook("a.test", first_byte_timeout=0, answer_timeout=0, hold=5000, ping_interval=0) as play:
         play.client_sends(HEAD + BODY)
-        assert all(at > play.clock.now + BODY_WITHIN for at, _ in play.wakeups)
+        assert all(at > play.clock.now + limits.BODY_WITHIN for at, _ in play.wakeups)
         play.server(1).sends(stream(event_bytes("hi")))
 
 
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"GET / HTTP/1.1\r\nx: " + b"x" * (MAX_HEAD + 1), 431),
-        (b"GET / HTTP/1.1\r\nx: " + b"x" * (MAX_HEAD + 1) + b"\r\n\r\n", 431),
-        (b"GET / HTTP/1.1\r\nhost: g\r\n" + b"x: 1\r\n" * MAX_LINES + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"x" * (limits.HEAD + 1), 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"x" * (limits.HEAD + 1) + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nhost: g\r\n" + b"x: 1\r\n" * limits.HEAD_LINES + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
-        (CHUNKED + b"1;" + b"x" * (MAX_HEAD + 1), 431),
-        (CHUNKED + b"0\r\n" + b"x: 1\r\n" * MAX_HEAD, 431),
+        (CHUNKED + b"1;" + b"x" * (limits.HEAD + 1), 431),
+        (CHUNKED + b"0\r\n" + b"x: 1\r\n" * limits.HEAD, 431),
     ],
 )
 def test_too_much(play: Playbook, data: bytes, status: int) -> None:
@@ -216,7 +212,7 @@ def test_too_much(play: Playbook, data: bytes, status: int) -> None:
 def test_what_comes_before_it_is_asked_for_has_a_limit(play: Playbook) -> None:
     with play:
         play.client_sends(HEAD + BODY)
-        play.client_sends(b"x" * MAX_HEAD)
+        play.client_sends(b"x" * limits.HEAD)
         assert is_open(play)
         play.client_sends(b"x")
         assert not is_open(play)
