@@ -204,3 +204,16 @@ def test_without_pings():
         play.server(1).sends(STREAM_HEAD + chunk(START + delta("a")))
         play.advance(100)
         assert play.answer.body == PING + START + delta("a")
+
+
+def test_a_megabyte_before_any_content_is_no_answer():
+    with Playbook("one.test", "two.test") as play:
+        play.client_asks()
+        play.server(1).sends(STREAM_HEAD, chunk(START))
+        for _ in range(17):
+            if play.server(1).is_open and not play.server(1).given_up:
+                play.server(1).sends(chunk(b": nothing\n\n" * 6000))
+        assert play.outcomes == ["invalid"]
+        assert play.server(1).given_up
+        play.advance(0)
+        play.succeeds(2)

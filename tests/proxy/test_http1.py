@@ -20,7 +20,7 @@ from addons.proxy.replies import error_response
 from addons.wire import limits
 from addons.wire.errors import BadRequest
 from tests.proxy.playbook import Playbook
-from tests.proxy.provider_bytes import ENDING, LAST_CHUNK, START, STREAM_HEAD, chunk, delta, stream
+from tests.proxy.provider_bytes import ENDING, LAST_CHUNK, START, STREAM_HEAD, answer, chunk, delta, message, stream
 from tests.proxy.provider_bytes import events as event_bytes
 
 BODY = b'{"model":"m","stream":true,"messages":[]}'
@@ -306,3 +306,24 @@ def test_any_bytes(pieces: list[bytes], hangs_up: bool) -> None:
     assert not play.gateway.streams
     assert not play.gateway.alarms
     assert len(play.ended) == len(play.flows)
+
+
+def test_a_connection_that_idles_after_an_answer_is_closed_after_an_hour() -> None:
+    with Playbook("a.test") as play:
+        for _ in range(2):
+            play.client_asks()
+            play.server(1).sends(stream(event_bytes("yes")))
+            play.advance(limits.IDLE - 60)
+            assert not play.client_is_gone
+        play.advance(120)
+        assert play.client_is_gone
+        assert len(play.answers) == 2, "and nothing is said about it"
+
+
+def test_a_client_waits_for_an_answer_as_long_as_it_likes() -> None:
+    with Playbook("a.test", first_byte_timeout=0, answer_timeout=0) as play:
+        play.client_asks(stream=False)
+        play.advance(3 * limits.IDLE)
+        assert not play.client_is_gone
+        play.server(1).sends(answer(200, message()))
+        assert play.answer.status == 200
