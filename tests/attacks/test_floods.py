@@ -16,7 +16,7 @@ def test_comments_before_any_content(
     gateway: Gateway, openrouter: Provider, zai: Provider, unharmed: Callable[..., Any]
 ) -> None:
     """400 MB of them once cost 389 MB, until the first event was given up."""
-    openrouter.always(insert(say("never"), Endless(COMMENTS, 0), after=0, rest=False))
+    openrouter.always(insert(say("never"), Endless(COMMENTS, 0.002), after=0, rest=False))
     with unharmed(gateway):
         answer = gateway.post("openrouter", stream=True)
     assert "before any content" in answer.text
