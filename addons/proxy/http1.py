@@ -264,6 +264,13 @@ class ClientSide(BodyReading, Http1Server):
             else:
                 yield command
 
+    def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
+        yield from super().mark_done(request=request, response=response)
+        if self.state == self.done:
+            # The whole request is in it, its body included, and what belongs to a closed connection is a cycle of
+            # references: the body would wait for the garbage collector, which seldom comes to the old ones.
+            self.request = None
+
     def send(self, event: HttpEvent) -> Commands:
         if isinstance(event, ResponseProtocolError) and not self.answered:
             status = event.code.http_status_code()

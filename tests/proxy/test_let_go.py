@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from addons.proxy.http1 import ClientSide
 from addons.proxy.stream import GatewayStream
 from addons.wire.messages.body import RequestBody
 from tests.proxy.playbook import Playbook
@@ -38,6 +39,16 @@ def test_after_an_answer() -> None:
                 play.server(1).sends(answer(200, message()))
             assert not hasattr(stream, "flow")
             assert stream.exchange is None
+
+
+def test_after_an_answer_that_is_the_last_of_its_connection() -> None:
+    with Playbook() as play:
+        play.client_asks("hi", "Connection: close", stream=False)
+        side = play.gateway.connections[play.client]
+        play.server(1).sends(answer(200, message()))
+        assert isinstance(side, ClientSide)
+        assert play.answer.status == 200
+        assert side.request is None
 
 
 def test_after_the_client_has_gone() -> None:
