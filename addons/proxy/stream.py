@@ -49,7 +49,7 @@ from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Tryin
 from addons.wire import limits
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
-from addons.wire.masking import mask_bytes, mask_text
+from addons.wire.masking import mask_strings, mask_text
 
 
 class GatewayStream(ClientStream):
@@ -245,7 +245,7 @@ class GatewayStream(ClientStream):
         elif isinstance(event, ResponseEndOfMessage):
             assert self.flow.response
             body = decoded(self.flow.response, bytes(self.response_body_buf))
-            self.flow.response.data.content = mask_bytes(body, self.current_exchange().secrets())
+            self.flow.response.data.content = mask_strings(body, self.current_exchange().secrets())
             self.response_body_buf.clear()
             error = read_status(self.flow.response)
             yield from self.fail(self.current(), Outcome("status", error, self.provider_headers(), complete=True))

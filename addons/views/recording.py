@@ -13,7 +13,7 @@ from addons.state.exchange import Exchange, Kept, exchange_of
 from addons.views.bodies import presentable_body
 from addons.views.one_line import mark
 from addons.views.summary import METADATA, to_metadata
-from addons.wire.masking import mask_bytes, mask_text
+from addons.wire.masking import mask_strings, mask_text
 from addons.wire.messages.body import Draft
 
 READABLE = ("identity", "gzip", "deflate", "br", "zstd")
@@ -73,7 +73,7 @@ class ViewRecorder:
         if not streamed:
             exchange.told = kept_response(response, response.raw_content or b"")
         if exchange.told:
-            body = mask_bytes(bytes(exchange.told.body), exchange.secrets())
+            body = mask_strings(bytes(exchange.told.body), exchange.secrets())
             exchange.told.body = response.data.content = body
 
 
