@@ -17,9 +17,11 @@ from mitmproxy import http
 
 from addons.config.config import Config, Price, Provider, Target, TokenMode
 from addons.wire.errors import ProviderError
+from addons.wire.limits import NOTE
 from addons.wire.masking import SCHEME
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.usage import Usage
+from addons.wire.words import in_a_line
 
 if TYPE_CHECKING:
     from addons.config.rules import Rule
@@ -231,7 +233,7 @@ class Exchange:
 
     def note(self, who: str, what: str) -> None:
         """Add a line to the trail."""
-        self.steps.append(Step(who, what, len(self.attempts), self.clock() - self.started))
+        self.steps.append(Step(who, in_a_line(what, NOTE), len(self.attempts), self.clock() - self.started))
 
 
 @dataclass(slots=True, frozen=True)

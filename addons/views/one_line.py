@@ -5,6 +5,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from addons.state.exchange import Attempt, Exchange
+from addons.wire.words import in_a_line
 
 LONGEST_NAME = 100
 
@@ -52,8 +53,7 @@ def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
 
 def one_line(name: str) -> str:
     """A name that a client made up, fit for a log: no line breaks or terminal codes, and an end."""
-    shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in shown)
+    return in_a_line(name, LONGEST_NAME)
 
 
 def hops(exchange: Exchange) -> list[Attempt]:

@@ -64,9 +64,8 @@ MODEL_NAME: Final = 256
 """Characters of a model's name; the longest in use have about 100. A longer one, or one with control characters, is
 answered 400 `model: …`."""
 
-TOOL_NAME: Final = 256
-"""Characters of a tool's name; Anthropic takes 128. A request with a longer one, or with control characters in one, is
-answered 400 where the gateway has to send it on in another form, and else left to the provider."""
+NOTE: Final = 1_000
+"""Characters of one line in a request's trail. What is longer ends with `…`; control characters are replaced."""
 
 UNPACKED_AT_ONCE: Final = 8 * MEGABYTE
 """Bytes that one chunk of a compressed answer (64 KB at most) may unpack to: text reaches a twentieth of it. Beyond it
@@ -88,10 +87,14 @@ EVENT: Final = 32 * MEGABYTE
 """Bytes of one event of a stream: a whole answer fits into one. Beyond it the attempt has failed: 502, or an `error`
 event where the client has content already."""
 
+OPEN_BLOCKS: Final = 1_000
+"""Content blocks of an answer that have begun and not ended: one, or a few where a provider sends tool calls side by
+side. Beyond it the attempt has failed: 502, or an `error` event where the client has content already."""
+
 SHOWN_BODY: Final = 64 * MEGABYTE
 """Bytes of a body that a content view unpacks and looks at; nothing that the gateway takes is larger. What lies behind
 isn't shown."""
 
-DEEPEST_METADATA: Final = 64 * KILOBYTE
-"""Bytes of `metadata.user_id` that are looked through for a session: Claude Code sends some 200. A longer one is sent
-on, but names no session."""
+USER_ID: Final = 64 * KILOBYTE
+"""Characters of `metadata.user_id` that are looked through for a session: Claude Code sends some 200. A longer one is
+sent on, but names no session."""

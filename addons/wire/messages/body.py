@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
+from addons.wire.limits import USER_ID
 from addons.wire.messages.edited_messages import EditedMessages
 from addons.wire.messages.original_messages import OriginalMessages, OriginalText
 from addons.wire.messages.reading import Reading, read
@@ -138,7 +139,7 @@ def session_of(body: RequestBody) -> str | None:
     `user_…_account_…_session_<uuid>`."""
     metadata = body.get("metadata")
     user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
-    if not isinstance(user_id, str):
+    if not isinstance(user_id, str) or len(user_id) > USER_ID:
         return None
     if user_id.startswith("{"):
         try:

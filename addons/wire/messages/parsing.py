@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
 from addons.wire.errors import BadRequest
+from addons.wire.limits import MODEL_NAME
 from addons.wire.messages.schema import MessageHead, decode_blocks, decode_heads
 from addons.wire.messages.traits import Traits, of_blocks, of_text, of_tools
 
@@ -43,6 +44,8 @@ def parse(data: bytes) -> Parsed:
     model = raw_json.string(_required(fields, "model"))
     if not model:
         raise BadRequest("model", "must be a string that is not empty")
+    if len(model) > MODEL_NAME or not model.isprintable():
+        raise BadRequest("model", f"must have at most {MODEL_NAME} characters, and no control characters")
     if "stream" in fields and bytes(fields["stream"]) not in (b"true", b"false"):
         raise BadRequest("stream", "must be true or false")
     if "tools" in fields and raw_json.first(fields["tools"]) not in "[n":

@@ -16,6 +16,7 @@ from addons.wire.messages.message import KEEP, BlockEdit, edit_blocks
 from addons.wire.messages.schema import Block
 from addons.wire.messages.traits import BETA_FIELDS, BETA_TOOLS
 from addons.wire.steps.context import Context, counted
+from addons.wire.words import listed
 
 
 def beta_tools(draft: Draft, context: Context) -> str | None:
@@ -108,7 +109,7 @@ def edited_tools(array: bytes) -> EditedTools:
         )
     said = []
     if dropped:
-        said.append(f"dropped {counted(len(dropped), 'tool')} that only Anthropic has ({', '.join(dropped)})")
+        said.append(f"dropped {counted(len(dropped), 'tool')} that only Anthropic has ({listed(dropped)})")
     if removed:
         said.append(f"removed {', '.join(f'{field} ({number})' for field, number in sorted(removed.items()))}")
     return EditedTools(raw_json.join_array(kept) if kept else None, frozenset(names), bool(dropped), tuple(said))

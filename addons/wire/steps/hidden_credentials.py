@@ -7,6 +7,7 @@ from typing import Any, Final
 from addons.wire import raw_json
 from addons.wire.messages.body import Draft
 from addons.wire.steps.context import Context
+from addons.wire.words import listed
 
 CREDENTIAL_KEYS: Final = frozenset(
     {
@@ -38,8 +39,8 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
             value = raw_json.load(piece)
             if names := take_credentials(value):
                 draft.set(key, value)
-                found += [f"{key} … {name}" for name in names]
-    return f"removed {', '.join(found)}" if found else None
+                found += [f"{key} … {name}" for name in dict.fromkeys(names)]
+    return f"removed {listed(found)}" if found else None
 
 
 def is_credential(key: str) -> bool:

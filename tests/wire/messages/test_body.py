@@ -3,7 +3,7 @@ import json
 import pytest
 
 from addons.wire.errors import BadRequest
-from addons.wire.messages.body import Draft, RequestBody
+from addons.wire.messages.body import Draft, RequestBody, session_of
 from addons.wire.messages.message import KEEP
 from tests.wire.bodies import request, text
 
@@ -143,3 +143,22 @@ def test_a_draft_never_changes_the_body_or_another_draft():
     assert json.loads(Draft(body).encode()) == json.loads(ODD)
     assert len(body.messages) == 2
     assert body.messages[1].blocks
+
+
+@pytest.mark.parametrize(
+    "model", ["a" * 257, "claude-x\r\nset-cookie: pwn=1", "x\x1b[2J", "x\u2028y", "\u0000", "a\u009bb"]
+)
+def test_a_model_name_is_short_and_has_no_control_characters(model):
+    with pytest.raises(BadRequest, match="model: must have at most 256 characters, and no control characters"):
+        RequestBody.parse(json.dumps({"model": model, "messages": []}).encode())
+
+
+@pytest.mark.parametrize("model", ["a" * 256, "openrouter/qwen/qwen3.6-plus:free", "模型 5"])
+def test_other_model_names_are_taken_as_they_are(model):
+    assert RequestBody.parse(json.dumps({"model": model, "messages": []}).encode()).model == model
+
+
+@pytest.mark.parametrize("user_id", ['{"a":' * 100_000, '{"session_id":"x"}' + " " * 100_000])
+def test_a_user_id_that_goes_on_and_on_names_no_session(user_id):
+    body = {"model": "glm", "messages": [], "metadata": {"user_id": user_id}}
+    assert session_of(RequestBody.parse(json.dumps(body).encode())) is None
