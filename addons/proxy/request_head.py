@@ -33,8 +33,10 @@ HOP_BY_HOP = frozenset(
 """Headers that concern one connection (RFC 9110, 7.6.1), and those that every attempt sets itself."""
 
 
+# Nothing stands before the separator, and no separator is among what may follow it: else a run of them, or of blanks,
+# would be gone through once for each of its characters.
 _packed = re.compile(
-    r"\s*(?:,|\\n|\n)\s*(?=(?:x-litellm-api-key|x-claude-token-mode)\s*:)",
+    r"(?:,|\\n|\n)[^\S\n]*+(?=(?:x-litellm-api-key|x-claude-token-mode)\s*+:)",
     re.IGNORECASE,
 )
 
@@ -51,7 +53,7 @@ def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
             lines.append((name, value))
             continue
         first, *others = _packed.split(value)
-        lines.append((name, first))
+        lines.append((name, first.rstrip() if others else first))
         for other in others:
             key, _, inner = other.partition(":")
             lines.append((key.strip(), inner.strip()))

@@ -175,7 +175,7 @@ def parse(raw: bytes) -> Event:
         return Event(raw[7 : start - 1].strip().decode("utf-8", "replace") if start else "", raw[start + 6 : -2], b"")
     kind = b""
     data: list[bytes] = []
-    other = b""
+    other: list[bytes] = []
     for line in raw.removeprefix(BOM).splitlines():
         name, _, value = line.partition(b":")
         match name.strip():
@@ -184,8 +184,8 @@ def parse(raw: bytes) -> Event:
             case b"event":
                 kind = value.strip()
             case _ if line:
-                other += line + b"\n"
-    return Event(kind.decode("utf-8", "replace"), b"\n".join(data), other)
+                other.append(line + b"\n")
+    return Event(kind.decode("utf-8", "replace"), b"\n".join(data), b"".join(other))
 
 
 def frame(kind: str, data: dict[str, Any] | bytes, other: bytes = b"") -> bytes:

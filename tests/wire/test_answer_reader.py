@@ -191,6 +191,14 @@ def test_white_space_of_any_length_before_an_answer(space: bytes, cut: bool):
     assert read(OWN(), space + sse(whole(text(0, "a")))).content
 
 
+def test_a_stream_without_end_is_not_put_together(monkeypatch):
+    monkeypatch.setattr("addons.wire.answer_reader.ANSWER", 1000)
+    reader = KEEP(stream=False)
+    reader.feed(sse(whole(text(0, "a" * 2000))))
+    assert reader.error
+    assert "never ends" in reader.error.message
+
+
 def test_white_space_without_end_is_not_kept(monkeypatch):
     monkeypatch.setattr("addons.wire.answer_reader.ANSWER", 1000)
     reader = OWN(stream=False)

@@ -22,6 +22,11 @@ from addons.wire import raw_json
 
 INVALID_JSON: Final = "INVALID_JSON"
 
+EXACT: Final = 64
+"""Pieces of arguments that are no object, each of which may complete a JSON value."""
+LONGEST_TOKEN: Final = 1_000
+"""Characters of a key, a number, or white space that may come in pieces: at each piece all of it is read again."""
+
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
 _ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
@@ -47,7 +52,7 @@ class _State(Enum):
 class Arguments:
     """One call's arguments."""
 
-    __slots__ = ("_ends", "_held", "_key_sent", "_members", "_pending", "_rest", "_state", "problem")
+    __slots__ = ("_ends", "_held", "_key_sent", "_members", "_pending", "_rest", "_seen", "_state", "_whole", "problem")
 
     def __init__(self) -> None:
         self.problem = ""
@@ -59,13 +64,23 @@ class Arguments:
         self._key_sent = False  # the last thing sent is a key
         self._members = False  # the outermost object has something in it, so its brace is out
         self._rest: list[str] = []  # what can't be read
+        self._seen = 0  # how many pieces of that were looked at
+        self._whole = False  # and whether they were a JSON value
 
     @property
     def complete(self) -> bool:
         """A whole object is in: more can't belong to it."""
         if self._state is _State.OTHER:
-            return _decoded("".join(self._rest)) is not None
+            return self._other_is_whole()
         return self._state is _State.DONE
+
+    def _other_is_whole(self) -> bool:
+        """Whether what is no object from the start is a whole JSON value. Asked after each piece, but the longer it is
+        the less often it is looked at."""
+        if len(self._rest) != self._seen and (self._seen < EXACT or len(self._rest) > self._seen * 2):
+            self._seen = len(self._rest)
+            self._whole = _decoded("".join(self._rest)) is not None
+        return self._whole and len(self._rest) == self._seen
 
     @property
     def empty(self) -> bool:
@@ -117,7 +132,7 @@ class Arguments:
         space = _SPACE.match(text, at)
         end = space.end() if space else at
         if end > at:
-            if state is not _State.START and state is not _State.DONE:
+            if state not in (_State.START, _State.DONE) and len(self._pending) <= LONGEST_TOKEN:
                 self._pending += text[at:end]
             return end
         char = text[at]
@@ -161,7 +176,7 @@ class Arguments:
         """Keys are sent whole."""
         found = _KEY.match(text, at)
         if not found:
-            if not _HALF_KEY.match(text, at):
+            if len(text) - at > LONGEST_TOKEN or not _HALF_KEY.match(text, at):
                 return self._broken(at)
             self._held = text[at:]
             return len(text)
@@ -184,7 +199,7 @@ class Arguments:
         else:
             found = _WORD.match(text, at)
             end = found.end() if found else at
-            if end == len(text):
+            if end == len(text) and end - at <= LONGEST_TOKEN:
                 self._held = text[at:]
                 return end
             token = text[at:end]

@@ -39,6 +39,7 @@ class Calls:
     def __init__(self) -> None:
         self.all: list[Call] = []
         self._by_index: dict[int, Call] = {}
+        self._by_id: dict[str, Call] = {}
         self._opened: list[Call] = []  # by the last chunk that opened any
 
     def take(self, entries: list[Json]) -> list[Call]:
@@ -60,6 +61,8 @@ class Calls:
             if index is not None:
                 self._by_index[index] = call
             call.id = call.id or call_id
+            if call.id:
+                self._by_id[call.id] = call
             call.name = call.name or name
             extra = entry.get("extra_content")
             if isinstance(extra, dict):
@@ -74,8 +77,8 @@ class Calls:
         """The call that an entry would continue."""
         if index is not None and index in self._by_index:
             return self._by_index[index]
-        if call_id and (found := [call for call in self.all if call.id == call_id]):
-            return found[-1]
+        if call_id and (found := self._by_id.get(call_id)):
+            return found
         if not self.all or (index is not None and (call_id or name)):
             return None
         # No number and no id that is known: calls that were opened together are continued in their order.

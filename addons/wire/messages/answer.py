@@ -45,6 +45,8 @@ _DELTA_STARTS: Final = (DELTA, b"event: content_block_delta\r\n")
 _DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
 _FIRST_LINE: Final = len(DELTA)
 _CR: Final = ord("\r")
+MOST_HELD: Final = 100
+"""Events that say how the message ended, while it has not."""
 _NULL: Final = Raw(b"null")
 
 
@@ -101,7 +103,7 @@ class MessagesAnswer:
         self._blocks = AnswerBlocks(
             rewrite.provider, is_anthropic=rewrite.is_anthropic, strip_thinking=rewrite.strip_thinking
         )
-        self._held = b""  # the message_delta that ends the message, kept back while blocks are open
+        self._held: list[bytes] = []  # the message_delta that ends the message, kept back while blocks are open
         # As in `_blocks`, while nothing of the next event has come.
         self._head: bytes | tuple[()] = ()
         self._instead: bytes | None = None
@@ -202,7 +204,10 @@ class MessagesAnswer:
         if event.type in _MESSAGE_EVENTS:
             return self._message_event(event, json, raw)
         if event.type in _BLOCK_EVENTS:
-            return self._blocks.event(event, json, raw)
+            out = self._blocks.event(event, json, raw)
+            if self._blocks.is_too_much:
+                self._fail("left more open than any answer has")
+            return out
         return raw
 
     def _message_event(self, event: Event, json: Fields, raw: bytes) -> bytes:
@@ -234,14 +239,16 @@ class MessagesAnswer:
         if self._rewrite.is_anthropic or not (stop_reason or self._held):
             return raw
         if not self._blocks.all_stopped:
-            self._held += raw
+            self._held.append(raw)
+            if len(self._held) > MOST_HELD:
+                self._fail("goes on and on about the end of its answer")
             return b""
         return self._blocks.filler() + raw
 
     def _finish(self) -> bytes:
         """All that has to come before message_stop."""
         self.finished = True
-        return self._blocks.finish() + self._held
+        return b"".join((self._blocks.finish(), *self._held))
 
     def _fail(self, what: str) -> None:
         self.error = ProviderError(502, "api_error", f"{self._rewrite.provider} {what}")

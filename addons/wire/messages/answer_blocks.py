@@ -17,6 +17,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
+from addons.wire.limits import EVENT, OPEN_BLOCKS
 from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, stamp, stamp_all
 from addons.wire.messages.tool_input import EMPTY, as_object, is_object, object_in_text
 from addons.wire.messages.traits import THINKING_TYPES, calls_tool
@@ -65,7 +66,14 @@ class AnswerBlocks:
         self._open: dict[int, _Block] = {}  # by the provider's index
         self._next_index = 0
         self._stripped = False
+        self._looked_at: set[int] = set()  # those of the open ones whose deltas need a look
+        self._kept = 0  # characters of signatures and inputs that were kept back
         self._has_content = False  # the client was sent a block, or message_start had some
+
+    @property
+    def is_too_much(self) -> bool:
+        """More blocks are open, or more was kept back, than any answer has."""
+        return len(self._open) > OPEN_BLOCKS or self._kept > EVENT
 
     @property
     def all_stopped(self) -> bool:
@@ -94,18 +102,17 @@ class AnswerBlocks:
             # A block that starts where one is open ends that one: clients lose a text that is never stopped.
             before = self._stop(index) if index in self._open else b""
             out = before + self._start(index, event, json, raw)
-        self._look()
+        self._look(index)
         return out
 
-    def _look(self) -> None:
-        """Find out whether deltas need a look."""
-        if self._is_anthropic:
-            self.passing = all(block.settled for block in self._open.values())
+    def _look(self, index: int) -> None:
+        """Find out whether deltas need a look, after something has become of this block."""
+        block = self._open.get(index)
+        if block is None or (block.settled and (self._is_anthropic or (index == block.index and not block.thinking))):
+            self._looked_at.discard(index)
         else:
-            untouched = [
-                number == block.index and not block.thinking and block.settled for number, block in self._open.items()
-            ]
-            self.passing = any(untouched) and all(untouched)
+            self._looked_at.add(index)
+        self.passing = not self._looked_at and (self._is_anthropic or bool(self._open))
         self.head, self.instead = DELTA if self.passing else (), None
 
     def delta(self, raw: bytes) -> bytes | None:
@@ -172,10 +179,11 @@ class AnswerBlocks:
             begin = text.lstrip()[:1]
             if block.held or (begin and begin != "{"):
                 block.held.append(text)
+                self._kept += len(text)
                 return b""
             if begin:
                 block.settled = True
-                self._look()
+                self._look(index)
         if self._is_anthropic:
             return raw
         if block is None:  # its start got lost
@@ -184,6 +192,7 @@ class AnswerBlocks:
             return b""
         if block.thinking and kind == "signature_delta":
             block.signature.append(raw_json.string(delta.get("signature", UNSET)) or "")
+            self._kept += len(block.signature[-1])
             return b""
         return raw if block.index == index else reframe(event, json, index=raw_json.dump(block.index))
 

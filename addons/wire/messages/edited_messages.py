@@ -8,8 +8,10 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
+
+from msgspec import Raw
 
 from addons.wire import raw_json
 from addons.wire.messages.message import Edit, Message, message_of
@@ -128,12 +130,16 @@ class EditedMessages:
         earlier: int | None = None
         """The last message that is sent before the one at hand: never looked for twice in the same place."""
         seen = left_out = -1
+        joined: dict[int, list[Raw]] = {}
+        """What is put behind a message, by its index."""
+        with_results: set[int] = set()
+        """The messages that get tool results in that way."""
         for index in emptied:
             waiting.discard(index)
             earlier = next(filter(self.is_sent, range(index - 1, seen, -1)), earlier)
             seen = index
             message = self[index]
-            if message.role == "user" or self._ends_tool_loop(index, earlier):
+            if message.role == "user" or self._ends_tool_loop(index, earlier, with_results):
                 self[index] = message.with_pieces([NO_CONTENT])
                 meeting: int | None = index
             else:
@@ -143,13 +149,17 @@ class EditedMessages:
             if meeting is None or meeting in waiting:
                 continue
             if earlier is not None and left_out > earlier and self[earlier].role == self[meeting].role == "user":
-                self[earlier] = self[earlier].with_more(self[meeting].pieces)
+                joined.setdefault(earlier, []).extend(joined.pop(meeting, self[meeting].pieces))
+                if self[meeting].has("tool_result"):
+                    with_results.add(earlier)
                 del self[meeting]
                 left_out = -1
             elif meeting == index:
                 earlier = index
+        for index, content in joined.items():
+            self[index] = self[index].with_more(content)
 
-    def _ends_tool_loop(self, index: int, earlier: int | None) -> bool:
+    def _ends_tool_loop(self, index: int, earlier: int | None, with_results: Collection[int]) -> bool:
         """Whether a message is the assistant's answer to tool results, and the user had the next word."""
         if self[index].role != "assistant":
             return False
@@ -160,7 +170,7 @@ class EditedMessages:
             return False
         while earlier is not None and self[earlier].role == "system":
             earlier = self.before(earlier)
-        return earlier is not None and self[earlier].has("tool_result")
+        return earlier is not None and (earlier in with_results or self[earlier].has("tool_result"))
 
 
 def open_turn(messages: EditedMessages) -> Iterator[int]:

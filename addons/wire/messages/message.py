@@ -35,6 +35,9 @@ DROP: Final = Choice.DROP
 Changes = dict[str, Optional]
 """Fields to set in a block, with their new values; UNSET takes a field out."""
 
+MOST_REPLACED: Final = 8
+"""Blocks of a message whose fields are looked for in its text: each search goes through all of it."""
+
 type BlockEdit = Choice | Changes
 """What becomes of a block: it is kept, dropped, or changed."""
 
@@ -45,7 +48,7 @@ Edit = Callable[[Block], BlockEdit]
 class Message:
     """One message: an edited one here, the client's own in `OriginalMessage`."""
 
-    __slots__ = ("_fields", "_pieces", "_raw", "blocks", "role", "text", "traits")
+    __slots__ = ("_fields", "_pieces", "_raw", "_types", "blocks", "role", "text", "traits")
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Message:
         self._raw = raw
         self._fields = fields
         self._pieces = content
+        self._types: frozenset[str] | None = None
 
     @property
     def raw(self) -> Raw:
@@ -96,7 +100,9 @@ class Message:
 
     def has(self, *types: str) -> bool:
         """Whether a block of one of these types is in it."""
-        return any(block.type in types for block in self.blocks)
+        if self._types is None:
+            self._types = frozenset(block.type for block in self.blocks)
+        return not self._types.isdisjoint(types)
 
     def edit(self, edit: Edit) -> Message:
         """The message with each block edited."""
@@ -130,7 +136,7 @@ class Message:
     def _replaced(self, edits: list[BlockEdit]) -> Message | None:
         """The message after an edit that only gives new values to fields whose own bytes occur exactly once: that
         is where they stand, in whatever spelling. None when it is not such an edit."""
-        if DROP in edits:
+        if DROP in edits or len(edits) - edits.count(KEEP) > MOST_REPLACED:
             return None
         raw = bytes(self.raw)
         blocks = list(self.blocks)

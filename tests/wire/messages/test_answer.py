@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from addons.wire.errors import ProviderError
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.provenance import decode_tool_id, encode_tool_id, unwrap_signature
+from addons.wire.sse import frame
 from addons.wire.usage import Usage
 from tests.wire.checker import check, content_of, events_of
 from tests.wire.streams import (
@@ -759,3 +760,36 @@ def test_a_message_with_an_error_field_is_a_message(error):
 def test_a_byte_order_mark_before_a_json_answer():
     answer = b"\xef\xbb\xbf" + body(TEXT)
     assert rewritten(answer, KEEP)[0] is answer
+
+
+def opened(index):
+    block = {"type": "text", "text": ""}
+    return frame("content_block_start", {"type": "content_block_start", "index": index, "content_block": block})
+
+
+@pytest.mark.parametrize("rewrite", [OWN, KEEP, STRIP])
+def test_an_answer_that_leaves_everything_open_has_failed(rewrite):
+    answer = MessagesAnswer(rewrite)
+    for index in range(1002):
+        answer.feed(opened(index))
+    assert answer.error is not None
+    assert "left more open" in answer.error.message
+
+
+def test_an_answer_that_ends_again_and_again_has_failed():
+    answer = MessagesAnswer(KEEP)
+    answer.feed(opened(0))
+    for _ in range(101):
+        answer.feed(frame("message_delta", {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}))
+    assert answer.error is not None
+
+
+def test_signatures_without_end_fail(monkeypatch):
+    monkeypatch.setattr("addons.wire.messages.answer_blocks.EVENT", 1000)
+    answer = MessagesAnswer(KEEP)
+    block = {"type": "thinking", "thinking": "", "signature": ""}
+    answer.feed(frame("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}))
+    delta = {"type": "signature_delta", "signature": "x" * 100}
+    for _ in range(11):
+        answer.feed(frame("content_block_delta", {"type": "content_block_delta", "index": 0, "delta": delta}))
+    assert answer.error is not None
