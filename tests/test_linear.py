@@ -10,6 +10,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
@@ -19,6 +20,8 @@ from addons.views.answer import render_body
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.answer_content import Asked
+from addons.wire.chat.options import ChatOptions
+from addons.wire.chat.request import to_chat
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest, is_envelope, read_error
 from addons.wire.masking import mask_bytes, mask_strings, mask_text
@@ -248,6 +251,7 @@ def raw(start: bytes, piece: bytes, end: bytes) -> Callable[[int], bytes]:
     return lambda size: start + piece * (size // len(piece)) + end
 
 
+DETAILED: Final = 'gw1.zai.{"form":"reasoning","reasoning_details":[{"type":"reasoning.text","text":1}]}'
 BODIES: dict[str, Callable[[int], bytes]] = {
     "odd ids": in_one(lambda n: call(f"i {n}"), "assistant"),
     "odd ids of another provider": in_one(lambda n: call(f"gw1-zai--{n:06}"), "assistant"),
@@ -259,6 +263,7 @@ BODIES: dict[str, Callable[[int], bytes]] = {
     "thinking and text": many(lambda n: [user(text()), assistant(thought(), text())]),
     "thinking in one message": in_one(lambda n: thought(f"gw1.kimi.{n}"), "assistant"),
     "own thinking in one message": in_one(lambda n: thought(f"gw1.zai.{n}"), "assistant"),
+    "own thinking with details": in_one(lambda n: thought(DETAILED), "assistant"),
     "empty users": many(lambda n: [user(text("")), assistant(text())]),
     "empty assistants": many(lambda n: [user(text()), assistant(text(""))]),
     "empty assistants behind results": many(lambda n: [user(result("t")), assistant(text("")), user(text())]),
@@ -338,6 +343,16 @@ def served(body: bytes) -> None:
 @pytest.mark.parametrize("shape", BODIES)
 def test_requests(shape):
     assert_linear(served, BODIES[shape])
+
+
+def translated(body: bytes) -> None:
+    with suppress(BadRequest):
+        to_chat(Draft(RequestBody.parse(body)), provider="zai", model="m", stream=True, options=ChatOptions())
+
+
+@pytest.mark.parametrize("shape", BODIES)
+def test_requests_to_chat(shape):
+    assert_linear(translated, BODIES[shape])
 
 
 @pytest.mark.parametrize("shape", ["odd ids", "thinking of others only", "empty assistants", "calls and results"])

@@ -9,7 +9,7 @@ Rules that hold here:
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from addons.wire.chat.block_writer import Blocks
 from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
@@ -19,6 +19,9 @@ from addons.wire.chat.tool_calls import Call, Calls
 from addons.wire.chat.tools import CallIds, meant
 
 Json = dict[str, Any]
+
+MOST_NOTES: Final = 20
+"""Odd things that are told of one answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,7 @@ class AnswerContent:
 
     def note(self, what: str) -> None:
         """Something for the trail, once."""
-        if what not in self.notes:
+        if len(self.notes) < MOST_NOTES and what not in self.notes:
             self.notes.append(what)
 
     def _content(self, kind: str, text: str) -> None:

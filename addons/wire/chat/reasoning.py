@@ -47,6 +47,9 @@ TAGS: Final = {
 }
 """What reasoning stands between inside `content`."""
 
+LONGEST_BLANK: Final = 1_000
+"""Characters of white space before a tag, which may come one by one."""
+
 _FORM: Final = "form"
 _CALLS: Final = "calls"
 _OPAQUE: Final = "opaque"
@@ -68,7 +71,8 @@ def merged(entries: Iterable[Any]) -> list[Json]:
     Text behind a signature begins another entry.
     """
     whole: list[Json] = []
-    for entry in entries:
+    texts: list[str] = []  # of the last entry, to be joined when another begins
+    for entry in [*entries, {}]:
         if not isinstance(entry, dict):
             continue
         last = whole[-1] if whole else {}
@@ -76,12 +80,14 @@ def merged(entries: Iterable[Any]) -> list[Json]:
         text = text_of(entry)
         same = key and all(entry.get(name) == last.get(name) for name in ("type", "index"))
         if key and same and not (text and last.get("signature")):
-            text = text_of(last) + text
-            last.update((name, value) for name, value in entry.items() if value is not None)
-            last[key] = text
-        else:
-            whole.append(dict(entry))
-    return whole
+            texts.append(text)
+            last.update((name, value) for name, value in entry.items() if value is not None and name != key)
+            continue
+        if len(texts) > 1:
+            last[_TEXTS[last["type"]]] = "".join(texts)
+        texts = [text]
+        whole.append(dict(entry))
+    return whole[:-1]
 
 
 @dataclass(slots=True)
@@ -170,7 +176,8 @@ class Returned:
     only: str = ""
     """The field that the configuration wants it in; empty: where it came from."""
     lists: Lists = field(default_factory=dict)
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    """The texts that are to be in each field, one behind the other."""
     calls: Json = field(default_factory=dict)
     _taken: set[bytes] = field(default_factory=set)
 
@@ -188,13 +195,13 @@ class Returned:
         if form in (PARTS, *TAGS):
             return form
         if text or found.plain:
-            self.fields[form] = self.fields.get(form, "") + text
+            self.fields.setdefault(form, []).append(text)
         return ""
 
     def add(self, found: Reasoning) -> None:
         """What belongs to the reasoning besides its text; nothing is taken twice."""
         self.calls.update(found.calls)
-        self.fields.update(found.opaque)
+        self.fields.update((name, [text]) for name, text in found.opaque.items())
         if self.only in ("", DETAILS):
             for name, entries in found.lists.items():
                 kept = self.lists.setdefault(name, [])
@@ -203,9 +210,13 @@ class Returned:
                         self._taken.add(key)
                         kept.append(entry)
 
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.lists)
+
     def message_fields(self) -> Json:
         """The fields to set in the message."""
-        return {**self.fields, **{name: merged(entries) for name, entries in self.lists.items()}}
+        texts = {name: "".join(texts) for name, texts in self.fields.items()}
+        return {**texts, **{name: merged(entries) for name, entries in self.lists.items()}}
 
 
 def _with_texts(entries: Any, text: str) -> list[Json]:
@@ -244,7 +255,7 @@ class TagReader:
             return self._thinking(text)
         if self._started:
             return _told(("", text))
-        start = text.lstrip()
+        start = text.lstrip() if len(text) < LONGEST_BLANK else text
         for tag, (opening, _) in TAGS.items():
             if start.startswith(opening):
                 self._tag, self._started = tag, True

@@ -33,7 +33,7 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.reasoning import DETAILS, PARTS, TAGS, Returned
 from addons.wire.chat.tools import ToolNames, carried_by, provider_id, short_id
 from addons.wire.messages.message import Message
-from addons.wire.messages.traits import is_server_tool
+from addons.wire.messages.traits import THINKING_TYPES, is_server_tool
 from addons.wire.provenance import unwrap_signature
 from addons.wire.sse import Fields
 
@@ -45,7 +45,6 @@ also be moved into the result; but then nobody could tell the user's from the to
 NO_SIGNATURE: Final = "skip_thought_signature_validator"
 """Google's own word for a call that another model made (ai.google.dev/gemini-api/docs/thought-signatures)."""
 _NO_RESULT: Final = "(no result: the call was interrupted)"
-_THINKING: Final = ("thinking", "redacted_thinking")
 
 
 @dataclass(slots=True)
@@ -59,15 +58,15 @@ class Assistant:
     returned: Returned = field(default_factory=Returned)
 
     def __bool__(self) -> bool:
-        return bool(self.content or self.calls or self.returned.message_fields())
+        return bool(self.content or self.calls or self.returned)
 
 
 @dataclass(slots=True)
 class User:
     """What came from the user's side in one turn."""
 
-    results: dict[str, tuple[Text, list[Part]]] = field(default_factory=dict)
-    """The client's id → (text, what else there is)."""
+    results: dict[str, tuple[list[Text], list[Part]]] = field(default_factory=dict)
+    """The client's id → (texts, what else there is)."""
     parts: list[Part] = field(default_factory=list)
 
 
@@ -115,7 +114,8 @@ class Turns:
                 continue
             parts: list[Part] = []
             for client_id in [*waiting, *(key for key in turn.results if key not in waiting)]:
-                text, others = turn.results.get(client_id, (_NO_RESULT, []))
+                texts, others = turn.results.get(client_id, ([_NO_RESULT], []))
+                text = joined(texts)
                 sent_id = waiting.get(client_id)
                 if sent_id is None:
                     self._notes["wrote the result of a call that isn't there as text"] += 1
@@ -150,7 +150,7 @@ class Turns:
             if kind == "text":
                 if not raw_json.blank(fields.get("text", UNSET)):
                     turn.content.append(("text", required(fields, "text", where)))
-            elif kind in _THINKING:
+            elif kind in THINKING_TYPES:
                 self._read_thinking(kind, fields, turn)
             elif kind == "tool_use":
                 client_id = plain(required(fields, "id", where))
@@ -176,10 +176,9 @@ class Turns:
     def _read_result(self, fields: Fields, turn: User, place: str) -> None:
         client_id = plain(required(fields, "tool_use_id", place))
         text, others = self._contents.result(fields, place)
-        if client_id in turn.results:
-            before, others_before = turn.results[client_id]
-            text, others = joined([before, text]), [*others_before, *others]
-        turn.results[client_id] = (text, others)
+        texts, more = turn.results.setdefault(client_id, ([], []))
+        texts.append(text)
+        more += others
 
     def _assistant(self, turn: Assistant) -> tuple[Json, dict[str, str]]:
         """The message, and the provider's id of each of its calls by the client's."""
