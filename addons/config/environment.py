@@ -5,11 +5,12 @@ Rules of this file: no value is in any error; a variable that is set but empty c
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from addons.config import routing_file
 from addons.config.yaml_reader import ConfigError
@@ -22,11 +23,17 @@ def environment(dotenv_path: Path | None, process: Mapping[str, str]) -> dict[st
     that of the file. Raises ConfigError when the file can't be read.
     """
     try:
-        given = dotenv_values(dotenv_path, interpolate=False) if dotenv_path else {}
+        text = dotenv_text(dotenv_path)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(dotenv_path, error) from None
-    both = [*given.items(), *process.items()]
+    given = [(binding.key, binding.value) for binding in parse_stream(io.StringIO(text)) if binding.key]
+    both = [*given, *process.items()]
     return {name: value for name, value in both if value and value.strip()}
+
+
+def dotenv_text(path: Path | None) -> str:
+    """The text of a .env file; empty when there is none (it may be a pipe: what isn't a folder is read)."""
+    return path.read_text(encoding="utf-8") if path and path.exists() and not path.is_dir() else ""
 
 
 def unquoted(value: str) -> str:
@@ -47,12 +54,16 @@ def credential(env: Mapping[str, str], name: str) -> str:
 
 def oauth_tokens(env: Mapping[str, str]) -> tuple[str, ...]:
     """CLAUDE_OAUTH_TOKENS: separated by commas or white space, quoted or not, each once."""
-    parts = re.split(r"[,\s]+", env.get("CLAUDE_OAUTH_TOKENS", ""))
-    tokens = tuple(dict.fromkeys(filter(None, (part.strip("\"'") for part in parts))))
+    tokens = tuple(dict.fromkeys(token_parts(env.get("CLAUDE_OAUTH_TOKENS", ""))))
     for number, token in enumerate(tokens, 1):
         if not routing_file.VISIBLE.fullmatch(token):
             raise ConfigError(f"CLAUDE_OAUTH_TOKENS: token {number} {routing_file.NOT_VISIBLE}")
     return tokens
+
+
+def token_parts(value: str) -> list[str]:
+    """The tokens in the order given, one that is there twice included."""
+    return [token for part in re.split(r"[,\s]+", value) if (token := part.strip("\"'"))]
 
 
 def unreadable(path: Path | None, error: OSError | UnicodeDecodeError) -> ConfigError:

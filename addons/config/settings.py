@@ -13,7 +13,8 @@ from pathlib import Path
 from shlex import quote
 
 from addons.config.config import Config, load
-from addons.config.environment import environment, unreadable
+from addons.config.env_warnings import env_warnings
+from addons.config.environment import dotenv_text, environment, unreadable
 from addons.config.yaml_reader import ConfigError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -113,12 +114,11 @@ class Settings:
         except (OSError, UnicodeDecodeError) as error:
             raise unreadable(self.routing_path, error) from None
         config = load(text, env, filename=str(self.routing_path))
+        warnings = env_warnings(dotenv_text(self.env_path), env, text, filename=str(self.env_path))
         if is_open_to_others(self.env_path):
-            warning = (
-                f"{self.env_path} can be read by other users of this machine: chmod 600 {quote(str(self.env_path))}"
-            )
-            return replace(config, warnings=(warning, *config.warnings))
-        return config
+            private = f"chmod 600 {quote(str(self.env_path))}"
+            warnings = (f"{self.env_path} can be read by other users of this machine: {private}", *warnings)
+        return replace(config, warnings=(*warnings, *config.warnings)) if warnings else config
 
 
 def settings() -> Settings:
