@@ -5,6 +5,7 @@
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh settings [alias]       print the settings block for Claude Code
+#   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
 #   ./run.sh test --upstream […]    run those that name what is needed of mitmproxy, against its newest version
@@ -332,6 +333,7 @@ case ${1:-} in
   web) shift; web "$@" ;;
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
+  presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

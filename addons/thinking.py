@@ -32,10 +32,13 @@ class ThinkingStripper:
             is_anthropic=target.provider.is_anthropic,
             claude=claude_of(target.model) if is_other_model(exchange, target) else None,
             max_output_tokens=target.max_output_tokens,
+            rules=target.provider.dialect(target.model).thinking_rules,
             drop_all_thinking=exchange.drop_thinking,
         )
         for step, line in apply(attempt.draft, context, target.provider.steps):
             exchange.note(step, line)
+        for name, value in target.body.items():
+            attempt.draft.set(name, value)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

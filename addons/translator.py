@@ -40,7 +40,8 @@ class Translator:
                 provider=provider.name,
                 model=target.model,
                 stream=exchange.stream,
-                options=provider.chat,
+                options=provider.dialect(target.model),
+                fields=target.body,
             )
         except BadRequest as error:
             attempt.skip = ProviderError(400, "invalid_request_error", str(error))

@@ -11,6 +11,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
 from addons.config.config import Config, ConfigError, Route
+from addons.config.presets import hints
 from addons.config.settings import HOME, Settings
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Reload:
         self.is_running = True
         for warning in self.settings.current.warnings:
             logger.log(ALERT, "%s", warning)
+        for hint in hints(self.settings.current.providers.values()):
+            logger.log(ALERT, "%s", hint)
         self.watching = asyncio.get_running_loop().create_task(self.watch())
 
     def done(self) -> None:

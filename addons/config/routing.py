@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from addons.wire.chat.options import ChatOptions
 from addons.wire.model_name import without_mark
@@ -59,11 +59,22 @@ class Provider:
     betas: frozenset[str] = frozenset()
     """The flags of `anthropic-beta` that it understands; all others are left out. Default: none. Anthropic
     itself gets every flag that the client sent."""
+    preset: str = ""
+    """The name of the preset that it was filled in from. Default: none."""
+    subscription: bool = False
+    """A plan that is paid by the month: what is asked of it costs nothing more. Default: no."""
+    variants: tuple[tuple[str, ChatOptions], ...] = ()
+    """`by_model:`: what is particular about models whose names match a pattern, by the first that does. All of it:
+    what the provider's own `chat:` says is in it. Default: none."""
     chat: ChatOptions = field(default_factory=ChatOptions)
     """What is particular about an openai-chat provider: `chat:`, and `schema:` (JSON schema keywords to leave out of
-    tool definitions)."""
+    tool definitions); `thinking_rules:` are for both formats."""
     steps: Mapping[str, bool] = field(default_factory=dict, hash=False)
     """Steps of the body's way to it, switched on (true) or off (false) by name. Default: each step's own."""
+
+    def dialect(self, model: str) -> ChatOptions:
+        """What is particular about one of its models."""
+        return next((options for pattern, options in self.variants if matches(pattern, model)), self.chat)
 
     @property
     def is_anthropic(self) -> bool:
@@ -98,6 +109,7 @@ class Target:
     context_window: int | None = None
     max_output_tokens: int | None = None
     price: Price | None = None
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     fallback: bool = False
     """Not what the client asked for, but what stands in for it."""
 
@@ -118,6 +130,8 @@ class Route:
     """Tokens, at least 1: a larger `max_tokens` is clamped to this. Default: no clamping."""
     price: Price | None = None
     """Default: unknown, and usage is recorded without a cost."""
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields that every request to it has besides, as JSON; they win over the client's. Default: none."""
 
     def target(self, name: str, part: str, *, fallback: bool, long_context: bool = False) -> Target | None:
         """This route for a request for `name`; `part` is what `*` stands for in it.
@@ -135,6 +149,7 @@ class Route:
             context_window=self.context_window,
             max_output_tokens=self.max_output_tokens,
             price=self.price,
+            body=self.body,
             fallback=fallback,
         )
 
@@ -246,3 +261,14 @@ def overlap(one: str, other: str) -> bool:
         return PatternTable([(one, None)]).find(other) is not None
     starts = before.startswith(other_before) or other_before.startswith(before)
     return starts and (after.endswith(other_after) or other_after.endswith(after))
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern with one `*`, or with one at both ends; case doesn't matter."""
+    pattern, name = pattern.lower(), name.lower()
+    if pattern.startswith("*") and pattern.endswith("*"):
+        return pattern.strip("*") in name
+    before, star, after = pattern.partition("*")
+    if not star:
+        return name == before
+    return len(name) >= len(before) + len(after) and name.startswith(before) and name.endswith(after)

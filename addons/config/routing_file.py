@@ -12,9 +12,12 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from addons.config.dialect_file import KEYS as DIALECT_KEYS
+from addons.config.dialect_file import read_dialect, read_variants
+from addons.config.presets import filled, texts
 from addons.config.routing import (
     AUTHS,
     FORMATS,
@@ -22,7 +25,6 @@ from addons.config.routing import (
     THINKING,
     FailoverSettings,
     Fallback,
-    Format,
     LedgerSettings,
     PatternTable,
     PoolSettings,
@@ -34,20 +36,20 @@ from addons.config.routing import (
 from addons.config.rules import Rule
 from addons.config.rules_file import doubtful, read_rules
 from addons.config.yaml_reader import Entry, parse, suggestion
-from addons.wire.chat.options import ChatOptions
 from addons.wire.masking import is_credential_header
 from addons.wire.model_name import without_mark
 from addons.wire.steps.table import STEP_NAMES
 
 SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
-PROVIDER_KEYS = ("base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "chat", "schema")
-MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price")
+PROVIDER_KEYS = (
+    *("preset", "base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "subscription"),
+    *DIALECT_KEYS,
+)
+MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
-CHAT_OPTIONS = {
-    name: kind for name, kind in get_type_hints(ChatOptions).items() if name not in ("schema_drop", "thinking_rules")
-}
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
+FIELDS_OF_THE_CLIENT = ("model", "messages", "system", "tools", "stream")
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
 
 PROVIDER_NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
@@ -142,6 +144,9 @@ def read_providers(section: Entry, env: Mapping[str, str], secrets: list[str]) -
 def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list[str]) -> Provider:
     """One provider. Appends to `secrets` those in its headers."""
     keys = entry.mapping(PROVIDER_KEYS)
+    preset = keys["preset"].choice(tuple(texts())) if "preset" in keys else ""
+    if preset:
+        keys = filled(keys, preset)
     for key in ("base_url", "auth"):
         if key not in keys:
             raise entry.error(f"{key} is missing")
@@ -174,7 +179,10 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         headers=headers,
         betas=frozenset(item.text() for item in keys["betas"].items()) if "betas" in keys else frozenset(),
         steps=read_steps(keys["steps"]) if "steps" in keys else {},
-        chat=read_chat(keys, form),
+        chat=read_dialect(keys, form),
+        variants=read_variants(keys, form),
+        preset=preset,
+        subscription=keys["subscription"].boolean() if "subscription" in keys else False,
     )
 
 
@@ -222,27 +230,6 @@ def read_steps(entry: Entry) -> dict[str, bool]:
     return {name: step.boolean() for name, step in entry.mapping(STEP_KEYS).items()}
 
 
-def read_chat(keys: Mapping[str, Entry], form: Format) -> ChatOptions:
-    """`chat:` and `schema:` of a provider, which only one with `format: openai-chat` can have."""
-    for key in ("chat", "schema"):
-        if key in keys and form != "openai-chat":
-            raise keys[key].error("has a meaning only with format: openai-chat")
-    given: dict[str, Any] = {}
-    for name, entry in keys["chat"].mapping(tuple(CHAT_OPTIONS)).items() if "chat" in keys else ():
-        kind = CHAT_OPTIONS[name]
-        if kind is bool:
-            given[name] = entry.boolean()
-        elif kind is str:
-            given[name] = str(getattr(entry.node, "value", ""))  # a space is a value here
-        elif get_args(kind) == (str,):
-            given[name] = frozenset(item.text() for item in entry.items())
-        else:
-            given[name] = entry.choice(get_args(kind))
-    if "schema" in keys:
-        given["schema_drop"] = frozenset(item.text() for item in keys["schema"].items())
-    return ChatOptions(**given)
-
-
 def read_models(section: Entry, providers: Mapping[str, Provider], env: Mapping[str, str]) -> tuple[Route, ...]:
     """`models:`."""
     routes = []
@@ -279,6 +266,7 @@ def read_model(alias: str, entry: Entry, providers: Mapping[str, Provider], env:
         context_window=read_tokens(keys, "context_window"),
         max_output_tokens=read_tokens(keys, "max_output_tokens"),
         price=read_price(keys["price"]) if "price" in keys else None,
+        body=read_body(keys["body"]) if "body" in keys else {},
     )
 
 
@@ -289,6 +277,15 @@ def read_name(entry: Entry, env: Mapping[str, str]) -> str:
     if variables.missing:
         raise entry.error(f"{variables.missing} is not set")
     return text
+
+
+def read_body(entry: Entry) -> dict[str, Any]:
+    """`body:` of a model: fields for every request to it."""
+    for name, value in entry.mapping().items():
+        if name in FIELDS_OF_THE_CLIENT:
+            raise value.error("is the client's to say")
+    fields: dict[str, Any] = entry.value()
+    return fields
 
 
 def read_tokens(keys: Mapping[str, Entry], key: str) -> int | None:

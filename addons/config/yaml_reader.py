@@ -9,9 +9,11 @@ or a choice, never a text value: that could be a credential.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -75,6 +77,23 @@ class Entry:
                 raise entry.error(f"unknown key{suggestion(name, known)}")
             entries[name] = entry
         return entries
+
+    def over(self, below: Entry) -> Entry:
+        """This mapping with those keys of another one that it doesn't have itself."""
+        if not isinstance(self.node, yaml.MappingNode) or not isinstance(below.node, yaml.MappingNode):
+            return self
+        own = {key.value for key, _ in self.node.value}
+        pairs = [*(pair for pair in below.node.value if pair[0].value not in own), *self.node.value]
+        return Entry(yaml.MappingNode(self.node.tag, pairs, self.node.start_mark), self.file, self.line, self.key)
+
+    def value(self) -> Any:
+        """Whatever stands there, as JSON has it: for what goes to a provider as it is."""
+        try:
+            value = yaml.constructor.SafeConstructor().construct_document(self.node)
+            json.dumps(value)
+        except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+            raise self.error("must be something that JSON can hold") from None
+        return value
 
     def items(self) -> list[Entry]:
         """The items of a list."""

@@ -17,7 +17,9 @@ class ThinkingRules:
 
     calls_need_it: bool = False
     """While it thinks, every assistant message with tool calls must carry thinking (Kimi, DeepSeek). Where another
-    provider's was dropped: thinking is turned off, or stands in for it where it can't be."""
+    provider's was dropped, `placeholder` stands in for it."""
+    placeholder: str = "(not recorded)"
+    """What stands for thinking that is missing. DeepSeek V4 and Kimi refuse an empty text."""
     can_be_off: bool = True
     """False: the model always thinks and refuses `disabled` (Kimi's thinking models)."""
     forced_tool_excludes: bool = False

@@ -31,7 +31,6 @@ def test_without_them_everything_has_its_default() -> None:
         ("images: note", ChatOptions(images="note")),
         ("documents: send", ChatOptions(documents="send")),
         ("omit: [temperature, stop]", ChatOptions(omit=frozenset({"temperature", "stop"}))),
-        ("reasoning_placeholder: ' '", ChatOptions(reasoning_placeholder=" ")),
         ("begins_thinking: true", ChatOptions(begins_thinking=True)),
         ("call_signatures: google", ChatOptions(call_signatures="google")),
         ("type_beside_any_of: false", ChatOptions(type_beside_any_of=False)),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from addons.config.config import Price
+from addons.config.presets import texts
 from tests.config.routing_texts import (
     MINIMAL,
     brief,
@@ -86,12 +87,16 @@ def test_what_the_example_has_in_comments_is_valid() -> None:
     assert local.provider.headers == {"X-Title": "claude-gateway"}
     assert local.provider.betas == {"interleaved-thinking-2025-05-14"}
     assert local.provider.steps == {"metadata": False}
+    assert local.body == {"temperature": 0.6}
+    assert local.provider.dialect("qwen3").images == "note" and local.provider.dialect("llama").images == "send"
+    assert local.provider.dialect("qwen3").tool_choice == "required"
 
 
 def test_env_example_names_every_variable_and_sets_none() -> None:
     names = re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     assert [value for _, value in names if value] == []
-    used = set(re.findall(r"\$\{([A-Z_]{5,})\}", EXAMPLE))
+    presets = [texts()[name] for name in re.findall(r"preset: ([a-z-]+)\b(?!`)", EXAMPLE) if name in texts()]
+    used = set(re.findall(r"\$\{([A-Z_]{5,})\}", EXAMPLE + "".join(presets)))
     others = {"CLAUDE_OAUTH_TOKENS", "CLAUDE_TOKEN_MODE", "PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"}
     assert {name for name, _ in names} == used | others
 

@@ -28,7 +28,14 @@ STEPS = [
     "empty-text",
     "max-tokens",
     "thinking-display",
+    "thinking-force",
+    "thinking-missing",
+    "thinking-off",
     "thinking-adaptive",
+    "claude-generation",
+    "compaction",
+    "tool-changes",
+    "tool-input",
 ]
 
 

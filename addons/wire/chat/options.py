@@ -29,9 +29,6 @@ class ChatOptions:
     """The field that the model's thinking goes back in. Empty: the one it came in. If it is set to one of the first
     two, every assistant message with tool calls has the field: DeepSeek and Kimi refuse a conversation that was begun
     by another model otherwise."""
-    reasoning_placeholder: str = ""
-    """What stands in `reasoning_field` where there is no thinking. DeepSeek V4 and Kimi refuse an empty one, and take a
-    space."""
     begins_thinking: bool = False
     """The server's template opens `<think>` itself, so that answers begin with thinking and only `</think>` is seen
     (DeepSeek R1, QwQ and others on servers without a reasoning parser)."""

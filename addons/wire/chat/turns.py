@@ -204,7 +204,8 @@ class Turns:
         """Gives a message with calls the field without which the provider refuses the conversation."""
         always = self._options.reasoning_field
         if always and always != DETAILS and not message.get(always):
-            message[always] = self._options.reasoning_placeholder
+            rules = self._options.thinking_rules
+            message[always] = rules.placeholder if rules.calls_need_it else ""
 
     def _sign_call(self, message: Json) -> None:
         """Gives calls that another model made what Gemini 3 takes in place of its own signature. It looks at the first

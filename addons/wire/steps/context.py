@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from addons.wire.claude_models import Claude
+from addons.wire.thinking_rules import ThinkingRules
+
+NO_RULES: Final = ThinkingRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,8 @@ class Context:
     """The Claude that it is sent to; at Anthropic only where that is another than the client asked for."""
     max_output_tokens: int | None = None
     """The most that the model may be asked for; None: as much as the client asks for."""
+    rules: ThinkingRules = NO_RULES
+    """What the target's model wants and refuses about thinking."""
     drop_all_thinking: bool = False
     """No thinking block may travel: the second try after the target refused one."""
 

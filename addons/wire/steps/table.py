@@ -31,6 +31,7 @@ from addons.wire.steps.server_tools import server_tools
 from addons.wire.steps.system_messages import system_messages
 from addons.wire.steps.thinking import keep_own_thinking
 from addons.wire.steps.thinking_mode import thinking_adaptive, thinking_display
+from addons.wire.steps.thinking_rules import forced_tool, missing_thinking, thinking_off
 from addons.wire.steps.tool_changes import tool_changes
 from addons.wire.steps.tool_ids import tool_ids
 from addons.wire.steps.tool_input import tool_input
@@ -66,6 +67,9 @@ STEPS: Final = (
     Step("empty-text", empty_text, for_anthropic=True),
     Step("server-tools", server_tools, for_anthropic=True),
     Step("thinking", keep_own_thinking, always=True),
+    Step("thinking-force", forced_tool),
+    Step("thinking-off", thinking_off),
+    Step("thinking-missing", missing_thinking),
     Step("tool-ids", tool_ids, for_anthropic=True),
     Step("cache-control", cache_control),
     Step("max-tokens", max_tokens, for_anthropic=True),

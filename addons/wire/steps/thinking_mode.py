@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from addons.wire.messages.body import Draft
 from addons.wire.steps.context import Context
+from addons.wire.thinking_rules import BUDGETS
 
 
 def turn_off(draft: Draft) -> None:
@@ -47,17 +48,23 @@ def thinking_display(draft: Draft, context: Context) -> str | None:
 
 
 def thinking_adaptive(draft: Draft, context: Context) -> str | None:
-    """Adaptive thinking becomes thinking with a budget, the form that other providers know."""
+    """Adaptive thinking becomes thinking with a budget, the form that other providers know; how large, says the
+    client's effort."""
     thinking = draft.get("thinking")
-    if not isinstance(thinking, dict) or thinking.get("type") != "adaptive":
+    if not isinstance(thinking, dict) or thinking.get("type") != "adaptive" or context.rules.form == "adaptive":
         return None
     if context.claude and not context.claude.takes_budget:
         return None
+    if context.rules.form == "switch":
+        draft.set("thinking", thinking | {"type": "enabled"})
+        return "adaptive thinking became enabled"
     most = draft.get("max_tokens")
     most = most if isinstance(most, int) else USUAL_BUDGET + 1
     if most <= LEAST_BUDGET:
         turn_off(draft)
         return f"dropped thinking: max_tokens {most} leaves no room for it"
-    budget = min(most - 1, USUAL_BUDGET)
+    config = draft.body.get("output_config")  # which no other provider is sent
+    effort = config.get("effort") if isinstance(config, dict) else None
+    budget = min(most - 1, BUDGETS.get(effort, USUAL_BUDGET) if isinstance(effort, str) else USUAL_BUDGET)
     draft.set("thinking", thinking | {"type": "enabled", "budget_tokens": budget})
     return f"adaptive thinking became a budget of {budget} tokens"

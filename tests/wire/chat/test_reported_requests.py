@@ -145,9 +145,10 @@ def test_thinking_on_and_off_in_the_providers_words():
 
 
 def test_calls_of_another_model_carry_thinking_where_they_must():
-    options = ChatOptions(reasoning_field="reasoning_content", reasoning_placeholder=" ")
+    rules = ThinkingRules(calls_need_it=True)
+    options = ChatOptions(reasoning_field="reasoning_content", thinking_rules=rules)
     found = chat(request("go", assistant(thinking("anthropic"), tool_use()), user(tool_result())), options)["messages"]
-    assert found[1]["reasoning_content"] == " "
+    assert found[1]["reasoning_content"] == rules.placeholder
 
 
 # Answers of a given form

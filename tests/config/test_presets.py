@@ -1,0 +1,121 @@
+"""`preset:`: what it fills in, what wins over it, and whether every entry of the data file is one."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from addons.commands.presets import main
+from addons.config.presets import described, for_address, hints, texts
+from addons.config.routing import Provider, matches
+from addons.wire.chat.options import ChatOptions
+from tests.config.routing_texts import complaint, config, with_provider
+
+SERVICES = (
+    *("anthropic", "zai", "zai-chat", "kimi", "kimi-chat", "moonshot", "moonshot-chat", "deepseek", "deepseek-chat"),
+    *("minimax", "minimax-chat", "openrouter", "openrouter-chat", "openai", "azure", "gemini", "vertex", "xai", "groq"),
+    *("cerebras", "mistral", "together", "fireworks", "nvidia", "dashscope", "dashscope-chat", "siliconflow"),
+    *("volcengine", "copilot", "litellm", "ollama", "vllm", "sglang", "llama-cpp", "lm-studio", "bedrock-mantle"),
+    *("aws", "foundry"),
+)
+VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
+
+
+def provider(*lines: str, **env: str) -> Provider:
+    return config(with_provider(*lines), env).providers["zai"]
+
+
+def test_all_services_are_there() -> None:
+    assert tuple(texts()) == SERVICES
+    assert "".join(texts().values()).count("\n  title: ") == len(texts())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_preset_is_a_provider(name: str) -> None:
+    url = {"LITELLM_BASE_URL": "http://litellm:4000/v1", "ANTHROPIC_AWS_BASE_URL": "https://aws.example"}
+    env = dict.fromkeys(VARIABLE.findall(texts()[name]), "value") | url
+    found = provider(f"preset: {name}", **env)
+    assert found.preset == name and found.host and not found.missing
+    assert found.api_key or found.auth in ("none", "claude-oauth")
+    sources = described(name)["sources"].items()
+    assert sources and all(re.search(r"https://|#\d+|reports|same page", source.text()) for source in sources)
+
+
+def test_what_is_written_beside_it_wins() -> None:
+    found = provider(
+        "preset: zai-chat",
+        "base_url: http://10.0.0.1/v1",
+        "chat: {include_usage: true}",
+        "thinking: strip",
+        ZAI_API_KEY="k" * 20,
+    )
+    assert (found.host, found.thinking, found.api_key) == ("10.0.0.1", "strip", "k" * 20)
+    assert found.chat.include_usage and found.chat.tool_choice == "auto"
+    assert provider("preset: zai-chat", "auth: none").api_key == ""
+    plain = provider("preset: zai-chat", "format: anthropic", "base_url: http://h", ZAI_API_KEY="k")
+    assert plain.chat == ChatOptions() and plain.format == "anthropic"
+
+
+def test_models_differ() -> None:
+    found = provider("preset: openrouter-chat", OPENROUTER_API_KEY="k")
+    assert found.dialect("google/gemini-3-pro").call_signatures == "openrouter"
+    assert found.dialect("google/gemini-3-pro").documents == "send"
+    assert found.dialect("google/gemini-2.5-pro").call_signatures == "none"
+    assert found.dialect("openai/gpt-5") == found.chat
+    mine = provider("preset: openrouter-chat", 'by_model: {"google/*": {chat: {images: note}}}', OPENROUTER_API_KEY="k")
+    assert mine.dialect("google/gemini-2.5-pro").images == "note"
+    assert mine.dialect("google/gemini-3-pro").call_signatures == "openrouter"
+    assert (
+        provider("preset: moonshot", MOONSHOT_API_KEY="k").dialect("kimi-k2-thinking-turbo").thinking_rules.can_be_off
+        is False
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("gpt-5*", "GPT-5-mini", True),
+        ("gpt-5*", "gpt-4", False),
+        ("*coder*", "qwen3-coder-plus", True),
+        ("a*a", "a", False),
+        ("x", "x", True),
+        ("*", "", True),
+    ],
+)
+def test_patterns(pattern: str, name: str, fits: bool) -> None:
+    assert matches(pattern, name) is fits
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (("preset: zay",), "did you mean zai?"),
+        (("preset: zai", "chat: {omit: [x]}"), "has a meaning only with format: openai-chat"),
+        (("preset: zai", "thinking_rules: {form: maybe}"), "must be one of enabled, adaptive, switch"),
+        (("preset: zai", "thinking_rules: {can_be_of: true}"), "did you mean can_be_off?"),
+        (("preset: zai", "by_model: {'a*b*': {}}"), "has more than one *"),
+    ],
+)
+def test_mistakes(lines: tuple[str, ...], message: str) -> None:
+    assert message in complaint(with_provider(*lines))
+
+
+def test_a_provider_at_a_known_address_gets_a_hint() -> None:
+    assert for_address("https://api.groq.com/openai/v1", "openai-chat") == "groq"
+    assert for_address("https://api.z.ai/api/anthropic", "anthropic") == "zai"
+    assert for_address("https://api.z.ai/api/coding/paas/v4", "openai-chat") == "zai-chat"
+    assert for_address("https://mine.openai.azure.com/openai/v1", "openai-chat") == "azure"
+    assert for_address("http://127.0.0.1:11434/v1", "openai-chat") is None
+    assert for_address("https://api.groq.com.evil.example/openai/v1", "openai-chat") is None
+    plain = provider("base_url: https://api.groq.com/openai/v1", "format: openai-chat", "auth: none")
+    (hint,) = hints([plain, provider("preset: groq", "auth: none")])
+    assert "`preset: groq`" in hint
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0 and "zai-chat" in capsys.readouterr().out
+    assert main(["zai"]) == 0 and "base_url: https://api.z.ai/api/anthropic" in capsys.readouterr().out
+    assert main(["zai", "--json"]) == 0 and json.loads(capsys.readouterr().out)["auth"] == "bearer"
+    assert main(["zay"]) == 1 and "did you mean zai?" in capsys.readouterr().err
