@@ -39,7 +39,7 @@ def read_dialect(keys: Mapping[str, Entry], form: Format) -> ChatOptions:
     if "schema" in keys:
         given["schema_drop"] = frozenset(item.text() for item in keys["schema"].items())
     if "thinking_rules" in keys:
-        given["thinking_rules"] = read_rules(keys["thinking_rules"], form)
+        given["thinking_rules"] = read_thinking_rules(keys["thinking_rules"], form)
     return ChatOptions(**given)
 
 
@@ -53,7 +53,7 @@ def read_variants(keys: Mapping[str, Entry], form: Format) -> tuple[tuple[str, C
     return tuple(sorted(found.items(), key=lambda pair: ("*" in pair[0], -len(pair[0].replace("*", "")))))
 
 
-def read_rules(entry: Entry, form: Format) -> ThinkingRules:
+def read_thinking_rules(entry: Entry, form: Format) -> ThinkingRules:
     """`thinking_rules:`."""
     given: dict[str, Any] = {}
     for name, value in entry.mapping(tuple(RULES)).items():
