@@ -35,20 +35,11 @@ from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.stream import GatewayStream
 from addons.state.exchange import Exchange, Outcome, OutcomeKind, exchange_of
+from tests.exchanges import Clock
 from tests.proxy.provider_bytes import encode, stream
 from tests.proxy.provider_bytes import events as events_of
 from tests.proxy.provider_side import LARGEST_HEAD, ProviderSide, plain, read_body
 from tests.proxy.stand_ins import SECRET, StandIns
-
-
-class Clock:
-    """Monotonic seconds, which pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 5000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Answer(NamedTuple):
