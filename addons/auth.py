@@ -113,6 +113,13 @@ class AuthGate:
             "Hosts (separated by commas) whose web pages may use a gateway that is open to everybody, besides this "
             "machine's own.",
         )
+        loader.add_option(
+            "gateway_trusted_proxies",
+            str,
+            "",
+            "Addresses or networks (separated by commas) of proxies in front of the gateway: of their connections the "
+            "last address in X-Forwarded-For that isn't one of them is the client's.",
+        )
 
     def configure(self, updated: set[str]) -> None:
         if "gateway_origins" in updated:

@@ -216,6 +216,15 @@ def test_who_came_without_the_token_is_told_once_a_minute(
     ]
 
 
+def test_the_proxies_that_are_trusted_are_an_option() -> None:
+    addon = gate()
+    with taddons.context(addon) as context:
+        context.configure(addon, gateway_trusted_proxies="10.0.0.1, 10.1.0.0/16")
+        assert addon.trusted == read_networks("10.0.0.1/32,10.1.0.0/16")
+        with pytest.raises(exceptions.OptionsError, match="gateway_trusted_proxies: 'x' does not appear to be"):
+            context.configure(addon, gateway_trusted_proxies="x")
+
+
 # What is left in the flow and in the exchange
 
 
