@@ -142,4 +142,24 @@ def model_unknown(request: Request) -> Refusal | None:
     return Refusal(404, f"model: {request.model}") if "[" in request.model else None
 
 
-COMMON_RULES: tuple[Rule, ...] = (_shape, _headers, _signatures, _texts, _tool_pairs)
+def _tool_inputs(request: Request, issued: Issued) -> Iterator[str]:
+    for place, block in all_blocks(request):
+        if block["type"] in ("tool_use", "server_tool_use") and not isinstance(block.get("input", {}), dict):
+            yield f"{place}.{block['type']}.input: Input should be a valid dictionary"
+
+
+def _begins_with_the_user(request: Request, issued: Issued) -> Iterator[str]:
+    roles = [message.get("role") for message in request.messages if message.get("role") != "system"]
+    if roles[:1] == ["assistant"] and not any(block["type"] == "compaction" for _, block in all_blocks(request)):
+        yield 'messages: first message must use the "user" role'
+
+
+COMMON_RULES: tuple[Rule, ...] = (
+    _shape,
+    _headers,
+    _signatures,
+    _texts,
+    _tool_pairs,
+    _tool_inputs,
+    _begins_with_the_user,
+)

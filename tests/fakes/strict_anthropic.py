@@ -1,5 +1,6 @@
 """What Anthropic refuses: its own rules for messages and count_tokens, as far as a gateway can break them."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,7 @@ def for_anthropic(request: Request, issued: Issued) -> Refusal | None:
         return Refusal(401, problem)
     if refusal := model_unknown(request):
         return refusal
-    for rule in (*COMMON_RULES, _anthropic_fields, _system_role, _tool_ids, _thinking_first):
+    for rule in (*COMMON_RULES, _anthropic_fields, _system_role, _tool_ids, _thinking_first, _generation):
         for problem in rule(request, issued):
             return Refusal(400, problem)
     return None
@@ -67,6 +68,31 @@ def _system_role(request: Request, issued: Issued) -> Iterator[str]:
                 'messages: Unexpected role "system". The Messages API accepts a top-level `system` '
                 'parameter, not "system" as an input message role.'
             )
+
+
+GENERATION = re.compile(r"claude-(?P<family>[a-z]+)-(?P<major>\d)(?:-(?P<minor>\d))?(?!\d)")
+
+
+def _generation(request: Request, issued: Issued) -> Iterator[str]:
+    """What the generations that are named here are known to refuse."""
+    found = GENERATION.match(request.model)
+    if found is None:
+        return
+    version = (int(found["major"]), int(found["minor"] or 0))
+    mode = (request.fields.get("thinking") or {}).get("type")
+    if mode == "adaptive" and version <= (4, 5):
+        yield "adaptive thinking is not supported on this model"
+    if mode == "enabled" and version >= (4, 7) and version < (5, 0):
+        yield '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive".'
+    if version <= (4, 5):
+        if "effort" in (request.fields.get("output_config") or {}):
+            yield "This model does not support the effort parameter."
+        if request.fields.get("max_tokens", 0) > 64_000:
+            yield f"max_tokens: {request.fields['max_tokens']} > 64000, which is the maximum for {request.model}"
+        if any(block["type"] == "compaction" for _, block in all_blocks(request)):
+            yield "messages: compaction blocks are not supported on this model"
+    if version <= (4, 6) and any(message["role"] == "system" for message in request.messages):
+        yield 'messages: Unexpected role "system".'
 
 
 def _tool_ids(request: Request, issued: Issued) -> Iterator[str]:
