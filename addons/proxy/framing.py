@@ -89,7 +89,8 @@ def one_framing(head: bytes) -> bytes | None:
     says so at all, and what it says twice counts once. None for every other head, the contradictory ones too."""
     lines = [(name.lower(), value.strip().lower()) for name, value in FRAMING.findall(head)]
     codings = {coding.strip() for name, value in lines for coding in value.split(b",") if name[:1] == b"t"}
-    lengths = {value for name, value in lines if name[:1] == b"c"}
+    codings.discard(b"identity")  # which means none
+    lengths = {length.strip() for name, value in lines for length in value.split(b",") if name[:1] == b"c"}
     if codings == {b"chunked"}:
         line = b"\r\ntransfer-encoding: chunked"
     elif not codings and len(lengths) == 1:

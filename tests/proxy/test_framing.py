@@ -21,6 +21,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream"
         [b"content-length: 5", b"Transfer-Encoding:chunked"],
         [b"transfer-encoding: chunked, chunked"],
         [b"transfer-encoding: chunked", b"x-other: 1", b"Transfer-Encoding: Chunked"],
+        [b"transfer-encoding: identity, chunked"],
     ],
 )
 def test_a_provider_that_says_chunked_twice_is_read_as_chunked(lines):
@@ -47,6 +48,11 @@ def test_one_length_said_twice_is_one_length():
         play.client_asks(stream=False)
         play.server(1).sends(head + b"\r\n\r\n" + body)
         assert (play.answer.status, play.answer.body) == (200, body)
+
+
+@pytest.mark.parametrize("lines", [[b"content-length: 5, 5"], [b"transfer-encoding: identity", b"content-length: 5"]])
+def test_a_list_of_one_length_and_no_coding_at_all(lines):
+    assert one_framing(b"\r\n".join([HEAD, *lines])) == HEAD + b"\r\ncontent-length: 5"
 
 
 @pytest.mark.parametrize(
