@@ -31,6 +31,9 @@ RETRY_DELAY = 0.5
 LONGEST_RETRY_AFTER = 5.0
 """A provider that asks for more seconds than this isn't waited for: the next target is asked."""
 
+UNREADABLE = 2
+"""Streams of one target that can't be read, after which it is asked for a whole answer."""
+
 BUSY = frozenset({408, 409, 425, 429})
 """Client-error statuses that say "not now", and so start a failover."""
 
@@ -43,6 +46,7 @@ class Move(NamedTuple):
     delay: float = 0.0
     drop_thinking: bool = False
     last_resort: bool = False
+    whole: bool = False
 
 
 def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> Move:
@@ -67,6 +71,8 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
         return Move(here, "the next token of the pool")
     if spare > 0 and (delay := retry_delay(exchange, attempt, outcome, now)) is not None:
         return Move(here, f"the same target again in {delay:.1f} s", delay)
+    if spare > 0 and breaks_streams(exchange, attempt):
+        return Move(here, "no stream of this target can be read: once more as a whole answer", whole=True)
     if left > 0 and here + 1 < len(exchange.targets) and not exchange.last_resort:
         following = exchange.targets[here + 1]
         return Move(here + 1, f"next target {following.provider.name}/{following.model}")
@@ -119,6 +125,15 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
     if wait is not None:
         return max(wait, RETRY_DELAY) if wait <= LONGEST_RETRY_AFTER else None
     return RETRY_DELAY
+
+
+def breaks_streams(exchange: Exchange, attempt: Attempt) -> bool:
+    """Whether the target has sent streams that can't be read, twice, and has not been asked for a whole answer."""
+    if not exchange.stream:
+        return False
+    here = [a for a in exchange.sent() if a.target == attempt.target]
+    unreadable = [a for a in here if a.outcome and a.outcome.kind == "invalid"]
+    return len(unreadable) >= UNREADABLE and not any(a.whole for a in here)
 
 
 def excused(exchange: Exchange, attempt: Attempt) -> bool:
@@ -181,6 +196,7 @@ class Failover:
             exchange.cursor = move.cursor
             exchange.drop_thinking |= move.drop_thinking
             exchange.last_resort |= move.last_resort
+            exchange.whole = move.whole
             exchange.verdict = Verdict(True, move.reason, move.delay)
             return
         failed = reported(exchange, attempt)

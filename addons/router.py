@@ -121,6 +121,8 @@ class ModelRouter:
         draft, asked = trying.attempt.draft, exchange.body.model if exchange.body else exchange.model
         if draft is not None and target.model != asked:
             draft.set("model", target.model)
+        if draft is not None and trying.attempt.whole:
+            draft.set("stream", value=False)
         exchange.note("router", f"{asked} → {provider.name}/{target.model}, host {provider.host}")
 
 

@@ -39,7 +39,7 @@ class Translator:
                 attempt.draft,
                 provider=provider.name,
                 model=target.model,
-                stream=exchange.stream,
+                stream=exchange.stream and not attempt.whole,
                 options=provider.dialect(target.model),
                 fields=target.body,
             )

@@ -428,3 +428,22 @@ class TestTheAddon:
         addon.remember(made, failed(made.begin(), status(429)), status(429, retry_after="999999"))
         now += 86_400
         assert not addon.breakers.is_open(made.targets[0], now)
+
+
+def test_after_two_streams_that_cannot_be_read_a_whole_answer_is_asked_for() -> None:
+    invalid = failure("invalid")
+    made = exchange(*targets("zai", "kimi"))
+    assert next_move(made, failed(made.begin(), invalid), invalid, NOW).whole is False
+    move = next_move(made, failed(made.begin(), invalid), invalid, NOW)
+    assert (move.cursor, move.whole) == (0, True)
+    made.whole = True
+    attempt = made.begin()
+    assert attempt.whole
+    move = next_move(made, failed(attempt, invalid), invalid, NOW)
+    assert (move.cursor, move.whole) == (1, False)
+
+
+def test_two_failures_of_another_kind_change_nothing() -> None:
+    made = exchange(*targets("zai", "kimi"))
+    failed(made.begin(), DROPPED)
+    assert next_move(made, failed(made.begin(), DROPPED), DROPPED, NOW).cursor == 1

@@ -171,7 +171,7 @@ class GatewayStream(ClientStream):
         if request.raw_content or "content-length" in request.headers or request.method == "POST":
             request.headers["content-length"] = str(len(request.raw_content or b""))
         settings = exchange.config.failover
-        limit = settings.first_byte_timeout if exchange.stream else settings.answer_timeout
+        limit = settings.first_byte_timeout if exchange.stream and not attempt.whole else settings.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)
         yield from self.provider.ask_for(self.flow, self)
         yield from self.deadlines.arm()

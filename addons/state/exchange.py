@@ -103,6 +103,8 @@ class Attempt:
     """Seconds until the first token of the pool is usable again, when none is now."""
     skip: ProviderError | None = None
     """Set by an addon to say that this target can't be asked now, and why."""
+    whole: bool = False
+    """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
     answer: AnswerReader | None = None
     """Reads a 2xx of the provider; installed at its headers."""
     reused: bool = False
@@ -176,6 +178,8 @@ class Exchange:
     """The pool tokens that this request has been refused with: it doesn't use them again."""
     drop_thinking: bool = False
     """Anthropic refused this conversation's thinking: send none."""
+    whole: bool = False
+    """Ask the next target for a whole answer."""
     last_resort: bool = False
     """Nothing is left: use the pool token that comes back soonest, benched or not."""
     steps: list[Step] = field(default_factory=list)
@@ -226,6 +230,7 @@ class Exchange:
             target=self.targets[self.cursor] if self.targets else None,
             started=self.clock(),
             draft=Draft(self.body) if self.body else None,
+            whole=self.whole,
         )
         self.attempts.append(attempt)
         self.verdict = None

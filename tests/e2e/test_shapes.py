@@ -119,7 +119,7 @@ class TestToolInputs:
             else _whole(gateway, model) as answer
         ):
             final = answer.get_final_message()
-        assert final.content[0].input == meant
+        assert final.model_dump()["content"][0]["input"] == meant
 
 
 class _whole:
