@@ -102,7 +102,8 @@ def test_statuses_that_move_on_at_once(outcome: Outcome) -> None:
 )
 def test_what_is_given_a_second_chance_first(outcome: Outcome) -> None:
     assert trace("zai kimi", outcome) == "zai, 0.5 zai: served"
-    assert trace("zai kimi", outcome, outcome) == "zai, 0.5 zai, kimi: served"
+    after_two = "zai" if outcome is NO_ANSWER else "kimi"  # a whole answer may be fine where streams are not
+    assert trace("zai kimi", outcome, outcome) == f"zai, 0.5 zai, {after_two}: served"
     assert trace("zai kimi", outcome, outcome, retries=0)[:9] == "zai, kimi"
     assert trace("zai kimi", outcome, outcome, retries=2) == "zai, 0.5 zai, 0.5 zai: served"
 
