@@ -26,7 +26,7 @@ from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.stream_layer import StreamLayer
-from addons.state.exchange import Exchange
+from addons.state.exchange import Attempt, Exchange
 from addons.wire import limits
 
 MOST_PARTS = 1000
@@ -180,3 +180,12 @@ class ClientStream(HookedStream):
         self.flow.live = False
         yield DropStream(self.stream_id)
         self.let_go()
+
+    def current_exchange(self) -> Exchange:
+        assert self.exchange
+        return self.exchange
+
+    def current(self) -> Attempt:
+        """The running attempt."""
+        assert self.exchange and self.exchange.attempts
+        return self.exchange.attempts[-1]

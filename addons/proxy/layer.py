@@ -6,6 +6,7 @@ mitmproxy's own choice. What this file knows of mitmproxy's insides is tested by
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from weakref import WeakSet
@@ -23,11 +24,14 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
+from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
 from addons.proxy.http1 import ClientSide, ProviderSide
 from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.stream import GatewayStream
+
+logger = logging.getLogger(__name__)
 
 
 class GatewayLayer(HttpLayer):
@@ -54,10 +58,23 @@ class GatewayLayer(HttpLayer):
 
     def handle_event(self, event: events.Event) -> Commands:
         """Take what has been received right to its connection, where it would go in the end."""
-        if type(event) is events.DataReceived and not self.debug and (side := self.connections.get(event.connection)):
-            yield from self.event_to_child(side, event)
-        else:
-            yield from super().handle_event(event)
+        try:
+            if (
+                type(event) is events.DataReceived
+                and not self.debug
+                and (side := self.connections.get(event.connection))
+            ):
+                yield from self.event_to_child(side, event)
+            else:
+                yield from super().handle_event(event)
+        except Exception as error:  # noqa: BLE001
+            yield from self.failed(error)
+
+    def failed(self, error: Exception) -> Commands:
+        """End everything as if the client had gone. mitmproxy would log the words of the exception, which may be a
+        client's, and leave everybody waiting."""
+        logger.error("gateway: %s in a connection (%s)", type(error).__name__, place(error))
+        yield commands.CloseConnection(self.context.client)
 
     def _handle_event(self, event: events.Event) -> Commands:
         client = self.context.client

@@ -45,7 +45,7 @@ from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.replies import error_response
 from addons.proxy.request_head import note_hosts
 from addons.proxy.stream_layer import StreamLayer
-from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, exchange_of
+from addons.state.exchange import Attempt, Outcome, OutcomeKind, Trying, exchange_of
 from addons.wire import limits
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
@@ -441,15 +441,6 @@ class GatewayStream(ClientStream):
     def masked(self, error: ProviderError) -> ProviderError:
         """The error without anything that is, or looks like, a credential in its words."""
         return replace(error, message=mask_text(error.message, self.current_exchange().secrets()))
-
-    def current_exchange(self) -> Exchange:
-        assert self.exchange
-        return self.exchange
-
-    def current(self) -> Attempt:
-        """The running attempt."""
-        assert self.exchange and self.exchange.attempts
-        return self.exchange.attempts[-1]
 
     def provider_headers(self) -> dict[str, str]:
         """The provider's response headers, lower-case."""

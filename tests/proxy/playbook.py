@@ -51,6 +51,12 @@ class Answer(NamedTuple):
     complete: bool
 
 
+def reraise(error: Exception) -> layer.CommandGenerator[None]:
+    """In place of what becomes of an exception in a connection."""
+    yield from ()
+    raise error
+
+
 class Playbook:
     """One client connection to the gateway, and everything around it."""
 
@@ -80,6 +86,8 @@ class Playbook:
         """The end of a closed connection arrives at once; else when a test says so (`ProviderSide.ends`)."""
         self.holds: set[str] = set()
         """Hooks that complete only when a test says so (`complete`)."""
+        self.may_fail = False
+        """An exception in the loop is what is tested: else it is the test's."""
         self.may_break = False
         """An answer may stop short: there is no other way to tell the client."""
 
@@ -236,6 +244,8 @@ class Playbook:
         assert isinstance(nextlayer.layer, GatewayLayer)
         self.gateway = nextlayer.layer
         self.gateway.clock = self.clock
+        if not self.may_fail:
+            self.gateway.failed = reraise  # type: ignore[method-assign]
 
     def _perform(self, command: commands.Command) -> None:
         match command:

@@ -4,6 +4,7 @@ import pytest
 from mitmproxy.flow import Error
 
 from addons.proxy.replies import error_response
+from addons.wire.answer_reader import AnswerReader
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import (
     LAST_CHUNK,
@@ -308,3 +309,23 @@ class TestKilled:
             play.server(1).sends(chunk(delta("b")) + LAST_CHUNK)
             assert play.client_is_gone
             assert_over(play, ends="response")
+
+
+def test_an_exception_in_the_loop_itself_ends_the_request_as_if_the_client_had_gone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def raises(self, data):
+        raise RecursionError("the model said: hi")
+
+    with Playbook() as play:
+        play.may_fail = play.may_break = True
+        play.client_asks()
+        monkeypatch.setattr(AnswerReader, "feed", raises)
+        play.server(1).sends(STREAM_HEAD, chunk(START))
+        assert play.client_is_gone
+        assert play.server(1).given_up
+        assert play.ends == ["error"]
+    assert [record.message.partition(" (")[0] for record in caplog.records if record.levelname == "ERROR"] == [
+        "gateway: RecursionError in a connection"
+    ]
+    assert "the model said" not in caplog.text

@@ -134,11 +134,10 @@ class TestHttpErrors:
             assert play.server(1).given_up
             assert play.outcomes == ["timeout", None]
 
-    @pytest.mark.parametrize("lines", [("content-length: 1", "transfer-encoding: chunked"), ("b\u00e4d: 1",)])
-    def test_an_answer_that_is_not_valid_http(self, lines):
+    def test_an_answer_that_is_not_valid_http(self):
         with Playbook("one.test", "two.test") as play:
             play.client_asks()
-            play.server(1).sends(head(200, *lines) + chunk(events()) + LAST_CHUNK)
+            play.server(1).sends(head(200, "b\u00e4d: 1") + chunk(events()) + LAST_CHUNK)
             play.advance(0)
             assert play.server(1).given_up
             play.succeeds(2)
