@@ -8,6 +8,7 @@
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
+#   ./run.sh test --real […]        translate for real servers, which are installed into .venv-real (minutes, once)
 #   ./run.sh test --upstream […]    run those that name what is needed of mitmproxy, against its newest version
 #   ./run.sh check                  run ruff, mypy and the rules of which file may import which
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
@@ -233,6 +234,11 @@ run_tests() {
     test_upstream "$@"
     return
   fi
+  if [ "${1:-}" = --real ]; then
+    shift
+    test_real "$@"
+    return
+  fi
   ensure_installed -test
   if [ "${1:-}" = --coverage ]; then
     coverage=yes
@@ -268,6 +274,20 @@ measure_coverage() {
   "$venv/bin/coverage" combine --quiet
   "$venv/bin/coverage" report
   return "$status"
+}
+
+# test_real OPTIONS…: each package by itself, so that what can't be installed here only leaves its own tests out.
+test_real() {
+  local package real=$root/.venv-real
+  ensure_installed -test
+  [ -x "$real/bin/python" ] || "$venv/bin/python" -m venv "$real"
+  for package in gguf xllamacpp 'litellm[proxy]'; do
+    say "installing $package into .venv-real"
+    "$real/bin/python" -m pip install -qq --disable-pip-version-check --no-input --only-binary :all: "$package" ||
+      say "$package can't be installed here: its tests are left out"
+  done
+  cd "$root"
+  GATEWAY_REAL=$real exec "$venv/bin/python" -m pytest -rs tests/real "$@"
 }
 
 # The newest mitmproxy that pip finds, pre-releases included, in a venv of its own, with the newest of all else.
