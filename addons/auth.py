@@ -10,6 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from mitmproxy import ctx, exceptions, http
@@ -31,7 +32,7 @@ from addons.proxy.request_head import (
     kind_of,
     unpacked,
 )
-from addons.state.exchange import ClientCredential, Exchange, remember
+from addons.state.exchange import Client, ClientCredential, Exchange, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.wire import limits
 from addons.wire.masking import mask
@@ -186,17 +187,19 @@ class AuthGate:
             method=request.method,
             path=request.path,
             headers=tuple(passed),
-            own=own,
-            token_mode=token_mode(config, presented.mode),
+            client=Client(credential=own, token_mode=token_mode(config, presented.mode)),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
         )
         remember(flow, exchange)
         if ticket := self.tickets.redeem(values.get(TICKET_HEADER, [""])[-1]):
-            caller, ticket.exchange, ticket.flow = ticket.caller, exchange, flow
-            exchange.own, exchange.token_mode = ticket.own, ticket.token_mode or exchange.token_mode
+            caller, ticket.exchange, ticket.flow = "replay", exchange, flow
+            if ticket.client:
+                caller, exchange.client = ticket.client.caller, replace(ticket.client, session=None)
+            else:
+                exchange.client.credential = ClientCredential()
         request.headers = http.Headers(shown)
         if MODE_HEADER in values:
-            request.headers[MODE_HEADER] = exchange.token_mode  # whatever it was: it may have been a token
+            request.headers[MODE_HEADER] = exchange.client.token_mode  # whatever it was: it may have been a token
 
         if request.authority and not request.is_http2:
             # The absolute form is for proxies; we are the server, whatever host it names.
@@ -221,7 +224,7 @@ class AuthGate:
         elif too_long(values.get("content-length", [])):
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
-        exchange.caller = caller or "nobody"
+        exchange.client.caller = caller or "nobody"
 
     def tell_of_refusal(self, flow: http.HTTPFlow, values: Mapping[str, list[str]], now: float) -> None:
         """Say in the log that somebody came without the token, once a minute however often it happens."""

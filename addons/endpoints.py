@@ -1,7 +1,11 @@
 """Endpoints: what the gateway answers itself, and what it makes of a path that it doesn't know.
 
 Served here: `GET /v1/models` and `/v1/models/{id}` in Anthropic's shape (docs: Models API), the probes `HEAD`/`GET /`,
-`HEAD /api/hello` (recorded) and `GET /health`; and the token count for providers that have no `count_tokens`.
+`HEAD /api/hello` (recorded) and `GET /health`; the token count for providers that have no `count_tokens`; and the
+refusal of threads: conversations that Anthropic's server holds, so that a client sends only what is new. No other
+provider has those, and would see a turn without its beginning. Such a request is answered as Anthropic answers one that
+it can't thread, whereupon the client sends the whole conversation (Anthropic's SDKs do: their tool helper uses threads
+wherever it isn't told otherwise).
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ ESTIMATE_HEADER = "x-gateway-estimate"
 
 
 class Endpoints:
-    """Answers before a route is looked for, and where a provider lacks `count_tokens`."""
+    """Answers before a route is looked for, and where a provider lacks `count_tokens` or threads."""
 
     def __init__(self) -> None:
         self.without_count: set[str] = set()
@@ -51,11 +55,14 @@ class Endpoints:
                 )
 
     def attempt(self, trying: Trying) -> None:
-        provider = trying.provider
-        if trying.exchange.kind != "count_tokens" or provider is None:
+        exchange, provider = trying.exchange, trying.provider
+        if provider is None:
             return
-        if provider.format == "openai-chat" or provider.base_url in self.without_count:
-            trying.flow.response = estimate(trying.exchange)
+        if exchange.kind == "count_tokens":
+            if provider.format == "openai-chat" or provider.base_url in self.without_count:
+                trying.flow.response = estimate(exchange)
+        elif not provider.is_anthropic and exchange.body and exchange.body.get("thread") is not None:
+            trying.flow.response = no_threads(exchange, provider.name)
 
     def verdict(self, trying: Trying) -> None:
         exchange, outcome = trying.exchange, trying.attempt.outcome
@@ -64,7 +71,7 @@ class Endpoints:
         if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
             self.without_count.add(trying.provider.base_url)
             trying.flow.response = estimate(exchange)
-            exchange.verdict = Verdict(False, "the provider does not count tokens: estimated")
+            trying.attempt.verdict = Verdict(False, "the provider does not count tokens: estimated")
 
 
 def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
@@ -124,4 +131,15 @@ def estimate(exchange: Exchange) -> http.Response:
     exchange.note("endpoints", "tokens estimated: the provider does not count them")
     response = reply({"input_tokens": estimate_request(exchange.body.fields)})
     response.headers[ESTIMATE_HEADER] = "true"
+    return response
+
+
+def no_threads(exchange: Exchange, provider: str) -> http.Response:
+    """The 400 by which clients know that they must do without a thread (read in Anthropic's Python SDK, 2.12)."""
+    exchange.note("endpoints", f"{provider} holds no conversations: the client is asked for the whole one")
+    response = error_response(400, f"thread: {provider} holds no conversations", exchange.request_id)
+    body = json.loads(response.content or b"")
+    body["error"]["details"] = {"error_code": "thread_unsupported_request", "unsupported": [provider]}
+    response.content = json.dumps(body).encode()
+    response.headers["x-should-retry"] = "false"
     return response

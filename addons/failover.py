@@ -1,6 +1,6 @@
 """Failover: the verdict after a failed attempt, and the order in which targets are asked.
 
-`next_move` is the whole policy and pure; `Breakers` remembers which providers are down. The addon applies them, and
+`next_move` is the whole policy and pure; `Breakers` remembers which targets are down. The addon applies them, and
 makes the answer for the client when nothing is left to try.
 """
 
@@ -11,19 +11,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mitmproxy import http
+from mitmproxy.addonmanager import Loader
 
 from addons.proxy.replies import drop_foreign, error_for_client, final_response, label, reported
-from addons.state.breakers import Breakers
-from addons.state.exchange import Attempt, Exchange, Outcome, Trying, Verdict, describe, exchange_of
+from addons.state.breakers import Avoided, Breakers
+from addons.state.exchange import Attempt, Exchange, Outcome, Plan, Trying, Verdict, describe, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
-from addons.wire.refusals import (
-    bad_sample,
-    context_overflow,
-    credit_refused,
-    field_unknown,
-    model_unknown,
-    thinking_refused,
-)
+from addons.wire.refusals import account_refused, bad_sample, context_overflow, credit_refused, thinking_refused
 
 RETRY_DELAY = 0.5
 """Seconds before the same target is asked once more."""
@@ -47,62 +41,66 @@ class Move(NamedTuple):
     drop_thinking: bool = False
     last_resort: bool = False
     whole: bool = False
+    forgive: bool = False
+    """The accounts that this request was refused with may be used again: it has waited for them."""
 
 
 def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> Move:
     """Decide what to do after `attempt` failed with `outcome`; `now` is unix time, for dates in headers.
 
     The order of the questions is the policy: is it an answer? can the same target serve (without thinking, with
-    another token, once more)? is there another target? is there a token to fall back on?
+    another account, once more, without streaming)? is there another target? is there an account to fall back on?
     """
-    target, settings, error = attempt.target, exchange.config.failover, outcome.error
+    target, settings, plan = attempt.target, exchange.config.failover, exchange.plan
     if target is None:
         return Move(None, "not a routed request")
-    here = exchange.cursor
+    here = plan.cursor
     left = settings.max_attempts - len(exchange.sent())
-    spare = left - (len(exchange.targets) - 1 - here)  # so that no target's turn is eaten by another's retries
-    anthropic = target.provider.is_anthropic
+    spare = left - (len(plan.targets) - 1 - here)  # so that no target's turn is eaten by another's retries
 
-    if left > 0 and anthropic and outcome.kind == "status" and thinking_refused(error) and not exchange.drop_thinking:
+    if left > 0 and target.provider.is_anthropic and not plan.drop_thinking and refuses_thinking(outcome):
         return Move(here, "Anthropic refused the thinking blocks: once more without any", drop_thinking=True)
-    if is_answer(exchange, attempt, outcome):
+    if is_answer(attempt, outcome):
         return Move(None, "an answer, not an outage")
-    if attempt.other_tokens and spare > 0:
-        return Move(here, "the next token of the pool")
+    if attempt.choice.others and spare > 0:
+        return Move(here, "the next account of the pool")
     if spare > 0 and (delay := retry_delay(exchange, attempt, outcome, now)) is not None:
-        return Move(here, f"the same target again in {delay:.1f} s", delay)
+        return Move(here, f"the same target again in {delay:.1f} s", delay, forgive=outcome.error.status == 429)
     if spare > 0 and breaks_streams(exchange, attempt):
         return Move(here, "no stream of this target can be read: once more as a whole answer", whole=True)
-    if left > 0 and here + 1 < len(exchange.targets) and not exchange.last_resort:
-        following = exchange.targets[here + 1]
+    if left > 0 and here + 1 < len(plan.targets) and not plan.last_resort:
+        following = plan.targets[here + 1]
         return Move(here + 1, f"next target {following.provider.name}/{following.model}")
-    skipped = next((a.target for a in exchange.attempts if lacked_a_token(a)), None)
-    if left > 0 and skipped and not exchange.last_resort:
-        cursor = exchange.targets.index(skipped)
-        return Move(cursor, "nothing else is left: the token that comes back soonest", last_resort=True)
+    skipped = next((a.target for a in exchange.attempts if lacked_an_account(a)), None)
+    if left > 0 and skipped and not plan.last_resort:
+        cursor = plan.targets.index(skipped)
+        return Move(cursor, "nothing else is left: the account that comes back soonest", last_resort=True)
     return Move(None, "nothing is left to try" if left > 0 else f"{settings.max_attempts} attempts are enough")
 
 
-def is_answer(exchange: Exchange, attempt: Attempt, outcome: Outcome) -> bool:
+def refuses_thinking(outcome: Outcome) -> bool:
+    """Whether it was the conversation's thinking that was refused."""
+    return outcome.kind == "status" and thinking_refused(outcome.error)
+
+
+def is_answer(attempt: Attempt, outcome: Outcome) -> bool:
     """Whether a failure is what the client must hear, because any other target would say the same or worse.
 
-    400, 403, 404, 413, 422 are answers, as is the 401 of the client's own token. A fallback target that doesn't know
-    the model or a field of the request has only shown that it is no fallback.
+    400, 403, 404, 413, 422 are answers, as is the 401 of the client's own token. What a fallback says in place of an
+    answer never is one: it has only shown that it is no fallback.
     """
-    if outcome.kind not in ("status", "error event"):
-        return False
     target, error, status = attempt.target, outcome.error, outcome.error.status
-    assert target
+    if target is None or target.fallback or outcome.kind not in ("status", "error event"):
+        return False
     if context_overflow(error):
         return True
     if status >= 500 or status < 400 or status in BUSY or status == 402 or bad_sample(error):
         return False
-    if attempt.token and (attempt.other_tokens or attempt.token_refused or credit_refused(error)):
+    choice = attempt.choice
+    if choice.account and (choice.others or choice.refused or credit_refused(error) or account_refused(error)):
         return False
-    if status == 401:
-        # Else it is the gateway's own key that was refused, or a credential that was never meant for this target.
-        return target.provider.auth == "claude-oauth" and not target.fallback
-    return not (target.fallback and (model_unknown(error) or field_unknown(error)))
+    # Else a 401 is a refusal of the gateway's own key, or of a credential that was never meant for this target.
+    return status != 401 or target.provider.auth == "claude-oauth"
 
 
 def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float) -> float | None:
@@ -111,17 +109,19 @@ def retry_delay(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: flo
         return None
     if died_of_age(attempt):
         return 0.0
-    asked = [a for a in exchange.sent() if a.target == attempt.target and not excused(exchange, a)]
-    if len(asked) > exchange.config.failover.retries:
+    retries, same = exchange.config.failover.retries, [a for a in exchange.sent() if a.target == attempt.target]
+    if sum(not excused(exchange, a) for a in same) > retries:
         return None
-    only = exchange.cursor + 1 == len(exchange.targets)
+    only = exchange.plan.cursor + 1 == len(exchange.plan.targets)
     wait = retry_after(outcome.headers, now)
     if outcome.kind == "connect" and not only:
         return None
     if outcome.error.status < 500 and outcome.kind in ("status", "error event") and not bad_sample(outcome.error):
-        waits_shortly = only and wait is not None and attempt.token is None
-        if not (attempt.benches_nothing or waits_shortly):
+        waits_shortly = only and wait is not None and not exchange.plan.last_resort
+        if not (attempt.choice.is_passing or waits_shortly):
             return None
+        if sum(a.outcome is not None and a.outcome.error.status == 429 and not a.choice.others for a in same) > retries:
+            return None  # every account has said so, and after a pause once more
     if wait is not None:
         return max(wait, RETRY_DELAY) if wait <= LONGEST_RETRY_AFTER else None
     return RETRY_DELAY
@@ -139,15 +139,12 @@ def breaks_streams(exchange: Exchange, attempt: Attempt) -> bool:
 def excused(exchange: Exchange, attempt: Attempt) -> bool:
     """Whether a failure was not the provider's: the same request may still get its second chance there."""
     refused = attempt.outcome is not None and thinking_refused(attempt.outcome.error)
-    return refused or died_of_age(attempt) or attempt.token in exchange.refused_tokens
+    return refused or died_of_age(attempt) or attempt.choice.account in exchange.plan.refused
 
 
-def lacked_a_token(attempt: Attempt) -> bool:
-    """Whether a target was not asked because every token of its pool rests."""
-    outcome, target = attempt.outcome, attempt.target
-    if outcome is None or outcome.kind != "skipped" or target is None:
-        return False
-    return target.provider.auth == "claude-oauth" and outcome.error.status != 401
+def lacked_an_account(attempt: Attempt) -> bool:
+    """Whether a target was not asked because no account of its pool may be used."""
+    return attempt.outcome is not None and attempt.outcome.kind == "skipped" and attempt.choice.pooled
 
 
 def died_of_age(attempt: Attempt) -> bool:
@@ -162,16 +159,33 @@ class Failover:
         self.clock = clock
         self.breakers = Breakers()
 
+    def load(self, loader: Loader) -> None:
+        loader.add_command("gateway.avoided", self.show)
+
+    def show(self) -> str:
+        """The targets that have been failing, or are over their limit: why, and until when they are asked last."""
+        now = time.monotonic()
+        lines = [self.line(avoided, now) for avoided in self.breakers.view(now)]
+        return "\n".join(lines) or "nothing is avoided"
+
+    def line(self, avoided: Avoided, now: float) -> str:
+        """`zai/glm-5 is asked last until 14:02:10: 503 (overloaded)`"""
+        until = time.strftime("%H:%M:%S", time.localtime(self.clock() + avoided.until - now))
+        return f"{avoided.provider}/{avoided.model or '*'} is asked last until {until}: {avoided.why}"
+
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange and len(exchange.targets) > 1 and not flow.response:
-            now = exchange.clock()
-            ordered = self.breakers.order(exchange.targets, now)
-            if ordered != exchange.targets:
-                exchange.note("failover", f"{exchange.targets[0].provider.name} has been failing: asked last")
-                exchange.targets = ordered
-            if exchange.kind == "messages":
-                self.breakers.ask(ordered[0], now, exchange.config.failover.cooldown)
+        if exchange is None or len(exchange.plan.targets) < 2 or flow.response:
+            return
+        now, session, targets = exchange.clock(), session_of(exchange), exchange.plan.targets
+        ordered = self.breakers.order(targets, session, now)
+        if ordered != targets:
+            for target in targets:
+                if avoided := self.breakers.avoided(target, session, now):
+                    exchange.note("failover", self.line(avoided, now))
+            exchange.plan.targets = ordered
+        if exchange.kind == "messages":
+            self.breakers.ask(ordered[0], session, now, exchange.config.failover.cooldown)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -179,7 +193,7 @@ class Failover:
         if exchange is None or attempt is None or flow.response is None:
             return
         if attempt.answer:
-            label(flow.response, exchange)
+            label(flow.response, exchange, attempt)
         elif attempt.target is None:
             drop_foreign(flow.response)
 
@@ -193,16 +207,13 @@ class Failover:
         took = exchange.clock() - attempt.started
         exchange.note("failover", f"{describe(outcome)} after {took:.1f} s: {move.reason}")
         if move.cursor is not None:
-            exchange.cursor = move.cursor
-            exchange.drop_thinking |= move.drop_thinking
-            exchange.last_resort |= move.last_resort
-            exchange.whole = move.whole
-            exchange.verdict = Verdict(True, move.reason, move.delay)
+            follow(exchange.plan, move)
+            attempt.verdict = Verdict(True, move.reason, move.delay)
             return
         failed = reported(exchange, attempt)
         outcome = failed.outcome or outcome
         error = error_for_client(failed, outcome)
-        exchange.verdict = Verdict(False, move.reason, error=error)
+        attempt.verdict = Verdict(False, move.reason, error=error)
         if trying.target is not None or flow.response is None:
             last = flow.response if failed is attempt else None
             flow.response = final_response(last, exchange, failed, outcome, error)
@@ -224,12 +235,28 @@ class Failover:
         """
         if attempt.target is None or outcome.kind == "skipped" or died_of_age(attempt) or exchange.kind != "messages":
             return
-        now, cooldown = exchange.clock(), exchange.config.failover.cooldown
-        status = outcome.error.status
-        if status >= 500 or outcome.kind not in ("status", "error event"):
-            self.breakers.failed(attempt.target, now, cooldown, timed_out=outcome.kind == "timeout")
+        now, cooldown, target = exchange.clock(), exchange.config.failover.cooldown, attempt.target
+        if outcome.error.status >= 500 or outcome.kind not in ("status", "error event"):
+            session, why = session_of(exchange), describe(outcome)
+            self.breakers.failed(target, session, exchange.request_id, now, cooldown, kind=outcome.kind, why=why)
             return
-        self.breakers.succeeded(attempt.target)
-        if status == 429 and attempt.target.provider.auth != "claude-oauth":  # else it is a token's limit
+        self.breakers.succeeded(target)
+        if outcome.error.status == 429 and not attempt.choice.account and target.provider.auth != "claude-oauth":
             wait = retry_after(outcome.headers, self.clock())
-            self.breakers.rest(attempt.target, now + min(cooldown if wait is None else wait, LONGEST_WAIT))
+            self.breakers.limit(target, now + min(cooldown if wait is None else wait, LONGEST_WAIT))
+
+
+def follow(plan: Plan, move: Move) -> None:
+    """Write down in the plan what comes next."""
+    assert move.cursor is not None
+    plan.cursor = move.cursor
+    plan.drop_thinking |= move.drop_thinking
+    plan.last_resort |= move.last_resort
+    plan.whole = move.whole
+    if move.forgive:
+        plan.refused.clear()
+
+
+def session_of(exchange: Exchange) -> str:
+    """Whose failure it is: the session's, or of a request without one that request's."""
+    return exchange.client.session or exchange.request_id

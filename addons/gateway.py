@@ -1,5 +1,6 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
+from addons.accounts import Accounts
 from addons.auth import AuthGate
 from addons.config.reload import Reload
 from addons.config.settings import HOME, settings
@@ -23,7 +24,6 @@ from addons.router import ModelRouter
 from addons.state.replay_tickets import Tickets
 from addons.state.store import Store
 from addons.thinking import ThinkingStripper
-from addons.threads import Threads
 from addons.trail import Trail
 from addons.translator import Translator
 from addons.views.content_views import Views
@@ -51,8 +51,8 @@ addons = fail_closed(
         Drain(),
         Endpoints(),
         ModelRouter(),
-        Threads(),
-        OAuthRotator(_settings, _store),
+        Accounts(_settings, _store),
+        OAuthRotator(),
         ThinkingStripper(),
         Translator(),
         Failover(),

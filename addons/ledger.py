@@ -10,10 +10,10 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from addons.config.settings import Settings
-from addons.state.exchange import Attempt, Exchange, cost, exchange_of
+from addons.state.exchange import Exchange, exchange_of
+from addons.state.result import result_of
 from addons.state.store import RequestRow, Store
 from addons.wire.masking import mask_text
-from addons.wire.usage import Usage
 
 DAY = 86_400.0
 
@@ -28,7 +28,7 @@ class Ledger:
         """When old rows were deleted for the last time, in epoch seconds; infinite before the start."""
 
     def load(self, loader: Loader) -> None:
-        loader.add_option("gateway_db", str, str(self.store.path), "Path of the SQLite file for usage and benches.")
+        loader.add_option("gateway_db", str, str(self.store.path), "Path of the SQLite file for usage and cooldowns.")
 
     def configure(self, updated: set[str]) -> None:
         if "gateway_db" in updated:
@@ -60,37 +60,26 @@ class Ledger:
                 self.prune(finished.time)
 
 
-def failure(last: Attempt, flow: http.HTTPFlow) -> str | None:
-    """Why the client got no whole answer; None when it did."""
-    if flow.error:
-        return flow.error.msg
-    if last.outcome:
-        return last.outcome.error.message
-    if flow.response and flow.response.status_code >= 400:  # an addon has answered, no provider was asked
-        return f"answered {flow.response.status_code}"
-    return None
-
-
 def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
     """What is remembered of a request: who, what, where, how much; never what was said."""
-    attempt, now = exchange.attempts[-1], exchange.clock()
-    target, usage, secrets = attempt.target, exchange.usage or Usage(), exchange.secrets()
+    result = result_of(exchange, flow)
+    target, usage, secrets = result.target, result.usage, exchange.secrets()
     return RequestRow(
-        time=time.time() - (now - exchange.started),
-        session=exchange.session,
-        caller=exchange.caller,
-        asked_model=mask_text(exchange.model, secrets),
+        time=time.time() - result.duration,
+        session=result.session,
+        caller=result.caller,
+        asked_model=mask_text(result.model, secrets),
         provider=target.provider.name if target else "",
         model=mask_text(target.model, secrets) if target else "",
-        status=flow.response.status_code if flow.response else 0,
-        attempts=len(exchange.sent()),
+        status=result.status,
+        attempts=result.attempts,
         fallback=bool(target and target.fallback),
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_input_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
-        cost_usd=cost(usage, target.price if target else None),
-        first_event_s=None if attempt.first_event is None else attempt.first_event - exchange.started,
-        duration_s=now - exchange.started,
-        error=failure(attempt, flow),
+        cost_usd=result.cost,
+        first_event_s=result.first_event,
+        duration_s=result.duration,
+        error=result.error or None,
     )

@@ -1,7 +1,7 @@
 """ModelRouter: which targets serve the model that the client asked for, and the request head for each of them.
 
 It parses the body (once), writes the plan (the route, then its fallbacks), and on every attempt points the flow at the
-target: host, path, model, headers, and the provider's own key. Pool tokens are the rotator's, bodies the steps'.
+target: host, path, model, headers. Keys and tokens are put on by `accounts.py`, bodies are the steps'.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from addons.state.request_facts import RequestFacts
 from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
-from addons.wire.masking import mask, mask_text
+from addons.wire.masking import mask_text
 from addons.wire.messages.body import RequestBody, session_key, session_of
 from addons.wire.model_name import LONG_CONTEXT_BETA, without_mark
 
@@ -53,27 +53,27 @@ class ModelRouter:
             flow.response = refusal(exchange, 400, str(error))
             return
         session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
-        exchange.session = session_key(session) if session else None
+        exchange.client.session = session_key(session) if session else None
         exchange.facts = RequestFacts(
             exchange.body,
             headers=exchange.headers,
-            session=exchange.session,
-            caller=exchange.caller,
+            session=exchange.client.session,
+            caller=exchange.client.caller,
             conversations=self.conversations,
             now=exchange.clock(),
         )
         self.ask_rules(exchange, exchange.facts)
         targets = self.targets(exchange)
-        exchange.targets = [target for target in targets if usable(target)]
-        if not exchange.targets:
+        exchange.plan.targets = [target for target in targets if usable(target)]
+        if not exchange.plan.targets:
             flow.response = no_target(exchange, targets)
 
     def targets(self, exchange: Exchange) -> list[Target]:
         """Where the rule or else the client's model sends the request."""
         asked = exchange.body.model if exchange.body else ""
-        if not exchange.rule:
+        if not exchange.plan.rule:
             return exchange.config.targets(asked)
-        targets = exchange.config.targets(exchange.rule.to)
+        targets = exchange.config.targets(exchange.plan.rule.to)
         return [replace(target, long_context=True) for target in targets] if without_mark(asked)[1] else targets
 
     def ask_rules(self, exchange: Exchange, facts: RequestFacts) -> None:
@@ -83,7 +83,7 @@ class ModelRouter:
             return
         now = exchange.clock()
         key = facts.conversation if any(rule.measures for rule in rules) else None
-        exchange.rule = rule = first_rule(rules, facts, self.conversations.held(key, now))
+        exchange.plan.rule = rule = first_rule(rules, facts, self.conversations.held(key, now))
         if rule:
             exchange.note("router", f"{rule} → {rule.to}")
         if key is None or exchange.kind != "messages":
@@ -109,12 +109,6 @@ class ModelRouter:
             headers[name] = mask_text(value, exchange.config.header_secrets)
             if headers[name] != value:
                 credential[name.lower()] = value
-        if provider.auth == "bearer":
-            credential["authorization"] = f"Bearer {provider.api_key}"
-            headers["authorization"] = f"Bearer {mask(provider.api_key)}"
-        elif provider.auth == "x-api-key":
-            credential["x-api-key"] = provider.api_key
-            headers["x-api-key"] = mask(provider.api_key)
         if target.long_context and (provider.is_anthropic or LONG_CONTEXT_BETA in provider.betas):
             headers["anthropic-beta"] = with_flag(headers.get("anthropic-beta", ""), LONG_CONTEXT_BETA)
         request.headers = headers
@@ -138,7 +132,11 @@ def no_target(exchange: Exchange, configured: list[Target]) -> http.Response:
         response = refusal(exchange, 404, f"model: no route for {exchange.model[:100]!r}; configured models: {known}")
     else:
         provider = configured[0].provider
-        served = f"{exchange.rule} sends this request to" if exchange.rule else f"model {exchange.model!r} is served by"
+        served = (
+            f"{exchange.plan.rule} sends this request to"
+            if exchange.plan.rule
+            else f"model {exchange.model!r} is served by"
+        )
         response = refusal(
             exchange,
             403,

@@ -33,7 +33,7 @@ class ThinkingStripper:
             claude=claude_of(target.model) if is_other_model(exchange, target) else None,
             max_output_tokens=target.max_output_tokens,
             rules=target.provider.dialect(target.model).thinking_rules,
-            drop_all_thinking=exchange.drop_thinking,
+            drop_all_thinking=exchange.plan.drop_thinking,
         )
         for step, line in apply(attempt.draft, context, target.provider.steps):
             exchange.note(step, line)

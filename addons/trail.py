@@ -1,6 +1,6 @@
 """Trail: what happened to each request, in one line for the flow list and the log.
 
-Every addon adds its steps to `exchange.steps` as it changes something; this one sums them up when the request ends.
+Every addon adds its steps to `exchange.trail` as it changes something; this one sums them up when the request ends.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
+from addons.state.exchange import Exchange, Outcome, Translation, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.request import ChatRequest, to_chat
+from addons.wire.chat.request import to_chat
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
 from addons.wire.steps.context import Context
@@ -44,9 +44,9 @@ class Translator:
                 fields=target.body,
             )
         except BadRequest as error:
-            attempt.skip = ProviderError(400, "invalid_request_error", str(error))
+            attempt.skip(ProviderError(400, "invalid_request_error", str(error)))
             return
-        attempt.draft, attempt.translation = None, chat
+        attempt.draft, attempt.translation = None, Translation(chat)
         trying.flow.request.data.content = chat.body
         trying.flow.request.path = provider.path + PATH
         exchange.note("translator", f"Messages → Chat Completions, {len(chat.body):,} bytes")
@@ -74,14 +74,14 @@ class Translator:
     def tell_oddities(self, flow: http.HTTPFlow) -> None:
         """The answer is at its end: what had to be changed in it goes into the trail."""
         exchange = exchange_of(flow)
-        if exchange and exchange.attempt:
-            for line in exchange.attempt.oddities:
+        if exchange and exchange.attempt and exchange.attempt.translation:
+            for line in exchange.attempt.translation.oddities:
                 exchange.note("translator", line)
 
 
-def reader(exchange: Exchange, chat: ChatRequest, response: http.Response) -> AnswerReader:
+def reader(exchange: Exchange, translation: Translation, response: http.Response) -> AnswerReader:
     """The reader for a 2xx. Raises ValueError for a content-encoding nobody can read."""
-    attempt = exchange.attempts[-1]
+    attempt, chat = exchange.attempts[-1], translation.request
     target, body = attempt.target, exchange.body
     assert target and body
     provider = target.provider
@@ -92,7 +92,7 @@ def reader(exchange: Exchange, chat: ChatRequest, response: http.Response) -> An
         input_estimate=estimate_request(body.fields),
         strip_thinking=provider.thinking == "strip",
     )
-    attempt.oddities = answer.notes
+    translation.oddities = answer.notes
     return AnswerReader(
         stream=exchange.stream,
         events=answer,

@@ -36,6 +36,7 @@ def provider(name: str, **fields: Any) -> Provider:
     auth = "claude-oauth" if name == "anthropic" else "bearer"
     host = f"{name}.test"
     given = {"name": name, "base_url": f"https://{host}", "scheme": "https", "host": host, "port": 443, "auth": auth}
+    given["key_source"] = "CLAUDE_OAUTH_TOKENS" if name == "anthropic" else f"{name.upper()}_API_KEY"
     return Provider(**{**given, **fields})
 
 
@@ -57,7 +58,7 @@ def exchange(
     config = config or Config(providers={}, models=(), failover=FailoverSettings(**settings))
     made = Exchange(config, clock, clock(), "POST", "/v1/messages", request_id="req_1", kind="messages")
     made.body = RequestBody.parse(b'{"model": "asked", "messages": [], "stream": true}')
-    made.targets = list(where)
+    made.plan.targets = list(where)
     return made
 
 

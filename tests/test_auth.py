@@ -134,16 +134,16 @@ def test_any_order_in_one_line_says_the_same(names: list[str], values: tuple[str
 )
 def test_callers(lines: list[tuple[str, str]], caller: str) -> None:
     flow = request(*lines)
-    assert enter(flow, static_token=TOKEN, admin_key=ADMIN).caller == caller
+    assert enter(flow, static_token=TOKEN, admin_key=ADMIN).client.caller == caller
     assert (flow.response is not None) == (caller == "nobody")
 
 
 def test_without_a_token_everybody_comes_in_and_an_empty_one_is_none() -> None:
     for lines in ([], [(KEY, "anything")], [("authorization", "Bearer x")]):
         flow = request(*lines)
-        assert enter(flow).caller == "anyone"
+        assert enter(flow).client.caller == "anyone"
         assert flow.response is None
-    assert enter(request((KEY, "")), static_token=TOKEN).caller == "nobody", "and an empty one equals none"
+    assert enter(request((KEY, "")), static_token=TOKEN).client.caller == "nobody", "and an empty one equals none"
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ def test_a_token_that_is_packed_into_another_header_is_found(name: str) -> None:
 
 def test_a_token_in_the_place_of_the_mode_is_not_shown() -> None:
     flow = request((MODE, OWN))
-    assert enter(flow, tokens=("t",)).token_mode == "rotate"
+    assert enter(flow, tokens=("t",)).client.token_mode == "rotate"
     assert flow.request.headers[MODE] == "rotate"
 
 
@@ -301,8 +301,8 @@ def test_what_a_provider_may_see() -> None:
 )
 def test_the_clients_own_credential(lines: list[tuple[str, str]], own: tuple[str, str]) -> None:
     made = enter(request(*lines), static_token=TOKEN, admin_key=ADMIN)
-    assert made.own == ClientCredential(*own)
-    assert bool(made.own) == any(own)
+    assert made.client.credential == ClientCredential(*own)
+    assert bool(made.client.credential) == any(own)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_the_clients_own_credential(lines: list[tuple[str, str]], own: tuple[str
     ],
 )
 def test_token_modes(configured: Any, tokens: tuple[str, ...], asked: str, mode: str) -> None:
-    assert enter(request((MODE, asked)), token_mode=configured, tokens=tokens).token_mode == mode
+    assert enter(request((MODE, asked)), token_mode=configured, tokens=tokens).client.token_mode == mode
 
 
 # What is answered at once

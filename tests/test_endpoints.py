@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from addons.config.config import Config, Route
+from addons.config.config import Config, Route, Target
 from addons.endpoints import ESTIMATE_HEADER, Endpoints, model_list
-from addons.state.exchange import ClientCredential, Exchange, Outcome, Verdict, exchange_of, remember
+from addons.state.exchange import ClientCredential, Exchange, Outcome, Trying, Verdict, exchange_of, remember
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import DROPPED, exchange, failed, failure, provider, status, target, targets, trying
 
@@ -28,7 +29,7 @@ def asked(path: str, method: str = "GET", own: ClientCredential | None = None) -
     """A flow and its exchange, after the addon has seen the request."""
     flow = tflow.tflow(req=http.Request.make(method, "http://gateway/"))
     made = Exchange(configured(*ROUTES), lambda: 0.0, 0.0, method, path, request_id="req_1")
-    made.own = own or ClientCredential()
+    made.client.credential = own or ClientCredential()
     remember(flow, made)
     Endpoints().request(flow)
     return flow, made
@@ -155,7 +156,7 @@ def test_a_provider_that_does_not_count_is_not_asked_again(outcome: Outcome) -> 
     assert flow.response.headers[ESTIMATE_HEADER] == "true"
     assert made.verdict
     assert not made.verdict.again
-    assert [step.who for step in made.steps] == ["endpoints"]
+    assert [step.who for step in made.trail] == ["endpoints"]
 
     again = trying(counting())
     endpoints.attempt(again)
@@ -170,8 +171,8 @@ def test_a_provider_that_has_moved_is_asked_again() -> None:
     endpoints = Endpoints()
     judged(endpoints, counting(), status(404))
     moved = counting()
-    moved.targets = [target("zai")]
-    object.__setattr__(moved.targets[0], "provider", provider("zai", base_url="https://elsewhere.test"))
+    moved.plan.targets = [target("zai")]
+    object.__setattr__(moved.plan.targets[0], "provider", provider("zai", base_url="https://elsewhere.test"))
     tried = trying(moved)
     endpoints.attempt(tried)
     assert tried.flow.response is None
@@ -216,3 +217,37 @@ def test_the_verdict_is_kept_by_those_that_come_later() -> None:
     assert isinstance(verdict, Verdict)
     assert made.verdict is verdict
     assert exchange_of(tried.flow) is made
+
+
+THREADS = [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}]
+CHAT = Target(alias="asked", provider=provider("ollama", format="openai-chat"), model="m")
+
+
+def tried(at: Target, thread: Any) -> Trying:
+    made = exchange(at)
+    made.body = RequestBody.parse(json.dumps({"model": "asked", "messages": [], "thread": thread}).encode())
+    attempt = trying(made)
+    Endpoints().attempt(attempt)
+    return attempt
+
+
+@pytest.mark.parametrize("thread", THREADS)
+@pytest.mark.parametrize("at", [target("zai"), CHAT], ids=["messages", "chat"])
+def test_others_want_the_whole_conversation(at: Target, thread: Any) -> None:
+    """In the words by which Anthropic's SDK knows that it must send that."""
+    made = tried(at, thread)
+    assert made.flow.response
+    assert made.flow.response.status_code == 400
+    error = json.loads(made.flow.response.content or b"")["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["details"]["error_code"] == "thread_unsupported_request"
+    assert [step.who for step in made.exchange.trail] == ["endpoints"]
+
+
+@pytest.mark.parametrize("thread", THREADS)
+def test_anthropic_holds_it(thread: Any) -> None:
+    assert tried(target("anthropic"), thread).flow.response is None
+
+
+def test_a_request_without_one_is_nothing_special() -> None:
+    assert tried(CHAT, None).flow.response is None

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import pytest
 from mitmproxy import http
 
-from addons.failover import Failover, next_move
+from addons.failover import Failover, follow, next_move
 from addons.state.exchange import Outcome, Verdict, exchange_of
-from addons.state.pool import Token
+from addons.state.pool import Account
 from addons.wire.errors import ProviderError
 from tests.exchanges import DROPPED, answered, exchange, failed, failure, status, target, targets, trying
 
 NOW = 1_790_000_000.0
-A, B = (Token(f"sk-ant-oat01-{letter * 20}", number, 2) for number, letter in enumerate("ab", 1))
+A, B = (Account(f"sk-ant-oat01-{letter * 20}", number, number, 2) for number, letter in enumerate("ab", 1))
 
 TIMEOUT = failure("timeout", 504)
 REFUSED = failure("connect")
 
 NO_ANSWER = failure("invalid")
-SKIPPED = failure("skipped", 429)
 ERROR_FIRST = failure("error event", 529)
 ASKED_NOT_TO = status(529, x_should_retry="false")
 OVERFLOW = status(400, "prompt is too long: 210000 tokens > 200000 maximum")
@@ -36,22 +37,26 @@ class Fail:
     """How an attempt fails, with what the token pool has to say about it."""
 
     outcome: Outcome
-    token: Token | None = None
+    token: Account | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     reused: bool = False
 
 
+NUMBERS = count(1)
+"""Of requests."""
+
 AS_IT_CAME = b'{"error": {"message": "as it came", "type": "invalid_request_error"}, "type": "error"}'
 
 
-def of(outcome: Outcome, token: Token | None, **notes: Any) -> Fail:
+def of(outcome: Outcome, token: Account | None, **notes: Any) -> Fail:
     """With this token of the pool; the notes are fields of the attempt."""
     return Fail(outcome, token, notes)
 
 
-LIMITED_A = of(status(429), A, other_tokens=True)
+LIMITED_A = of(status(429), A, others=True)
 LIMITED_B = of(status(429), B)
 STALE = Fail(DROPPED, reused=True)
+SKIPPED = Fail(failure("skipped", 429), notes={"pooled": True})
 
 
 def trace(providers: str, *happens: Outcome | Fail, **settings: Any) -> str:
@@ -66,20 +71,19 @@ def trace(providers: str, *happens: Outcome | Fail, **settings: Any) -> str:
         attempt = made.begin()
         assert attempt.target
         asked.append(f"{delay:g} {attempt.target.provider.name}" if delay else attempt.target.provider.name)
-        attempt.token, attempt.reused = fail.token, fail.reused
+        attempt.choice.account, attempt.reused = fail.token, fail.reused
         for name, value in fail.notes.items():
-            setattr(attempt, name, value)
-        if attempt.other_tokens and attempt.token:
-            made.refused_tokens.append(attempt.token)
+            setattr(attempt.choice, name, value)
+        if fail.token and (attempt.choice.others or fail.outcome.error.status in (401, 403, 429)):
+            made.plan.refused.append(fail.token)
         failed(attempt, fail.outcome)
         move = next_move(made, attempt, fail.outcome, NOW)
         if move.cursor is None:
             assert happening is happens[-1], f"gave up early: {asked}, {move.reason}"
             return f"{', '.join(asked)}: {'told' if 'answer' in move.reason else 'gave up'}"
-        made.cursor, delay = move.cursor, move.delay
-        made.drop_thinking |= move.drop_thinking
-        made.last_resort |= move.last_resort
-    last = made.targets[made.cursor].provider.name
+        follow(made.plan, move)
+        delay = move.delay
+    last = made.plan.targets[made.plan.cursor].provider.name
     return f"{', '.join([*asked, f'{delay:g} {last}' if delay else last])}: served"
 
 
@@ -97,7 +101,7 @@ def test_statuses_that_move_on_at_once(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [*(status(code) for code in (500, 502, 503, 504, 520, 529)), DROPPED, NO_ANSWER, ERROR_FIRST],
+    [*(status(code) for code in (500, 502, 503, 504, 520, 529)), DROPPED, ERROR_FIRST],
     ids=lambda o: f"{o.kind} {o.error.status}",
 )
 def test_what_is_given_a_second_chance_first(outcome: Outcome) -> None:
@@ -108,11 +112,18 @@ def test_what_is_given_a_second_chance_first(outcome: Outcome) -> None:
     assert trace("zai kimi", outcome, outcome, retries=2) == "zai, 0.5 zai, 0.5 zai: served"
 
 
+def test_broken_streams_are_asked_for_without_streaming() -> None:
+    """Two were no answer; the whole one may be fine."""
+    assert trace("zai kimi", NO_ANSWER, NO_ANSWER) == "zai, 0.5 zai, zai: served"
+    assert trace("zai kimi", NO_ANSWER, NO_ANSWER, NO_ANSWER) == "zai, 0.5 zai, zai, kimi: served"
+    assert trace("zai kimi", NO_ANSWER, NO_ANSWER, max_attempts=3) == "zai, 0.5 zai, kimi: served"
+
+
 @pytest.mark.parametrize("code", [400, 403, 404, 413, 422])
 def test_answers_are_told(code: int) -> None:
     assert trace("zai kimi", status(code)) == "zai: told"
     assert trace("zai kimi", failure("error event", code)) == "zai: told"
-    assert trace("zai kimi", status(529), status(529), status(code)) == "zai, 0.5 zai, kimi: told"
+    assert trace("zai kimi", status(529), status(529), status(code)) == "zai, 0.5 zai, kimi: gave up"
 
 
 def test_a_bad_sample_is_sampled_again_once() -> None:
@@ -163,19 +174,17 @@ class TestKeys:
         assert trace("anthropic zai", LIMITED_A, LIMITED_B) == "anthropic, anthropic, zai: served"
 
     def test_a_refused_token_too(self) -> None:
-        refused = {"token_refused": True}
-        assert (
-            trace("anthropic zai", of(status(401), A, other_tokens=True, **refused)) == "anthropic, anthropic: served"
-        )
+        refused = {"refused": True}
+        assert trace("anthropic zai", of(status(401), A, others=True, **refused)) == "anthropic, anthropic: served"
         assert trace("anthropic zai", of(status(403), B, **refused)) == "anthropic, zai: served"
 
     @pytest.mark.parametrize("outcome", [NO_CREDIT, status(402), status(403, "out of credits")])
     def test_a_credit_refusal_goes_on(self, outcome: Outcome) -> None:
-        assert trace("anthropic zai", of(outcome, A, other_tokens=True)) == "anthropic, anthropic: served"
+        assert trace("anthropic zai", of(outcome, A, others=True)) == "anthropic, anthropic: served"
         assert trace("anthropic zai", of(outcome, B)) == "anthropic, zai: served"
 
     def test_a_passing_429_is_asked_again(self) -> None:
-        passing = of(status(429, x_should_retry="true"), A, benches_nothing=True)
+        passing = of(status(429, x_should_retry="true"), A, is_passing=True)
         assert trace("anthropic zai", passing) == "anthropic, 0.5 anthropic: served"
         assert trace("anthropic zai", passing, passing) == "anthropic, 0.5 anthropic, zai: served"
 
@@ -197,8 +206,8 @@ class TestTheLastResort:
         assert trace("anthropic", SKIPPED, SKIPPED) == "anthropic, anthropic: gave up"
         assert trace("anthropic zai", SKIPPED, status(429), LIMITED_B) == "anthropic, zai, anthropic: gave up"
 
-    def test_is_not_for_answers(self) -> None:
-        assert trace("anthropic zai", SKIPPED, status(400)) == "anthropic, zai: told"
+    def test_also_when_the_fallback_was_none(self) -> None:
+        assert trace("anthropic zai", SKIPPED, status(400)) == "anthropic, zai, anthropic: served"
 
 
 class TestThinking:
@@ -214,26 +223,36 @@ class TestThinking:
         assert trace("anthropic zai", BAD_SIGNATURE, status(529)) == "anthropic, anthropic, 0.5 anthropic: served"
 
 
-class TestWhatAFallbackDoesNotKnow:
-    @pytest.mark.parametrize("outcome", [NO_MODEL, NO_FIELD], ids=["model", "field"])
+class TestWhatAFallbackSays:
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            NO_MODEL,
+            NO_FIELD,
+            OVERFLOW,
+            status(401),
+            status(402),
+            status(403),
+            status(400, "API parameter error (1210)"),
+        ],
+        ids=["model", "field", "overflow", "key", "balance", "permission", "anything"],
+    )
     def test_is_no_answer(self, outcome: Outcome) -> None:
         assert trace("zai kimi openrouter", status(429), outcome) == "zai, kimi, openrouter: served"
         assert trace("zai kimi", status(429), outcome) == "zai, kimi: gave up"
-        assert trace("zai kimi", outcome) == "zai: told"
 
     def test_also_when_the_fallback_is_asked_first(self) -> None:
         """The route has been failing, so it is asked last."""
         made = exchange(target("kimi", fallback=True), target("zai"))
         attempt = failed(made.begin(), NO_MODEL)
         assert next_move(made, attempt, NO_MODEL, NOW).cursor == 1
-        made.cursor = 1
+        made.plan.cursor = 1
         attempt = failed(made.begin(), NO_MODEL)
         assert next_move(made, attempt, NO_MODEL, NOW).reason == "an answer, not an outage"
 
-    def test_an_overflow_is_one(self) -> None:
+    def test_an_overflow_of_the_asked_target_is_an_answer(self) -> None:
         assert trace("zai kimi", OVERFLOW) == "zai: told"
         assert trace("zai kimi", status(500, "maximum context length is 131072 tokens")) == "zai: told"
-        assert trace("zai kimi openrouter", status(429), OVERFLOW) == "zai, kimi: told"
 
 
 class TestMaxAttempts:
@@ -264,8 +283,9 @@ class TestTheAddon:
     def fail(self, outcome: Outcome, *names: str, addon: Failover | None = None, **notes: Any) -> http.HTTPFlow:
         """The flow after its first attempt has failed."""
         tried = trying(exchange(*targets(*names)))
+        tried.exchange.request_id = f"req_{next(NUMBERS)}"
         for name, value in notes.items():
-            setattr(tried.attempt, name, value)
+            setattr(tried.attempt if name == "reused" else tried.attempt.choice, name, value)
         failed(tried.attempt, outcome)
         tried.flow.response = http.Response.make(outcome.error.status, AS_IT_CAME, dict(outcome.headers))
         (addon or Failover(lambda: NOW)).verdict(tried)
@@ -276,33 +296,33 @@ class TestTheAddon:
         assert response
         return response
 
-    def order(self, addon: Failover) -> list[str]:
+    def order(self, addon: Failover, session: str | None = None) -> list[str]:
         """In which order a request that comes now asks zai and its fallback."""
         tried = trying(exchange(*targets("zai", "kimi")))
-        tried.flow.response = None
+        tried.exchange.client.session, tried.flow.response = session, None
         addon.request(tried.flow)
-        return [target.provider.name for target in tried.exchange.targets]
+        return [target.provider.name for target in tried.exchange.plan.targets]
 
     def test_goes_on(self) -> None:
         made = exchange_of(self.fail(status(529), "zai", "kimi"))
         assert made
         assert made.verdict
-        assert (made.verdict.again, made.verdict.delay, made.cursor) == (True, 0.5, 0)
-        assert made.steps[-1].what == "529 (so it says) after 0.0 s: the same target again in 0.5 s"
+        assert (made.verdict.again, made.verdict.delay, made.plan.cursor) == (True, 0.5, 0)
+        assert made.trail[-1].what == "529 (so it says) after 0.0 s: the same target again in 0.5 s"
 
     def test_takes_a_verdict_that_another_addon_has_given(self) -> None:
         tried = trying(exchange(*targets("zai", "kimi")))
         failed(tried.attempt, status(429))
-        tried.exchange.verdict = given = Verdict(False, "counted")
+        tried.exchange.attempts[-1].verdict = given = Verdict(False, "counted")
         Failover(lambda: NOW).verdict(tried)
         assert tried.exchange.verdict is given
-        assert tried.exchange.cursor == 0
+        assert tried.exchange.plan.cursor == 0
 
     def test_says_who_failed_in_the_provider_s_words(self) -> None:
         response = self.told(status(400, "no such tool"))
         assert response.status_code == 400
         assert response.json()["error"] == {"type": "invalid_request_error", "message": "zai: no such tool"}
-        assert response.json()["request_id"] == "req_1"
+        assert response.json()["request_id"].startswith("req_")
         assert response.headers["x-gateway-provider"] == "zai"
         assert response.headers["x-gateway-model"] == "m"
         assert response.headers["x-gateway-attempts"] == "1"
@@ -328,25 +348,42 @@ class TestTheAddon:
 
     def test_tells_when_the_first_token_of_the_pool_is_back(self) -> None:
         limited = status(429, retry_after="9000")
-        assert self.told(limited, "anthropic", token=A, pool_back_in=12.6).headers["retry-after"] == "13"
-        assert self.told(limited, "anthropic", token=A, pool_back_in=0.2).headers["retry-after"] == "1"
+        assert self.told(limited, "anthropic", account=A, back_in=12.6).headers["retry-after"] == "13"
+        assert self.told(limited, "anthropic", account=A, back_in=0.2).headers["retry-after"] == "1"
 
     def test_asking_again_with_a_key_that_is_refused_is_no_use(self) -> None:
         assert self.told(status(401)).headers["x-should-retry"] == "false"
-        assert self.told(status(401), "anthropic", token=A).headers["x-should-retry"] == "false"
+        refused = ProviderError(403, "permission_error", "anthropic refuses the gateway's token")
+        response = self.told(status(401), "anthropic", account=A, refused=True, error=refused)
+        assert (response.status_code, response.headers["x-should-retry"]) == (403, "false")
+        assert response.json()["error"]["message"] == refused.message
         assert "x-should-retry" not in self.told(status(401), "anthropic").headers, "the client's own: it may log in"
 
     @pytest.mark.parametrize("name", ["anthropic-ratelimit-unified-status", "anthropic-organization-id", "Set-Cookie"])
     def test_what_tells_of_a_pool_account_stays_here(self, name: str) -> None:
         outcome = status(400, **{name: "x", "request-id": "r"})
-        assert name not in self.told(outcome, "anthropic", token=A).headers
-        assert self.told(outcome, "anthropic", token=A).headers["request-id"] == "r"
+        assert name not in self.told(outcome, "anthropic", account=A).headers
+        assert self.told(outcome, "anthropic", account=A).headers["request-id"] == "r"
         assert (name in self.told(outcome, "anthropic").headers) == name.startswith("anthropic-")
 
-    def test_a_timeout_is_not_waited_for_again(self) -> None:
+    def test_a_timeout_is_not_waited_for_again_by_the_same_session(self) -> None:
         addon = Failover(lambda: NOW)
-        self.fail(TIMEOUT, "zai", addon=addon)
-        assert self.order(addon) == ["kimi", "zai"]
+        tried = trying(exchange(*targets("zai", "kimi")))
+        tried.exchange.client.session = "slow"
+        failed(tried.attempt, TIMEOUT)
+        addon.verdict(tried)
+        assert self.order(addon) == ["zai", "kimi"]
+        assert self.order(addon, "slow") == ["kimi", "zai"]
+
+    def test_the_trail_says_why_a_target_is_asked_last(self) -> None:
+        addon = Failover(lambda: NOW)
+        for _ in range(3):
+            self.fail(status(503, "down for a walk"), "zai", addon=addon)
+        tried = trying(exchange(*targets("zai", "kimi")))
+        tried.flow.response = None
+        addon.request(tried.flow)
+        line = tried.exchange.trail[-1].what
+        assert re.fullmatch(r"zai/m is asked last until \d\d:\d\d:\d\d: 503 \(down for a walk\)", line)
 
     @pytest.mark.parametrize("outcome", [status(500), DROPPED, REFUSED, NO_ANSWER])
     def test_a_provider_that_keeps_failing_is_asked_last(self, outcome: Outcome) -> None:
@@ -356,7 +393,7 @@ class TestTheAddon:
             self.fail(outcome, "zai", addon=addon)
         assert self.order(addon) == ["kimi", "zai"]
 
-    @pytest.mark.parametrize("outcome", [status(400), status(404), status(401), SKIPPED])
+    @pytest.mark.parametrize("outcome", [status(400), status(404), status(401), SKIPPED.outcome])
     def test_an_answer_is_no_failure_of_the_provider(self, outcome: Outcome) -> None:
         addon = Failover(lambda: NOW)
         for _ in range(5):
@@ -395,14 +432,15 @@ class TestTheAddon:
         made = exchange(*targets("zai", "kimi"), clock=lambda: now)
         tried = trying(made)
         tried.flow.response = None
-        for _ in range(3):
+        for number in range(3):
+            made.request_id = f"failed {number}"
             addon.remember(made, failed(tried.attempt, status(500)), status(500))
         now += 60
         made.kind = "count_tokens"
         addon.request(tried.flow)
         made.kind = "messages"
         addon.request(tried.flow)
-        assert [target.provider.name for target in made.targets] == ["zai", "kimi"]
+        assert [target.provider.name for target in made.plan.targets] == ["zai", "kimi"]
 
     def test_nor_is_a_kept_connection_that_had_died(self) -> None:
         addon = Failover(lambda: NOW)
@@ -410,7 +448,22 @@ class TestTheAddon:
             self.fail(DROPPED, "zai", addon=addon, reused=True)
         assert self.order(addon) == ["zai", "kimi"]
 
-    def test_a_limit_of_the_gateway_s_own_key_is_respected(self) -> None:
+    def test_the_client_is_told_what_the_asked_target_said(self) -> None:
+        """Whatever the fallback says."""
+        made = exchange(*targets("anthropic", "zai"))
+        for outcome in (status(529, "Overloaded"), status(529, "Overloaded"), status(401, "token expired")):
+            tried = trying(made)
+            failed(tried.attempt, outcome)
+            tried.flow.response = http.Response.make(outcome.error.status, AS_IT_CAME)
+            Failover(lambda: NOW).verdict(tried)
+        response = tried.flow.response
+        assert response
+        assert (response.status_code, response.json()["error"]["message"]) == (529, "Overloaded")
+        assert response.headers["x-gateway-provider"] == "anthropic"
+        assert "x-should-retry" not in response.headers
+        assert "token expired" in made.trail[-1].what, "the trail has it all"
+
+    def test_the_limit_of_a_provider_without_keys_is_respected(self) -> None:
         addon = Failover(lambda: NOW)
         self.fail(status(429, retry_after="30"), "zai", addon=addon)
         assert self.order(addon) == ["kimi", "zai"]
@@ -421,14 +474,14 @@ class TestTheAddon:
         tried = trying(exchange(*targets("anthropic", "zai")))
         tried.flow.response = None
         addon.request(tried.flow)
-        assert tried.exchange.targets[0].provider.name == "anthropic"
+        assert tried.exchange.plan.targets[0].provider.name == "anthropic"
 
     def test_nobody_rests_longer_than_a_day(self) -> None:
         addon, now = Failover(lambda: NOW), 100.0
         made = exchange(*targets("zai", "kimi"), clock=lambda: now)
         addon.remember(made, failed(made.begin(), status(429)), status(429, retry_after="999999"))
         now += 86_400
-        assert not addon.breakers.is_open(made.targets[0], now)
+        assert not addon.breakers.avoided(made.plan.targets[0], "s", now)
 
 
 def test_after_two_streams_that_cannot_be_read_a_whole_answer_is_asked_for() -> None:
@@ -437,7 +490,7 @@ def test_after_two_streams_that_cannot_be_read_a_whole_answer_is_asked_for() -> 
     assert next_move(made, failed(made.begin(), invalid), invalid, NOW).whole is False
     move = next_move(made, failed(made.begin(), invalid), invalid, NOW)
     assert (move.cursor, move.whole) == (0, True)
-    made.whole = True
+    made.plan.whole = True
     attempt = made.begin()
     assert attempt.whole
     move = next_move(made, failed(attempt, invalid), invalid, NOW)

@@ -17,7 +17,8 @@ from addons.config.config import Config, Price
 from addons.config.routing import LedgerSettings
 from addons.config.settings import Settings
 from addons.ledger import Ledger, row
-from addons.state.exchange import Exchange, cost, remember
+from addons.state.exchange import Exchange, remember
+from addons.state.result import cost
 from addons.state.store import RequestRow, Store
 from addons.wire.messages.body import RequestBody
 from addons.wire.usage import Usage
@@ -54,7 +55,7 @@ def ledger_of(store: Store, keep_days: int = 90) -> Ledger:
 def rows_in(store: Store) -> int:
     """How many rows the file has."""
     store.flush()
-    store.load_benches(0)  # makes the file, where nothing has been written
+    store.load_cooldowns(0)  # makes the file, where nothing has been written
     with closing(sqlite3.connect(store.path)) as file:
         count: int = file.execute("SELECT count(*) FROM requests").fetchone()[0]
         return count
@@ -67,7 +68,7 @@ def row_of(made: Exchange, code: int = 200, error: str = "") -> RequestRow:
 class TestRow:
     def test_of_a_success(self, clock: Clock) -> None:
         made = exchange(target("zai", model="glm-5", price=PRICE), clock=clock)
-        made.session, made.caller = "session", "alice"
+        made.client.session, made.client.caller = "session", "alice"
         clock.now += 1
         made.begin().first_event = clock.now + 0.5
         answered(
@@ -89,7 +90,7 @@ class TestRow:
     def test_of_a_fallback(self) -> None:
         made = exchange(*targets("zai", "kimi"))
         failed(made.begin(), status(529))
-        made.cursor = 1
+        made.plan.cursor = 1
         made.begin()
         answered(made)
         kept = row_of(made)
@@ -100,7 +101,7 @@ class TestRow:
         """Every token rests: the attempt has been made to nobody."""
         made = exchange(*targets("anthropic", "zai"))
         failed(made.begin(), failure("skipped", 429))
-        made.cursor = 1
+        made.plan.cursor = 1
         made.begin()
         answered(made)
         assert row_of(made).attempts == 1

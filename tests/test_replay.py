@@ -82,7 +82,7 @@ def ours(made: Exchange | None = None) -> http.HTTPFlow:
 def routed() -> Exchange:
     """A request for the model `asked`."""
     made = exchange(target("zai"))
-    made.caller = "alice"
+    made.client.caller = "alice"
     return made
 
 
@@ -106,7 +106,7 @@ def test_a_flow_from_a_file_is_replayed_too(setting: Setting) -> None:
     flow.metadata[METADATA] = {"some": "summary"}
     ticket = setting.starts(flow)
     assert ticket
-    assert (ticket.first, ticket.caller) == (None, "replay")
+    assert (ticket.first, ticket.client) == (None, None)
 
 
 def test_other_flows_are_nobodys_business(setting: Setting) -> None:

@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.config.config import Target
-from addons.state.exchange import Exchange, Kind, Trying
+from addons.state.exchange import Exchange, Kind, Plan, Trying
 from addons.thinking import ThinkingStripper, read_count
 from addons.wire.errors import ProviderError
 from addons.wire.messages.body import RequestBody
@@ -63,17 +63,17 @@ def test_to_anthropic_goes_what_the_client_sent() -> None:
     tried = request(target("anthropic"))
     assert tried.attempt.draft
     assert tried.attempt.draft.encode() is tried.attempt.draft.body.raw
-    assert tried.exchange.steps == []
+    assert tried.exchange.trail == []
 
 
 def test_to_others_goes_what_they_understand_and_the_trail_says_so() -> None:
     tried = request(target("zai"))
     assert "metadata" not in sent(tried)
     assert sent(tried)["messages"][1]["content"] == [TEXT]
-    steps = {step.who: step.what for step in tried.exchange.steps}
+    steps = {step.who: step.what for step in tried.exchange.trail}
     assert set(steps) == {"metadata", "thinking"}
     assert steps["thinking"] == "dropped 1 thinking block (1 of Anthropic)"
-    assert {step.attempt for step in tried.exchange.steps} == {1}
+    assert {step.attempt for step in tried.exchange.trail} == {1}
 
 
 def test_the_target_decides_over_steps_and_limits() -> None:
@@ -84,7 +84,7 @@ def test_the_target_decides_over_steps_and_limits() -> None:
 
 
 def test_the_second_try_without_thinking() -> None:
-    tried = request(target("anthropic"), drop_thinking=True)
+    tried = request(target("anthropic"), plan=Plan(targets=[target("anthropic")], drop_thinking=True))
     assert sent(tried)["messages"][1]["content"] == [TEXT]
 
 
@@ -93,7 +93,7 @@ def test_each_attempt_has_a_draft_of_its_own() -> None:
     made.body = RequestBody.parse(json.dumps(BODY).encode())
     first = trying(made)
     STRIPPER.attempt(first)
-    made.cursor = 1
+    made.plan.cursor = 1
     second = Trying(first.flow, made, made.begin())
     STRIPPER.attempt(second)
     assert "metadata" not in sent(first)
@@ -106,7 +106,7 @@ def test_a_request_that_is_only_passed_on_has_no_steps() -> None:
     tried = trying(made)
     STRIPPER.attempt(tried)
     assert tried.attempt.draft is None
-    assert made.steps == []
+    assert made.trail == []
 
 
 # The answer

@@ -43,9 +43,9 @@ def test_a_success() -> None:
 def test_failures_on_the_way() -> None:
     made = exchange(*targets("anthropic", "zai", "kimi", "openrouter"))
     for cursor, outcome in enumerate([status(429), failure("timeout", 504), failure("error event", 529)]):
-        made.cursor = cursor
+        made.plan.cursor = cursor
         failed(made.begin(), outcome)
-    made.cursor = 3
+    made.plan.cursor = 3
     made.begin()
     assert line(made) == "asked → anthropic 429 → zai timeout → kimi error event → openrouter/m · 0.0 s"
 
@@ -70,7 +70,7 @@ def test_who_asked() -> None:
         ("alice", "alice · asked"),
         ("admin", "admin · asked"),
     ):
-        made.caller = caller
+        made.client.caller, made.result = caller, None
         assert line(made).startswith(first)
 
 

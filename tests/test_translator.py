@@ -51,7 +51,7 @@ def sent(tried: Trying) -> dict[str, Any]:
 
 
 def steps(made: Exchange) -> list[tuple[str, str]]:
-    return [(step.who, step.what) for step in made.steps]
+    return [(step.who, step.what) for step in made.trail]
 
 
 # The request
@@ -69,7 +69,7 @@ def test_body_and_path() -> None:
     }
     assert tried.attempt.draft is None
     assert tried.attempt.translation
-    assert tried.attempt.translation.body == tried.flow.request.content
+    assert tried.attempt.translation.request.body == tried.flow.request.content
 
 
 def test_the_trail_says_what_was_done_and_what_was_lost() -> None:
@@ -95,7 +95,7 @@ def test_each_attempt_starts_from_what_the_client_sent() -> None:
     made.body = RequestBody.parse(json.dumps(BODY).encode())
     first = trying(made)
     TRANSLATOR.attempt(first)
-    made.cursor = 1
+    made.plan.cursor = 1
     second = Trying(first.flow, made, made.begin())
     assert second.attempt.draft
     assert second.attempt.draft.encode() == made.body.raw
@@ -105,9 +105,10 @@ def test_each_attempt_starts_from_what_the_client_sent() -> None:
 
 def test_what_cannot_be_said_is_not_sent() -> None:
     tried = request(chat_target(), {**BODY, "tool_choice": {"type": "nonsense"}})
-    assert tried.attempt.skip
-    assert (tried.attempt.skip.status, tried.attempt.skip.type) == (400, "invalid_request_error")
-    assert tried.attempt.skip.message.startswith("tool_choice.type")
+    outcome = tried.attempt.outcome
+    assert outcome
+    assert (outcome.kind, outcome.error.status, outcome.error.type) == ("skipped", 400, "invalid_request_error")
+    assert outcome.error.message.startswith("tool_choice.type")
     assert tried.attempt.translation is None
 
 
@@ -115,7 +116,7 @@ def test_messages_targets_and_relayed_requests_are_left_alone() -> None:
     tried = request(target("zai"))
     assert tried.attempt.draft
     assert tried.attempt.draft.encode() == json.dumps(BODY).encode()
-    assert tried.exchange.steps == []
+    assert tried.exchange.trail == []
     made = exchange()
     made.body = None
     relayed = trying(made)
@@ -131,7 +132,7 @@ def test_a_request_that_is_answered_here_is_not_translated() -> None:
     tried.flow.response = http.Response.make(200)
     TRANSLATOR.attempt(tried)
     assert tried.attempt.translation is None
-    assert made.steps == []
+    assert made.trail == []
 
 
 # The answer

@@ -116,7 +116,7 @@ class Config:
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking."""
-        keys = (provider.api_key for provider in self.providers.values())
+        keys = (key for provider in self.providers.values() for key in provider.api_keys)
         secrets = (*keys, *self.header_secrets, *self.tokens, self.static_token, self.admin_key)
         return tuple(dict.fromkeys(filter(None, secrets)))
 

@@ -45,7 +45,7 @@ def filled(own: Mapping[str, Entry], name: str) -> dict[str, Entry]:
     if "format" in own and own["format"].text() != (preset["format"].text() if "format" in preset else "anthropic"):
         for key in ("chat", "schema", "by_model", "thinking_rules", "format"):
             preset.pop(key, None)
-    if "auth" in own and own["auth"].text() not in ("bearer", "x-api-key"):
+    if "api_keys" in own or ("auth" in own and own["auth"].text() not in ("bearer", "x-api-key")):
         preset.pop("api_key", None)
     return laid_over(preset, {key: entry for key, entry in own.items() if key != "preset"})
 

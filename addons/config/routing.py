@@ -17,7 +17,7 @@ from addons.wire.model_name import without_mark
 Auth = Literal["bearer", "x-api-key", "claude-oauth", "none"]
 Format = Literal["anthropic", "openai-chat"]
 Thinking = Literal["keep", "strip"]
-Strategy = Literal["session", "request"]
+Strategy = Literal["session", "drain", "request"]
 
 AUTHS: tuple[Auth, ...] = get_args(Auth)
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -45,8 +45,11 @@ class Provider:
     auth: Auth
     """How a request is authenticated: `bearer` (Authorization: Bearer api_key), `x-api-key` (that header),
     `claude-oauth` (a token of the pool, or the client's own in passthrough), `none`. No default."""
-    api_key: str = field(default="", repr=False)
-    """For bearer and x-api-key; not used by the others. Empty when `missing` concerns it."""
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    """For bearer and x-api-key; not used by the others. Several make a pool: `api_keys:`, or one variable with commas.
+    Empty when `missing` concerns them."""
+    key_source: str = ""
+    """Where they are set, for errors: `ZAI_API_KEY`, `api_key in routing.yaml`, `CLAUDE_OAUTH_TOKENS`."""
     missing: str = ""
     """The name of an environment variable that this provider needs and that is not set: no request can be
     sent there. Empty when it has all it needs."""
@@ -193,11 +196,13 @@ class FailoverSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """How the Claude tokens are shared out."""
+    """How the accounts of a provider, and the Claude tokens, are shared out."""
 
     strategy: Strategy = "session"
-    """`session` (default): a session stays on its token while that is usable, as prompt caches belong to the
-    account. `request`: the next token for every request."""
+    """`session` (default): a session stays on its account while that is usable, as prompt caches belong to the account;
+    a new one gets the account with the most room, as far as the provider's headers have told, else the next one.
+    `drain`: so too, but a new session gets the account whose weekly limit is reset first. `request`: the next account
+    for every request."""
 
 
 VIA = "claude-via-"

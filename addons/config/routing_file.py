@@ -23,6 +23,7 @@ from addons.config.routing import (
     FORMATS,
     STRATEGIES,
     THINKING,
+    Auth,
     FailoverSettings,
     Fallback,
     LedgerSettings,
@@ -42,7 +43,8 @@ from addons.wire.steps.table import STEP_NAMES
 
 SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
 PROVIDER_KEYS = (
-    *("preset", "base_url", "auth", "api_key", "format", "thinking", "headers", "betas", "steps", "subscription"),
+    *("preset", "base_url", "auth", "api_key", "api_keys", "format"),
+    *("thinking", "headers", "betas", "steps", "subscription"),
     *DIALECT_KEYS,
 )
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
@@ -153,15 +155,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
     variables = Variables(env)
     auth = keys["auth"].choice(AUTHS)
     form = keys["format"].choice(FORMATS) if "format" in keys else "anthropic"
-    api_key = ""
-    if auth in ("bearer", "x-api-key"):
-        if "api_key" not in keys:
-            raise entry.error(f"api_key is missing (auth: {auth} needs one)")
-        api_key = variables.expand(keys["api_key"])
-        if api_key and not VISIBLE.fullmatch(api_key):
-            raise keys["api_key"].error(NOT_VISIBLE)
-    elif "api_key" in keys:
-        raise keys["api_key"].error(f"has no meaning with auth: {auth}")
+    api_keys, key_source = read_keys(entry, keys, auth, variables)
     headers = read_headers(keys["headers"], variables, secrets) if "headers" in keys else {}
     url = read_url(keys["base_url"], variables, ENDPOINTS[form])
     return Provider(
@@ -172,7 +166,8 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         port=url.port or (0 if not url.hostname else 443 if url.scheme == "https" else 80),
         path=url.path,
         auth=auth,
-        api_key=api_key,
+        api_keys=api_keys,
+        key_source=key_source,
         missing=variables.missing,
         format=form,
         thinking=keys["thinking"].choice(THINKING) if "thinking" in keys else "keep",
@@ -184,6 +179,34 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         preset=preset,
         subscription=keys["subscription"].boolean() if "subscription" in keys else False,
     )
+
+
+def read_keys(entry: Entry, keys: Mapping[str, Entry], auth: Auth, variables: Variables) -> tuple[tuple[str, ...], str]:
+    """`api_key:` or `api_keys:` of a provider, each value one key or several with commas between them; and where they
+    are set. Of several, those that are there are enough."""
+    given = [name for name in ("api_key", "api_keys") if name in keys]
+    if auth not in ("bearer", "x-api-key"):
+        if given:
+            raise keys[given[0]].error(f"has no meaning with auth: {auth}")
+        return (), "CLAUDE_OAUTH_TOKENS" if auth == "claude-oauth" else ""
+    if not given:
+        raise entry.error(f"api_key is missing (auth: {auth} needs one)")
+    if len(given) > 1:
+        raise keys["api_keys"].error("stands beside api_key: one of them is enough")
+    items = keys["api_keys"].items() if given == ["api_keys"] else [keys["api_key"]]
+    found: dict[str, None] = {}
+    missing, sources = "", dict.fromkeys(name for item in items for name in VARIABLE.findall(item.text()))
+    for item in items:
+        own = Variables(variables.env)
+        text = own.expand(item)
+        missing = missing or own.missing
+        for key in () if own.missing else filter(None, (part.strip() for part in text.split(","))):
+            if not VISIBLE.fullmatch(key):
+                raise item.error(NOT_VISIBLE)
+            found[key] = None
+    if not found:
+        variables.missing = variables.missing or missing
+    return tuple(found), " and ".join(sources) or f"{given[0]} in routing.yaml"
 
 
 def read_url(entry: Entry, variables: Variables, endpoints: Iterable[str]) -> SplitResult:

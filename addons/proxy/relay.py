@@ -50,7 +50,7 @@ def may_be_relayed(exchange: Exchange, default_host: str) -> bool:
     if provider and (not provider.host or provider.format != "anthropic"):
         return False
     is_path = exchange.path.startswith("/")
-    return is_path and bool(accepted(exchange.own, provider.host if provider else default_host))
+    return is_path and bool(accepted(exchange.client.credential, provider.host if provider else default_host))
 
 
 def point_at_upstream(request: http.Request, exchange: Exchange, credential: dict[str, str]) -> None:
@@ -64,7 +64,7 @@ def point_at_upstream(request: http.Request, exchange: Exchange, credential: dic
     headers = http.Headers(host=host)
     for name, value in exchange.headers:
         headers.add(name, value)
-    for name, value in accepted(exchange.own, request.host).items():
+    for name, value in accepted(exchange.client.credential, request.host).items():
         credential[name] = value
         headers[name] = mask(value)
     request.headers = headers

@@ -33,25 +33,20 @@ def too_large(request_id: str | None = None) -> http.Response:
 
 
 def reported(exchange: Exchange, last: Attempt) -> Attempt:
-    """The failed attempt that the client is told of: the last one, but for fallbacks that were never open to this
-    client, because it has no credential for them. Their 401 would say "log in" where a provider is only busy."""
-    return next((a for a in reversed(exchange.attempts) if not was_closed(a)), last)
-
-
-def was_closed(attempt: Attempt) -> bool:
-    """Whether the client's own credential, or the lack of one, kept a fallback from answering."""
-    target, outcome = attempt.target, attempt.outcome
-    if target is None or outcome is None or not target.fallback or target.provider.auth != "claude-oauth":
-        return False
-    return attempt.token is None and outcome.error.status == 401
+    """The failed attempt that the client is told of: the last one at the target that it asked for. What a fallback says
+    in place of an answer is no help: its 401 would say "log in", its 400 "change the request", where the provider is
+    only busy. Nor does a refused key of the gateway's hide what another account was told."""
+    asked = [a for a in exchange.attempts if a.outcome and a.target and not a.target.fallback]
+    telling = [a for a in asked if a.outcome and a.outcome.kind != "skipped" and not a.choice.refused]
+    return (telling or asked or [last])[-1]
 
 
 def error_for_client(attempt: Attempt, outcome: Outcome) -> ProviderError:
     """What the client is told of the last failure: who failed, in the provider's words."""
     error = outcome.error
-    if attempt.target is None:
-        return error
-    if outcome.kind == "skipped":
+    if attempt.choice.error:
+        return attempt.choice.error
+    if attempt.target is None or outcome.kind == "skipped":
         return error
     provider, status = attempt.target.provider, error.status if error.status >= 400 else 502
     if provider.is_anthropic and outcome.kind in ("status", "error event"):
@@ -69,16 +64,16 @@ def final_response(
     """The error response for the client. Anthropic's own errors pass unmodified: Claude Code reads their wording."""
     anthropic = attempt.target is not None and attempt.target.provider.is_anthropic
     own = last is not None and last.status_code >= 400 and is_envelope(last.raw_content or b"")
-    if last is not None and own and outcome.kind == "status" and anthropic:
+    if last is not None and own and outcome.kind == "status" and anthropic and attempt.choice.error is None:
         response = last
     else:
         response = error_response(error.status, error.message, exchange.request_id)
         carry(outcome.headers, response.headers)
-    if outcome.error.status == 401 and (attempt.token or outcome.kind == "skipped" or not anthropic):
+    if error.status in (401, 403) and (attempt.choice.error or outcome.kind == "skipped" or not anthropic):
         response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
-    if attempt.pool_back_in is not None:
-        response.headers["retry-after"] = str(max(1, round(attempt.pool_back_in)))
-    label(response, exchange)
+    if attempt.choice.back_in is not None:
+        response.headers["retry-after"] = str(max(1, round(attempt.choice.back_in)))
+    label(response, exchange, attempt)
     return response
 
 
@@ -96,13 +91,12 @@ def drop_foreign(response: http.Response) -> None:
         del headers[name]
 
 
-def label(response: http.Response, exchange: Exchange) -> None:
+def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None:
     """Say in the response's headers what happened, and take out what is none of the client's business."""
-    attempt = exchange.attempt
-    if attempt is None or attempt.target is None:
+    if attempt.target is None:
         return
     drop_foreign(response)
-    if attempt.token:
+    if attempt.choice.account:
         for name in list(response.headers):
             if not client_visible(name):
                 del response.headers[name]

@@ -150,8 +150,8 @@ class GatewayStream(ClientStream):
         self.server_state = self.state_connecting
         if (yield from self.ends_at(AttemptHook(Trying(self.flow, exchange, attempt)))):
             return
-        if attempt.skip:
-            yield from self.fail(attempt, Outcome("skipped", attempt.skip, complete=True))
+        if attempt.outcome:  # this target isn't asked
+            yield from self.fail(attempt, attempt.outcome)
             return
         if attempt.target is None and exchange.kind != "relay" and not self.flow.response:
             self.flow.response = error_response(

@@ -1,68 +1,141 @@
-"""Which providers are down: a circuit breaker a provider, so that an outage costs one timeout, not one a request.
+"""Which targets are down: a circuit breaker for each model of a provider, so that an outage costs a few failures.
 
-Pure: time is given. Nothing is ever refused here, targets are only asked later: a single target is asked always.
+Rules that hold here:
+- Pure: time is given. Nothing is ever refused here, targets are only asked later: a single target is asked always.
+- What fails is a model: another model of the same provider may be fine. Only failures to connect concern them all.
+- One session counts once, however often it fails: it may be its own request that the provider can't stand. For itself
+  alone it goes elsewhere sooner.
+- After the pause one request asks (the probe), and the others wait for what it finds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from addons.config.config import Target
 
 THRESHOLD = 3
-"""Failures in a row after which a provider is asked last; a timeout counts for all of them."""
+"""Sessions (or requests without one) that have failed in a row, after which a target is asked last. As many requests of
+one session, or one that had to wait for a timeout, have the same effect for that session."""
+
+MOST_TARGETS = 1000
+MOST_SESSIONS = 100
+"""Entries kept at most: clients choose the names of models and sessions."""
+
+Scope = tuple[str, str | None]
+"""A provider, and one of its models or (None) all of them."""
+
+
+@dataclass(slots=True)
+class Failures:
+    """The failures of one session at one target."""
+
+    count: int = 0
+    last_request: str = ""
 
 
 @dataclass(slots=True)
 class Health:
-    """What is known of one provider."""
+    """What is known of one target that has failed since it last answered."""
 
-    failures: int = 0
+    sessions: OrderedDict[str, Failures] = field(default_factory=OrderedDict)
+    why: str = ""
     open_until: float = 0.0
-    """Until then the provider is asked last; at most `cooldown` seconds after its last failure."""
+    """Until then the target is asked last; at most `cooldown` seconds after its last failure."""
     probe_until: float = 0.0
-    """One request is finding out whether the provider is back; until it has, the others don't."""
+    """One request is finding out whether the target is back; until it has, the others don't."""
+
+    def concerns(self, session: str) -> bool:
+        """Whether there were failures enough for everybody, or for this session."""
+        own = self.sessions.get(session)
+        return len(self.sessions) >= THRESHOLD or (own is not None and own.count >= THRESHOLD)
+
+    def until(self) -> float:
+        return max(self.open_until, self.probe_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Avoided:
+    """A target that is asked last: why, and until when."""
+
+    provider: str
+    model: str | None
+    """None: all of the provider's."""
+    why: str
+    until: float
 
 
 class Breakers:
-    """The health of all providers, and the limits that targets without a token pool have said."""
+    """The health of all targets, and the limits that targets without accounts have told."""
 
     def __init__(self) -> None:
-        self._health: dict[str, Health] = {}
-        self._resting: dict[tuple[str, str], float] = {}
+        self._health: OrderedDict[Scope, Health] = OrderedDict()
+        self._limits: OrderedDict[Scope, float] = OrderedDict()
 
-    def failed(self, target: Target, now: float, cooldown: float, *, timed_out: bool = False) -> None:
-        """The provider failed in a way that is its own fault. A timeout is enough by itself: it has cost somebody
-        minutes already, which the others are to be spared."""
-        health = self._health.setdefault(target.provider.name, Health())
-        health.failures = max(health.failures + 1, THRESHOLD if timed_out else 0)
-        if health.failures >= THRESHOLD:
-            health.open_until = now + cooldown
+    def failed(
+        self, target: Target, session: str, request: str, now: float, cooldown: float, *, kind: str, why: str = ""
+    ) -> None:
+        """The target failed in a way that is its own fault. `session`: whose request it was; `kind`: that of the
+        outcome."""
+        scope: Scope = (target.provider.name, None if kind == "connect" else target.model)
+        health = self._health.setdefault(scope, Health())
+        if len(self._health) > MOST_TARGETS:
+            self._health.popitem(last=False)
+        own = health.sessions.setdefault(session, Failures())
+        if len(health.sessions) > MOST_SESSIONS:
+            health.sessions.popitem(last=False)
+        if kind == "timeout":
+            own.count = THRESHOLD  # it has cost somebody minutes already
+        elif own.last_request != request:
+            own.count += 1
+        own.last_request = request
+        health.why, health.open_until, health.probe_until = why, now + cooldown, 0.0
 
     def succeeded(self, target: Target) -> None:
-        """The provider answered."""
-        self._health.pop(target.provider.name, None)
-        self._resting.pop((target.provider.name, target.model), None)
+        """The target answered."""
+        if self._health or self._limits:
+            for scope in ((target.provider.name, target.model), (target.provider.name, None)):
+                self._health.pop(scope, None)
+                self._limits.pop(scope, None)
 
-    def rest(self, target: Target, until: float) -> None:
+    def limit(self, target: Target, until: float) -> None:
         """This model of the provider is over its limit until then."""
-        self._resting[target.provider.name, target.model] = until
+        self._limits[target.provider.name, target.model] = until
+        if len(self._limits) > MOST_TARGETS:
+            self._limits.popitem(last=False)
 
-    def is_open(self, target: Target, now: float) -> bool:
-        """Whether this target should be asked last."""
-        health = self._health.get(target.provider.name)
-        if health and health.failures >= THRESHOLD and (now < health.open_until or now < health.probe_until):
-            return True
-        return now < self._resting.get((target.provider.name, target.model), 0.0)
+    def avoided(self, target: Target, session: str, now: float) -> Avoided | None:
+        """Why this target should be asked last by this session, and until when; None: it shouldn't."""
+        for model in (target.model, None):
+            scope: Scope = (target.provider.name, model)
+            health = self._health.get(scope)
+            if health and now < health.until() and health.concerns(session):
+                why = health.why if now < health.open_until else "one request is finding out whether it is back"
+                return Avoided(*scope, why, health.until())
+            if now < self._limits.get(scope, 0.0):
+                return Avoided(*scope, "it is over its limit", self._limits[scope])
+        return None
 
-    def order(self, targets: list[Target], now: float) -> list[Target]:
+    def order(self, targets: list[Target], session: str, now: float) -> list[Target]:
         """The targets in the order to ask them."""
-        if not self._health and not self._resting:
+        if not self._health and not self._limits:
             return targets
-        return sorted(targets, key=lambda target: self.is_open(target, now))
+        return sorted(targets, key=lambda target: self.avoided(target, session, now) is not None)
 
-    def ask(self, target: Target, now: float, cooldown: float) -> None:
+    def ask(self, target: Target, session: str, now: float, cooldown: float) -> None:
         """A request goes to this target first: after an outage it is the probe, and the others wait for it."""
-        health = self._health.get(target.provider.name)
-        if health and health.failures >= THRESHOLD and not self.is_open(target, now):
-            health.probe_until = now + cooldown
+        for model in (target.model, None):
+            health = self._health.get((target.provider.name, model))
+            if health and health.concerns(session) and now >= health.until():
+                health.probe_until = now + cooldown
+
+    def view(self, now: float) -> list[Avoided]:
+        """What everybody avoids now."""
+        down = [
+            Avoided(*scope, health.why, health.until())
+            for scope, health in self._health.items()
+            if now < health.until() and len(health.sessions) >= THRESHOLD
+        ]
+        full = [Avoided(*scope, "it is over its limit", until) for scope, until in self._limits.items() if now < until]
+        return down + full

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from addons.config.config import Config, Price, Provider, Target, TokenMode
+from addons.config.config import Config, Provider, Target, TokenMode
 from addons.wire.errors import ProviderError
 from addons.wire.limits import NOTE
 from addons.wire.masking import SCHEME
@@ -25,7 +25,7 @@ from addons.wire.words import in_a_line
 
 if TYPE_CHECKING:
     from addons.config.rules import Rule
-    from addons.state.pool import Token
+    from addons.state.pool import Account
     from addons.state.request_facts import RequestFacts
     from addons.wire.answer_reader import AnswerReader
     from addons.wire.chat.request import ChatRequest
@@ -79,8 +79,40 @@ class Kept:
 
 
 @dataclass(slots=True)
+class AccountChoice:
+    """The account of a pool that an attempt goes out with, and what its refusal says about the pool."""
+
+    account: Account | None = None
+    """None: the provider has no pool, or no account of it may be used now."""
+    others: bool = False
+    """After a refusal that concerns the account: another one of the pool could serve."""
+    refused: bool = False
+    """The provider doesn't take this account any more."""
+    is_passing: bool = False
+    """A 429 that says nothing about the account: the same target may be asked again."""
+    pooled: bool = False
+    """The provider has a pool with accounts in it, usable or not."""
+    probe: bool = False
+    """The account cools down still: an answer ends that."""
+    error: ProviderError | None = None
+    """What the client is told of this failure, if of any: that a key is refused, or that all accounts cool down."""
+    back_in: float | None = None
+    """Seconds until the first account of the pool is usable again, when none is now."""
+
+
+@dataclass(slots=True)
+class Translation:
+    """What a Chat Completions provider was sent."""
+
+    request: ChatRequest
+    """How to read its answer."""
+    oddities: list[str] = field(default_factory=list)
+    """What was odd about the answer and had to be changed, as its reader finds it."""
+
+
+@dataclass(slots=True)
 class Attempt:
-    """One try at one target."""
+    """One try at one target. (Two fields more than fifteen: those that only a recorder fills.)"""
 
     number: int
     target: Target | None
@@ -91,18 +123,9 @@ class Attempt:
     """The body of this try, to be edited by the addons; what it encodes to is sent."""
     credential: dict[str, str] = field(default_factory=dict, repr=False)
     """Real values of headers that the flow shows masked: put on the wire only."""
-    token: Token | None = None
-    """The pool token of this try."""
-    other_tokens: bool = False
-    """After a refusal that concerns the token: another token of the pool could serve."""
-    token_refused: bool = False
-    """The provider doesn't take this pool token any more."""
-    benches_nothing: bool = False
-    """A 429 that says nothing about the account: the same target may be asked again."""
-    pool_back_in: float | None = None
-    """Seconds until the first token of the pool is usable again, when none is now."""
-    skip: ProviderError | None = None
-    """Set by an addon to say that this target can't be asked now, and why."""
+    choice: AccountChoice = field(default_factory=AccountChoice)
+    translation: Translation | None = None
+    """What was sent in its place to a Chat Completions provider."""
     whole: bool = False
     """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
     answer: AnswerReader | None = None
@@ -113,20 +136,22 @@ class Attempt:
     ended: float | None = None
     status: int | None = None
     outcome: Outcome | None = None
-    """None while it runs and after success."""
-    translation: ChatRequest | None = None
-    """What a Chat Completions provider was sent, and how to read its answer."""
-    oddities: list[str] = field(default_factory=list)
-    """What was odd about the answer and had to be changed, as its reader finds it."""
+    """None while it runs and after success. Set by an addon before anything is sent: this target isn't asked."""
+    verdict: Verdict | None = None
+    """What was decided after it had failed."""
     sent: Kept | None = None
     """What went to the provider; only where a recorder keeps it."""
     received: Kept | None = None
     """What the provider answered, as it sent it; only where a recorder keeps it."""
 
+    def skip(self, error: ProviderError) -> None:
+        """Don't ask this target, for this reason."""
+        self.outcome = Outcome("skipped", error, complete=True)
+
 
 @dataclass(slots=True, frozen=True)
 class Verdict:
-    """What to do after a failed attempt: `again` after `delay` seconds (at `exchange.cursor`), or give up."""
+    """What to do after a failed attempt: `again` after `delay` seconds (at the plan's cursor), or give up."""
 
     again: bool
     reason: str
@@ -136,7 +161,7 @@ class Verdict:
 
 
 @dataclass(slots=True, frozen=True)
-class Step:
+class TrailLine:
     """One line of the trail: who changed what, in which attempt (0: before the first)."""
 
     who: str
@@ -146,8 +171,72 @@ class Step:
 
 
 @dataclass(slots=True)
+class Client:
+    """Who asks, and with what."""
+
+    caller: str = "anyone"
+    credential: ClientCredential = field(default_factory=ClientCredential, repr=False)
+    """The client's own: used in passthrough and for relayed paths only."""
+    token_mode: TokenMode = "rotate"
+    session: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Where the request may go, and what its failures so far have taught."""
+
+    rule: Rule | None = None
+    """What sent it elsewhere than its model says."""
+    targets: list[Target] = field(default_factory=list)
+    cursor: int = 0
+    """The index in `targets` of the next attempt."""
+    refused: list[Account] = field(default_factory=list)
+    """The accounts that this request has been refused with: it doesn't use them again."""
+    suspects: list[tuple[Account, str]] = field(default_factory=list)
+    """Those of them that the provider doesn't take any more, or says so, and why."""
+    drop_thinking: bool = False
+    """Anthropic refused this conversation's thinking: send none."""
+    last_resort: bool = False
+    """Nothing is left: use the account that comes back soonest, whether it cools down or not."""
+    whole: bool = False
+    """Ask the next target for a whole answer."""
+
+
+@dataclass(slots=True, frozen=True)
+class Result:
+    """What is known of a request that has ended: who asked for what, who answered, what it took and what it cost."""
+
+    caller: str
+    session: str | None
+    model: str
+    """What the client asked for; empty when it asked for no model."""
+    target: Target | None
+    """The last one asked; None: no provider was."""
+    attempts: int
+    """How many times a provider was asked."""
+    status: int
+    """What the client got; 0: nothing."""
+    error: str
+    """Why the client got no whole answer; empty when it did."""
+    in_stream: bool
+    """The error came under a 200, after the stream had begun."""
+    usage: Usage
+    cost: float | None
+    """US dollars; None without a price."""
+    first_event: float | None
+    """Seconds from the request to the first event of the answer; None when none came."""
+    duration: float
+    """Seconds from the first header to the last byte."""
+
+    @property
+    def failed(self) -> bool:
+        """The client got no whole answer."""
+        return bool(self.error)
+
+
+@dataclass(slots=True)
 class Exchange:
-    """One client request, from its first header to its last byte."""
+    """One client request, from its first header to its last byte. (Seventeen fields: here all meets.)"""
 
     config: Config
     """The configuration that was current when the request came; a reload doesn't touch it."""
@@ -158,32 +247,18 @@ class Exchange:
     """As the client sent it, query included."""
     headers: tuple[tuple[str, str], ...] = ()
     """The client's header lines, less credentials and the gateway's own."""
-    caller: str = "anyone"
-    own: ClientCredential = field(default_factory=ClientCredential, repr=False)
-    token_mode: TokenMode = "rotate"
+    client: Client = field(default_factory=Client)
     kind: Kind = "local"
     """Until somebody has decided otherwise, nothing goes anywhere."""
-    session: str | None = None
     body: RequestBody | None = None
     facts: RequestFacts | None = None
     """Of a routed request: what rules and windows ask."""
-    rule: Rule | None = None
-    """What sent it elsewhere than its model says."""
-    targets: list[Target] = field(default_factory=list)
-    cursor: int = 0
-    """The index in `targets` of the next attempt."""
+    plan: Plan = field(default_factory=Plan)
     attempts: list[Attempt] = field(default_factory=list)
-    verdict: Verdict | None = None
-    refused_tokens: list[Token] = field(default_factory=list)
-    """The pool tokens that this request has been refused with: it doesn't use them again."""
-    drop_thinking: bool = False
-    """Anthropic refused this conversation's thinking: send none."""
-    whole: bool = False
-    """Ask the next target for a whole answer."""
-    last_resort: bool = False
-    """Nothing is left: use the pool token that comes back soonest, benched or not."""
-    steps: list[Step] = field(default_factory=list)
+    trail: list[TrailLine] = field(default_factory=list)
     request_id: str = ""
+    result: Result | None = None
+    """What is known of it now that it has ended."""
     asked: Kept | None = None
     """The client's request; only where a recorder keeps it."""
     told: Kept | None = None
@@ -205,6 +280,11 @@ class Exchange:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def verdict(self) -> Verdict | None:
+        """What was decided after the last failure; None while nothing is."""
+        return self.attempts[-1].verdict if self.attempts else None
+
+    @property
     def usage(self) -> Usage | None:
         """What the answering attempt used, as far as the provider has said."""
         attempt = self.attempt
@@ -220,25 +300,24 @@ class Exchange:
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
-        own = self.own.headers().values()
+        own = self.client.credential.headers().values()
         return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own))
 
     def begin(self) -> Attempt:
         """Start the next attempt, at the target under the cursor."""
         attempt = Attempt(
             number=len(self.attempts) + 1,
-            target=self.targets[self.cursor] if self.targets else None,
+            target=self.plan.targets[self.plan.cursor] if self.plan.targets else None,
             started=self.clock(),
             draft=Draft(self.body) if self.body else None,
-            whole=self.whole,
+            whole=self.plan.whole,
         )
         self.attempts.append(attempt)
-        self.verdict = None
         return attempt
 
     def note(self, who: str, what: str) -> None:
         """Add a line to the trail."""
-        self.steps.append(Step(who, in_a_line(what, NOTE), len(self.attempts), self.clock() - self.started))
+        self.trail.append(TrailLine(who, in_a_line(what, NOTE), len(self.attempts), self.clock() - self.started))
 
 
 @dataclass(slots=True, frozen=True)
@@ -287,15 +366,3 @@ def describe(outcome: Outcome) -> str:
     """A failure in a few words, for the trail."""
     words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
     return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
-
-
-def cost(usage: Usage, price: Price | None) -> float | None:
-    """US dollars; None when the target has no price."""
-    if price is None:
-        return None
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_read_input_tokens * price.cache_read
-        + usage.cache_creation_input_tokens * price.cache_write
-    ) / 1e6

@@ -6,8 +6,7 @@ import secrets
 
 from mitmproxy import http
 
-from addons.config.config import TokenMode
-from addons.state.exchange import ClientCredential, Exchange
+from addons.state.exchange import Exchange
 
 TICKET_HEADER = "x-gateway-replay"
 
@@ -18,9 +17,8 @@ class Ticket:
     def __init__(self, first: Exchange | None) -> None:
         self.number = secrets.token_hex(16)
         self.first = first
-        self.caller = first.caller if first else "replay"
-        self.own = first.own if first else ClientCredential()
-        self.token_mode: TokenMode | None = first.token_mode if first else None
+        self.client = first.client if first else None
+        """As whom it comes in; None: nothing is known of the first caller."""
         self.exchange: Exchange | None = None
         self.flow: http.HTTPFlow | None = None
         """The request that came in with this ticket."""

@@ -1,8 +1,8 @@
-"""The SQLite file: benches, so that they survive a restart, and one row per finished client request.
+"""The SQLite file: cooldowns, so that they survive a restart, and one row per finished client request.
 
 Rules that hold here:
 - Whoever records never waits for the disk and never gets an error: rows are queued, and one thread writes
-  them in batches (what came within a second; benches at once).
+  them in batches (what came within a second; cooldowns at once).
 - That thread sleeps through the second, whatever comes: to be woken for each row would cost the event loop a
   hand-over of the interpreter for each request.
 - A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
@@ -17,14 +17,13 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
 from typing import Final, NamedTuple
 
-from addons.state.pool import Bench
+from addons.state.pool import Cooldown
 from addons.wire.masking import mask_text
 
 logger = logging.getLogger(__name__)
@@ -72,6 +71,17 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX requests_time ON requests (time);
     """,
+    """
+    ALTER TABLE benches RENAME TO cooldowns;
+    ALTER TABLE cooldowns ADD COLUMN probe_at REAL NOT NULL DEFAULT 0;
+    CREATE TABLE seats (
+        session TEXT NOT NULL,
+        pool TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        time REAL NOT NULL,
+        PRIMARY KEY (session, pool)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
@@ -113,22 +123,36 @@ class RequestRow(NamedTuple):
     error: str | None
 
 
-@dataclass(frozen=True)
-class Unbench:
-    """All benches of one token are over."""
+class Resumed(NamedTuple):
+    """The end of an account's cooldowns: of those of one model, or (None) of all."""
 
     fingerprint: str
+    model: str | None = None
 
 
-Item = RequestRow | Bench | Unbench | Event | None
+class Seat(NamedTuple):
+    """A session that stays on an account from `time` (epoch seconds) on."""
+
+    session: str
+    pool: str
+    fingerprint: str
+    time: float
+
+
+Item = RequestRow | Seat | Cooldown | Resumed | Event | None
 """What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
 
 INSERT_REQUESTS: Final = "INSERT INTO requests VALUES "
 A_REQUEST: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_BENCH: Final = """
-    INSERT INTO benches (fingerprint, model, until, reason) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason WHERE excluded.until > until
+INSERT_COOLDOWN: Final = """
+    INSERT INTO cooldowns (fingerprint, model, until, reason, probe_at) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason, probe_at = excluded.probe_at
+    WHERE excluded.until > until
 """
+END_COOLDOWNS: Final = "DELETE FROM cooldowns WHERE fingerprint = ?1 AND (?2 IS NULL OR model IN ('', ?2))"
+INSERT_SEAT: Final = "INSERT OR REPLACE INTO seats (session, pool, fingerprint, time) VALUES (?, ?, ?, ?)"
+SEATS_KEPT: Final = 86_400.0
+"""Seconds after which nobody comes back to a session's prompt cache."""
 
 
 DELETE_OLDEST: Final = """
@@ -152,7 +176,7 @@ class Store:
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
-    def record(self, row: RequestRow) -> None:
+    def record(self, row: RequestRow | Seat) -> None:
         """Queue a row; it is in the file about a second later."""
         if self.thread.is_alive() and len(self.queue) < MOST_QUEUED:
             self.queue.append(row)
@@ -167,21 +191,29 @@ class Store:
         self.urgent.set()
         self.queued.set()
 
-    def save_bench(self, bench: Bench) -> None:
-        """Queue a bench, to be written at once. A longer one that is in the file already stays."""
-        self.hurry(bench)
+    def save_cooldown(self, cooldown: Cooldown) -> None:
+        """Queue a cooldown, to be written at once. A longer one that is in the file already stays."""
+        self.hurry(cooldown)
 
-    def forget_benches(self, fingerprint: str) -> None:
-        """Queue the end of a token's benches, to be written at once."""
-        self.hurry(Unbench(fingerprint))
+    def forget_cooldowns(self, fingerprint: str, model: str | None = None) -> None:
+        """Queue the end of an account's cooldowns (`model`: of what keeps it from that one), to be written at once."""
+        self.hurry(Resumed(fingerprint, model))
 
-    def load_benches(self, now: float) -> list[Bench]:
-        """The benches that still hold; the others are deleted. Waits for the file: meant for the start."""
+    def load_cooldowns(self, now: float) -> list[Cooldown]:
+        """The cooldowns that still hold; the others are deleted. Waits for the file: meant for the start."""
         rows = []
         with self.survived(0), closing(self.open()) as connection, transaction(connection):
-            connection.execute("DELETE FROM benches WHERE until <= ?", (now,))
-            rows = connection.execute("SELECT fingerprint, model, until, reason FROM benches").fetchall()
-        return [Bench(fingerprint, model or None, until, reason) for fingerprint, model, until, reason in rows]
+            connection.execute("DELETE FROM cooldowns WHERE until <= ?", (now,))
+            rows = connection.execute("SELECT fingerprint, model, until, reason, probe_at FROM cooldowns").fetchall()
+        return [Cooldown(mark, model or None, until, reason, probe) for mark, model, until, reason, probe in rows]
+
+    def load_seats(self, now: float) -> list[Seat]:
+        """The sessions of the last day, oldest first; older ones are deleted. Waits for the file."""
+        rows = []
+        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+            connection.execute("DELETE FROM seats WHERE time <= ?", (now - SEATS_KEPT,))
+            rows = connection.execute("SELECT session, pool, fingerprint, time FROM seats ORDER BY time").fetchall()
+        return [Seat(*row) for row in rows]
 
     def prune(self, oldest_kept: float) -> None:
         """Have the rows of requests from before this time deleted, a thousand at a time between what is written."""
@@ -230,19 +262,21 @@ class Store:
     def next_batch(self, due: int) -> list[Item]:
         """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
         batch = [self.queue.popleft()]
-        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow):
+        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow | Seat):
             batch.append(self.queue.popleft())
         return batch
 
     def write(self, batch: list[Item]) -> None:
         rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
-        benches = [bench_cells(bench) for bench in batch if isinstance(bench, Bench)]
-        ended = [(item.fingerprint,) for item in batch if isinstance(item, Unbench)]
-        if rows or benches or ended:
+        seats = [[cell(value) for value in seat] for seat in batch if isinstance(seat, Seat)]
+        cooldowns = [cooldown_cells(item) for item in batch if isinstance(item, Cooldown)]
+        ended = [(item.fingerprint, item.model) for item in batch if isinstance(item, Resumed)]
+        if rows or seats or cooldowns or ended:
             # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
             with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
-                connection.executemany("DELETE FROM benches WHERE fingerprint = ?", ended)
-                connection.executemany(INSERT_BENCH, benches)
+                connection.executemany(END_COOLDOWNS, ended)
+                connection.executemany(INSERT_COOLDOWN, cooldowns)
+                connection.executemany(INSERT_SEAT, seats)
                 if rows:
                     # One statement: in between two the event loop would be made to hand over the interpreter.
                     values = ", ".join([A_REQUEST] * len(rows))
@@ -327,8 +361,8 @@ def request_cells(row: RequestRow) -> list[Cell]:
     return [cell(mask_text(value, ()) if isinstance(value, str) else value) for value in row]
 
 
-def bench_cells(bench: Bench) -> list[Cell]:
-    return [cell(value) for value in (bench.fingerprint, bench.model or "", bench.until, bench.reason)]
+def cooldown_cells(row: Cooldown) -> list[Cell]:
+    return [cell(value) for value in (row.fingerprint, row.model or "", row.until, row.reason, row.probe_at)]
 
 
 def cell(value: Cell) -> Cell:

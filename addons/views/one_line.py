@@ -5,6 +5,7 @@ from __future__ import annotations
 from mitmproxy import http
 
 from addons.state.exchange import Attempt, Exchange
+from addons.state.result import result_of
 from addons.wire.words import in_a_line
 
 LONGEST_NAME = 100
@@ -13,40 +14,37 @@ LONGEST_NAME = 100
 def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
     """The story of a request in one line: `alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in
     (9.8k cached) / 812 out · 1.9 s`"""
-    parts = [exchange.caller] if exchange.caller not in ("anyone", "token") else []
-    asked = one_line(exchange.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
+    result = result_of(exchange, flow)
+    parts = [result.caller] if result.caller not in ("anyone", "token") else []
+    asked = one_line(result.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
     parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
     if exchange.kind == "count_tokens":
         parts[-1] += " (count_tokens)"
     if flow.error:
-        parts.append(flow.error.msg)
-    elif flow.response and flow.response.status_code >= 400:
-        parts.append(f"answered {flow.response.status_code}")
-    elif exchange.stream and exchange.attempt and exchange.attempt.outcome:
+        parts.append(result.error)
+    elif result.status >= 400:
+        parts.append(f"answered {result.status}")
+    elif result.in_stream:
         parts.append("ended with an error event")
-    changes = sum(step.who not in ("router", "failover") for step in exchange.steps)
+    changes = sum(line.who not in ("router", "failover") for line in exchange.trail)
     if changes:
         parts.append(f"{changes} step{'s' if changes > 1 else ''}")
-    if (usage := exchange.usage) and (usage.input_tokens or usage.output_tokens):
+    usage = result.usage
+    if usage.input_tokens or usage.output_tokens:
         cached = usage.cache_read_input_tokens
         total = usage.input_tokens + cached + usage.cache_creation_input_tokens
         read = f" ({short(cached)} cached)" if cached else ""
         parts.append(f"{short(total)} in{read} / {short(usage.output_tokens)} out")
-    attempt = exchange.attempt
-    if attempt and attempt.first_event is not None:
-        parts.append(f"{attempt.first_event - exchange.started:.1f} s to first event")
-    parts.append(f"{exchange.clock() - exchange.started:.1f} s")
+    if result.first_event is not None:
+        parts.append(f"{result.first_event:.1f} s to first event")
+    parts.append(f"{result.duration:.1f} s")
     return " · ".join(parts)
 
 
 def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
     """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
-    attempt = exchange.attempt
-    if (
-        flow.error
-        or (flow.response and flow.response.status_code >= 400)
-        or (exchange.stream and attempt and attempt.outcome)
-    ):
+    result = result_of(exchange, flow)
+    if flow.error or result.status >= 400 or result.in_stream:
         return ":x:"
     return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""
 

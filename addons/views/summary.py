@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 from mitmproxy import http
 
-from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Step, cost, describe
+from addons.state.exchange import Attempt, Exchange, Kept, Outcome, TrailLine, describe
+from addons.state.result import compute, since
 from addons.views.bodies import body_of, header, presentable
 from addons.wire.errors import read_error
 from addons.wire.masking import is_credential_header
@@ -37,7 +38,7 @@ class Ending(msgspec.Struct, frozen=True):
     """Seconds from the first header to the end, or to now."""
 
 
-class StepSummary(msgspec.Struct):
+class LineSummary(msgspec.Struct):
     """One line of the trail."""
 
     at: float
@@ -71,7 +72,7 @@ class AttemptSummary(msgspec.Struct):
     bytes_down: int | None
     verdict: str
     """What was done next, and why; empty while the attempt runs and after success."""
-    steps: list[StepSummary]
+    steps: list[LineSummary]
     """The steps that were taken for this attempt."""
 
 
@@ -99,7 +100,7 @@ class Summary(msgspec.Struct):
     """The cost in US dollars; None without a price."""
     verdict: str
     """Why the last failure was the last; empty after success."""
-    steps: list[StepSummary]
+    steps: list[LineSummary]
     """The steps before the first attempt."""
     attempts: list[AttemptSummary]
 
@@ -182,27 +183,27 @@ def summarize(exchange: Exchange, end: Ending) -> Summary:
     def clean(text: str) -> str:
         return presentable(text, exchange)
 
-    last = exchange.attempt
+    last, result = exchange.attempt, exchange.result or compute(exchange)
     target = last.target if last and answers(last) else None
-    usage = exchange.usage
+    usage = result.usage
     answer = last.answer if last else None
     return Summary(
-        caller=clean(exchange.caller),
-        asked=clean(exchange.model),
+        caller=clean(result.caller),
+        asked=clean(result.model),
         method=clean(exchange.method),
         path=clean(exchange.path),
-        session=clean(exchange.session or ""),
+        session=clean(result.session or ""),
         request_id=exchange.request_id,
         bytes_asked=len(exchange.asked.body) if exchange.asked else len(exchange.body.raw) if exchange.body else None,
         answered_by=clean(f"{target.provider.name}/{target.model}") if target else "",
         fallback=bool(target and target.fallback),
         ending=msgspec.structs.replace(end, error=clean(end.error), told=clean(end.told)),
-        first_event=None if not last or last.first_event is None else last.first_event - exchange.started,
+        first_event=result.first_event,
         stop_reason=clean((answer.stop_reason if answer else None) or ""),
-        usage={name: count for name in usage.__slots__ if (count := getattr(usage, name))} if usage else {},
-        cost=cost(usage, target.price) if usage and target else None,
+        usage={name: count for name in usage.__slots__ if (count := getattr(usage, name))},
+        cost=result.cost if target else None,
         verdict=clean(exchange.verdict.reason) if exchange.verdict and not exchange.verdict.again else "",
-        steps=[step_line(step, clean(step.what)) for step in exchange.steps if step.attempt == 0],
+        steps=[line_summary(line, clean(line.what)) for line in exchange.trail if line.attempt == 0],
         attempts=[attempt_summary(exchange, attempt) for attempt in exchange.attempts],
     )
 
@@ -217,9 +218,10 @@ def answers(attempt: Attempt) -> bool:
 def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
     """The summary of one attempt."""
     target, sent = attempt.target, attempt.sent
-    token = f"pool token {attempt.token.place} ({attempt.token.masked})" if attempt.token else ""
-    steps = [step for step in exchange.steps if step.attempt == attempt.number]
-    verdicts = [presentable(verdict_of(step, attempt), exchange) for step in steps if step.who == VERDICT]
+    account = attempt.choice.account
+    token = f"account {account.name} ({account.masked})" if account else ""
+    lines = [line for line in exchange.trail if line.attempt == attempt.number]
+    verdicts = [presentable(verdict_of(line, attempt), exchange) for line in lines if line.who == VERDICT]
     credentials = [f"{name}: {value}" for name, value in sent.headers if is_credential_header(name)] if sent else []
     return AttemptSummary(
         number=attempt.number,
@@ -230,25 +232,25 @@ def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
         status=attempt.status,
         outcome=presentable(failure(attempt.outcome), exchange) if attempt.outcome else "",
         started=attempt.started - exchange.started,
-        first_event=None if attempt.first_event is None else attempt.first_event - exchange.started,
-        ended=None if attempt.ended is None else attempt.ended - exchange.started,
+        first_event=since(exchange, attempt.first_event),
+        ended=since(exchange, attempt.ended),
         bytes_up=len(sent.body) if sent else None,
         bytes_down=len(attempt.received.body) if attempt.received else None,
         verdict="; ".join(verdicts),
-        steps=[step_line(step, presentable(step.what, exchange)) for step in steps if step.who != VERDICT],
+        steps=[line_summary(line, presentable(line.what, exchange)) for line in lines if line.who != VERDICT],
     )
 
 
-def verdict_of(step: Step, attempt: Attempt) -> str:
+def verdict_of(line: TrailLine, attempt: Attempt) -> str:
     """The reason in one of failover's lines, which begin with the failure."""
     before = describe(attempt.outcome) if attempt.outcome else ""
-    if before and step.what.startswith(before):
-        return step.what.removeprefix(before).partition(": ")[2]
-    return step.what
+    if before and line.what.startswith(before):
+        return line.what.removeprefix(before).partition(": ")[2]
+    return line.what
 
 
-def step_line(step: Step, what: str) -> StepSummary:
-    return StepSummary(step.at, step.who, what)
+def line_summary(line: TrailLine, what: str) -> LineSummary:
+    return LineSummary(line.at, line.who, what)
 
 
 def failure(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from addons.state.exchange import Exchange
-from addons.views.summary import AttemptSummary, Ending, StepSummary, Summary, ending, summarize
+from addons.views.summary import AttemptSummary, Ending, LineSummary, Summary, ending, summarize
 from addons.views.text_layout import fold, indented, rule, seconds, size
 
 UPSTREAM: Final = "the default upstream"
@@ -135,7 +135,7 @@ def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[tup
     return [("verdict", f"answered by the gateway{f': {summary.verdict}' if summary.verdict else ''}")]
 
 
-def step_lines(steps: list[StepSummary]) -> list[str]:
+def step_lines(steps: list[LineSummary]) -> list[str]:
     """One step: `+0.002 s  router        glm → zai/glm-5`, what takes several lines indented."""
     width = max((len(step.who) for step in steps), default=0)
     out = []

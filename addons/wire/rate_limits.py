@@ -1,4 +1,4 @@
-"""What the headers of a 429 say: who must wait, and until when.
+"""What Anthropic's rate-limit headers say: who must wait and until when, and how much room an account has.
 
 Rules that hold here:
 - Times are epoch seconds. A value that can't be read, or lies in the past, counts as absent.
@@ -27,14 +27,16 @@ MODEL_CLAIM: Final = re.compile(r"(?:five_hour|seven_day)_\w+")
 class Limit:
     """What a 429 means for the account that got it.
 
-    scope   "account": nothing of it may be used · "model": only this model may not · "none": bench nothing
+    scope   "account": nothing of it may be used · "model": only this model may not · "none": nothing cools down
     until   epoch seconds, at most a day ahead; None with scope "none"
     reason  for the trail: "5h limit", "retry-after", …
+    told    the provider has named the time
     """
 
     scope: Literal["account", "model", "none"]
     until: float | None
     reason: str
+    told: bool = False
 
 
 def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
@@ -55,14 +57,15 @@ def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
         scope = "model" if MODEL_CLAIM.fullmatch(claim) else "account"
         reason = f"{claim or 'account'} limit"
     elif wait:
-        return Limit("account", now + min(wait, LONGEST_WAIT), "retry-after")
+        return Limit("account", now + min(wait, LONGEST_WAIT), "retry-after", told=True)
     elif is_passing(fields):
         return Limit("none", None, "a passing 429 without a limit")
     else:
         return Limit("account", now + min(cooldown, LONGEST_WAIT), "429 without a time")
     ends = [reset(fields.get(f"{UNIFIED}{window}-reset", ""), now) for window in windows]
     until = max(filter(None, ends), default=None) or reset(fields.get(f"{UNIFIED}reset", ""), now)
-    return Limit(scope, min(until or now + (wait or cooldown), now + LONGEST_WAIT), reason)
+    end = min(until or now + (wait or cooldown), now + LONGEST_WAIT)
+    return Limit(scope, end, reason, told=bool(until or wait))
 
 
 def rejected_windows(fields: Mapping[str, str]) -> list[str]:
@@ -107,6 +110,44 @@ def reset(value: str, now: float) -> float | None:
 
 def with_zone(date: datetime) -> datetime:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Room:
+    """How full an account's two windows are, as its last answer said: 0 is empty, 1 is full; None: not known."""
+
+    five_hours: float | None = None
+    five_hours_reset: float | None = None
+    week: float | None = None
+    week_reset: float | None = None
+    """Epoch seconds; None: not known."""
+
+    def fullness(self, now: float) -> float:
+        """The fuller of the two windows, in steps of a tenth, so that accounts of about the same room take turns."""
+        five_hours = 0.0 if self.five_hours_reset and self.five_hours_reset <= now else self.five_hours or 0.0
+        week = 0.0 if self.week_reset and self.week_reset <= now else self.week or 0.0
+        return int(10 * max(five_hours, week)) / 10
+
+    def weekly_reset(self, now: float) -> float | None:
+        """When the weekly window is reset; None: not known, or past."""
+        return self.week_reset if self.week_reset and self.week_reset > now else None
+
+
+def room(headers: Mapping[str, str], now: float) -> Room | None:
+    """What the headers of an answer (lower-case names, or mitmproxy's) say about the account's room, if anything."""
+    five_hours, week = headers.get(f"{UNIFIED}5h-utilization"), headers.get(f"{UNIFIED}7d-utilization")
+    if five_hours is None and week is None:
+        return None
+    resets = (headers.get(f"{UNIFIED}{window}-reset", "") for window in ("5h", "7d"))
+    five_hours_reset, week_reset = (reset(value, now) for value in resets)
+    return Room(share(five_hours), five_hours_reset, share(week), week_reset)
+
+
+def share(value: str | None) -> float | None:
+    """A utilization, 0 to 1; None for what can't be read."""
+    if value is None or not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,20})?", value.strip()):
+        return None
+    return min(float(value), 1.0)
 
 
 def client_visible(name: str) -> bool:

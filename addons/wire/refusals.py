@@ -228,6 +228,19 @@ def credit_refused(error: ProviderError) -> bool:
     return error.status in (400, 403, 429) and CREDIT_REFUSED.search(error.message) is not None
 
 
+ACCOUNT_REFUSED: Final = pattern(
+    r"not (yet )?(available|allowed|enabled|supported) (for|on|with|in) (this|your) "
+    r"(subscription|account|plan|organi[sz]ation)",
+    r"(subscription|account|plan|organi[sz]ation)\b.{0,30}\b(does not|doesn't|do not) (have|include|allow)",
+)
+
+
+def account_refused(error: ProviderError) -> bool:
+    """The request is more than this account may ask for (its plan lacks a model or a beta), so that another account may
+    serve it: 400 or 403 in words about the subscription, account or plan. The account itself is in order."""
+    return error.status in (400, 403) and ACCOUNT_REFUSED.search(error.message) is not None
+
+
 ENDPOINT_UNKNOWN: Final = pattern(
     r"(unknown|invalid|unsupported|no such)[ _](request )?(path|url|endpoint|route)|no route|count_tokens",
     r"404 not[ _]found",  # Z.AI, in a 500 under a 200

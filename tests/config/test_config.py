@@ -123,7 +123,7 @@ def test_a_provider_is_read_whole() -> None:
         8080,
         "/api/anthropic",
     )
-    assert (provider.auth, provider.api_key, provider.missing) == ("x-api-key", "literal-key", "")
+    assert (provider.auth, provider.api_keys, provider.missing) == ("x-api-key", ("literal-key",), "")
     assert provider.thinking == "strip"
     assert provider.headers == {"X-Title": "gateway", "X-Org": "org acme", "X-Number": "7"}
     assert provider.betas == {"one-2025-01-01", "two-2025-01-01"}
@@ -171,7 +171,7 @@ def test_a_missing_key_only_switches_its_provider_off(env: dict[str, str]) -> No
     text = MINIMAL + "  glm-fast: zai/glm-5-air\n"
     gateway = config(text, env)
     assert gateway.providers["zai"].missing == "ZAI_API_KEY"
-    assert gateway.providers["zai"].api_key == ""
+    assert gateway.providers["zai"].api_keys == ()
     assert gateway.targets("glm")[0].provider.missing == "ZAI_API_KEY"
     assert gateway.warnings == ("ZAI_API_KEY is not set: provider zai is off, and with it glm, glm-fast",)
 
@@ -209,7 +209,7 @@ def test_a_variable_in_a_model_must_be_set() -> None:
 
 
 def test_quotes_that_docker_leaves_around_a_value_are_not_a_part_of_it() -> None:
-    assert config(env={"ZAI_API_KEY": ' "key" '}).providers["zai"].api_key == "key"
+    assert config(env={"ZAI_API_KEY": ' "key" '}).providers["zai"].api_keys == ("key",)
 
 
 # Models, failover and pool

@@ -70,7 +70,7 @@ def test_a_line_that_is_none_is_told_with_its_file_and_hides_no_other(
     (tmp_path / ".env").chmod(0o600)
     settings = Settings(tmp_path / "routing.yaml", tmp_path / ".env", {})
     settings.load()
-    assert settings.current.providers["zai"].api_key == "k"
+    assert settings.current.providers["zai"].api_keys == ("k",)
     (warning,) = settings.current.warnings
     assert warning.startswith(f"{tmp_path}/.env: line 1 is not read")
     assert caplog.text == "", "python-dotenv says so too, and not of which file"

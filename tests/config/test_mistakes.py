@@ -227,7 +227,7 @@ from tests.config.routing_texts import (
         (with_section("pool: session"), "8: pool: must be a mapping of strategy"),
         (
             with_section("pool: {strategy: round-robin}"),
-            "8: pool.strategy: must be one of session, request",
+            "8: pool.strategy: must be one of session, drain, request",
         ),
     ],
 )

@@ -38,7 +38,7 @@ def test_every_preset_is_a_provider(name: str) -> None:
     env = dict.fromkeys(VARIABLE.findall(texts()[name]), "value") | url
     found = provider(f"preset: {name}", **env)
     assert found.preset == name and found.host and not found.missing
-    assert found.api_key or found.auth in ("none", "claude-oauth")
+    assert found.api_keys or found.auth in ("none", "claude-oauth")
     sources = described(name)["sources"].items()
     assert sources and all(re.search(r"https://|#\d+|reports|same page", source.text()) for source in sources)
 
@@ -51,9 +51,9 @@ def test_what_is_written_beside_it_wins() -> None:
         "thinking: strip",
         ZAI_API_KEY="k" * 20,
     )
-    assert (found.host, found.thinking, found.api_key) == ("10.0.0.1", "strip", "k" * 20)
+    assert (found.host, found.thinking, found.api_keys) == ("10.0.0.1", "strip", ("k" * 20,))
     assert found.chat.include_usage and found.chat.tool_choice == "auto"
-    assert provider("preset: zai-chat", "auth: none").api_key == ""
+    assert provider("preset: zai-chat", "auth: none").api_keys == ()
     plain = provider("preset: zai-chat", "format: anthropic", "base_url: http://h", ZAI_API_KEY="k")
     assert plain.chat == ChatOptions() and plain.format == "anthropic"
 

@@ -62,7 +62,7 @@ def test_the_options_load_the_files(files: Files) -> None:
     with taddons.context(files.addon) as context:
         start(files, context)
     assert files.model == "glm-5"
-    assert files.addon.settings.current.providers["zai"].api_key == "key-0123456789"
+    assert files.addon.settings.current.providers["zai"].api_keys == ("key-0123456789",)
 
 
 def test_a_home_directory_may_be_written_short(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ class Files:
 
     @property
     def key(self) -> str:
-        return self.settings.current.providers["zai"].api_key
+        return self.settings.current.providers["zai"].api_keys[0]
 
 
 @pytest.fixture

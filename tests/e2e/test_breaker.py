@@ -1,6 +1,6 @@
 """An outage of a provider costs its clients a few failures, not one for each request.
 
-`glm` falls back to kimi, `glm-fast` (at the same provider) to nobody.
+`glm` and `glm-air` (at the same provider) fall back to kimi, `glm-alone` (the model of `glm`) to nobody.
 """
 
 import time
@@ -23,7 +23,8 @@ COOLDOWN = 0.8
 def routing(routing: dict[str, Any]) -> dict[str, Any]:
     return {
         **routing,
-        "fallbacks": {"glm": ["kimi"]},
+        "models": {**routing["models"], "glm-alone": routing["models"]["glm"], "glm-air": "zai/glm-5-air"},
+        "fallbacks": {"glm": ["kimi"], "glm-air": ["kimi"]},
         "failover": {"first_byte_timeout": TIMEOUT, "cooldown": COOLDOWN, "retries": 0, "hold": 30},
     }
 
@@ -36,8 +37,9 @@ def client(gateway: Gateway, zai: Provider) -> Iterator[Gateway]:
     gateway.wait_until(lambda: served_by(gateway) == "zai")
 
 
-def served_by(gateway: Gateway, model: str = "glm") -> str:
-    response = gateway.post(model, stream=True)
+def served_by(gateway: Gateway, model: str = "glm", session: str = "") -> str:
+    headers = {"x-claude-code-session-id": session} if session else {}
+    response = gateway.post(model, stream=True, headers=headers)
     return response.headers["x-gateway-provider"] if response.status_code == 200 else str(response.status_code)
 
 
@@ -49,13 +51,31 @@ def outage(gateway: Gateway, zai: Provider) -> float:
     return zai.last.time
 
 
-def test_an_outage_costs_one_timeout(client: Gateway, zai: Provider) -> None:
+def test_an_outage_costs_a_session_one_timeout(client: Gateway, zai: Provider) -> None:
     zai.always(hang())
-    assert served_by(client) == "kimi"
+    assert served_by(client, session="slow") == "kimi"
     started = time.monotonic()
-    assert served_by(client) == "kimi"
+    assert served_by(client, session="slow") == "kimi"
     assert time.monotonic() - started < TIMEOUT / 2
     assert len(zai.requests) == 1
+    zai.always(say("fine"))
+    assert served_by(client) == "zai", "one slow request says nothing about the others'"
+
+
+def test_one_session_cannot_send_everybody_elsewhere(client: Gateway, zai: Provider) -> None:
+    zai.always(error(500))
+    for _ in range(2 * THRESHOLD):
+        assert served_by(client, session="cursed") == "kimi"
+    assert len(zai.requests) == THRESHOLD, "but it goes elsewhere itself"
+    zai.always(say("fine"))
+    assert served_by(client) == "zai"
+
+
+def test_another_model_of_the_provider_may_be_fine(client: Gateway, zai: Provider) -> None:
+    outage(client, zai)
+    zai.always(say("fine"))
+    assert served_by(client, "glm-air") == "zai"
+    assert served_by(client) == "kimi"
 
 
 def test_one_request_finds_out_whether_it_is_back(client: Gateway, zai: Provider) -> None:
@@ -87,9 +107,9 @@ def test_a_failed_probe_costs_one_request(client: Gateway, zai: Provider) -> Non
 
 def test_who_has_no_fallback_is_asked_all_the_same(client: Gateway, zai: Provider) -> None:
     outage(client, zai)
-    assert served_by(client, "glm-fast") == "503"
+    assert served_by(client, "glm-alone") == "503"
     zai.always(say("back"))
-    assert served_by(client, "glm-fast") == "zai"
+    assert served_by(client, "glm-alone") == "zai"
     assert served_by(client) == "zai", "and that was as good as a probe"
 
 

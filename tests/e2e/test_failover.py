@@ -227,8 +227,8 @@ class TestWhatStartsIt:
         zai.always(error(401, "invalid api key"))
         assert said(ask(gateway)) == "Hello from kimi"
         response = gateway.post("glm-fast")
-        assert response.status_code == 401
-        assert "zai: invalid api key" in response.text
+        assert response.status_code == 403, "a 401 would be shown as a call to log in"
+        assert "zai refuses the gateway's key (ZAI_API_KEY): invalid api key" in response.text
         assert response.headers["x-should-retry"] == "false", "Claude Code would ask ten times"
 
     def test_a_refused_connection_moves_on_at_once(self, gateway: Gateway, zai: Provider, kimi: Provider) -> None:
@@ -359,13 +359,34 @@ class TestAnswers:
         assert answer.headers["x-gateway-fallback"] == "openrouter"
         assert len(kimi.requests) == 1
 
-    def test_a_fallback_that_finds_the_request_wrong_is_right(
-        self, gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider
+    @pytest.mark.parametrize(
+        "useless",
+        [
+            error(401, "token expired"),
+            error(402, "Insufficient balance"),
+            error(403, "no access"),
+            error(400, "API parameter error (1210)"),
+            error(400, "Invalid schema for function 'x'"),
+            error(400, "prompt is too long: 210000 tokens > 200000 maximum"),
+            error(404, "no such thing"),
+            error(413, "too large"),
+        ],
+        ids=lambda reply: str(reply)[:40],
+    )
+    def test_a_useless_fallback_does_not_hide_the_useful_error(
+        self, gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider, useless: Reply
     ) -> None:
-        zai.always(error(529, headers=ONCE))
-        kimi.always(error(400, "messages.0.content: Input should be a valid list"))
-        assert told(gateway)[:2] == (400, "invalid_request_error")
-        assert openrouter.requests == []
+        """Claude Code repairs a 529 by waiting, a 401 by asking its user to log in."""
+        zai.always(error(529, "zai is busy", headers={"retry-after": "9"}))
+        kimi.always(useless)
+        openrouter.always(useless)
+        response = gateway.post("glm")
+        assert response.status_code == 529
+        assert response.json()["error"] == {"type": "overloaded_error", "message": "zai: zai is busy"}
+        assert "x-should-retry" not in response.headers
+        assert response.headers["retry-after"] == "9"
+        assert response.headers["x-gateway-attempts"] == "3"
+        assert openrouter.requests, "nor is it the last to be asked"
 
 
 class TestAfterContent:
@@ -429,17 +450,18 @@ class TestWhatTheClientIsTold:
         assert answer.headers["x-gateway-fallback"] == "kimi"
 
     @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
-    def test_the_last_error_when_everything_fails(
+    def test_what_the_asked_provider_said_when_everything_fails(
         self, gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider, stream: bool
     ) -> None:
-        zai.always(error(529, headers=ONCE))
+        zai.always(openai_error(503, "no capacity", headers={"retry-after": "17", **ONCE}))
         kimi.refuse()
-        openrouter.always(openai_error(503, "no capacity", headers={"retry-after": "17", **ONCE}))
+        openrouter.always(error(529, headers=ONCE))
         response = gateway.post("glm", stream=stream)
         assert response.status_code == 503
-        assert response.json()["error"] == {"type": "overloaded_error", "message": "openrouter: no capacity"}
+        assert response.json()["error"] == {"type": "overloaded_error", "message": "zai: no capacity"}
         assert response.headers["retry-after"] == "17"
-        assert response.headers["x-gateway-provider"] == "openrouter"
+        assert response.headers["x-gateway-provider"] == "zai"
+        assert "x-gateway-fallback" not in response.headers
         assert response.headers["x-gateway-attempts"] == "3"
 
     def test_anthropic_s_own_error_unmodified(self, gateway: Gateway, anthropic: Provider) -> None:

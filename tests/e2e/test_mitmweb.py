@@ -38,7 +38,7 @@ def web(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> I
 @pytest.fixture(autouse=True)
 def _as_before(web: WebGateway) -> Iterator[None]:
     yield
-    web.command("gateway.unbench")
+    web.command("gateway.resume")
 
 
 def ask(web: WebGateway, model: str, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
@@ -134,10 +134,10 @@ def test_a_running_stream_can_be_read(web: WebGateway, zai: Provider) -> None:
 def test_the_pool(web: WebGateway, providers: Providers) -> None:
     failed_over(web, providers)
     first, second = web.command("gateway.pool").split("\n")
-    assert re.fullmatch(r"1  sk-ant-oat01…aaaa  benched until \d\d:\d\d:\d\d \(5h limit\) · \d+ sessions", first)
-    assert second.startswith("2  sk-ant-oat01…bbbb  benched until ")
-    assert web.command("gateway.unbench", "1") == "1 token may be used again"
-    assert "benched" not in web.command("gateway.pool").split("\n")[0]
+    assert re.fullmatch(r"1  sk-ant-oat01…aaaa  cools down until \d\d:\d\d:\d\d \(5h limit\) · \d+ sessions", first)
+    assert second.startswith("2  sk-ant-oat01…bbbb  cools down until ")
+    assert web.command("gateway.resume", "1") == "1 token may be used again"
+    assert "cooling" not in web.command("gateway.pool").split("\n")[0]
     assert ask(web, "claude-sonnet-5-5")["comment"].startswith("claude-sonnet-5-5 → anthropic/claude-sonnet-5-5 ")
     assert providers.anthropic.last.token == TOKENS[0]
 
@@ -160,7 +160,7 @@ def test_the_trail_of_flows(web: WebGateway, providers: Providers) -> None:
 
 def test_replay_goes_through_the_chain_again(web: WebGateway, providers: Providers) -> None:
     flow = failed_over(web, providers, text="again", stream=True)
-    web.command("gateway.unbench")
+    web.command("gateway.resume")
     listed = len(web.flows())
     providers.anthropic.script(say("This time it was Claude."))
     web.replay(flow)

@@ -367,6 +367,6 @@ def test_mitmweb(providers: Providers, routing: dict[str, Any], env: dict[str, s
             gateway.replay(flow)
         original = gateway.flow(clients.with_hidden)
         gateway.command("gateway.replay", f"@{original['id']}", "glm")
-        gateway.command("gateway.unbench")
+        gateway.command("gateway.resume")
         gateway.wait_until(lambda: not gateway.command("replay.client.count"))
         gateway.assert_discreet(clients.told)

@@ -74,8 +74,8 @@ def test_no_flag_is_added_to_the_clients(gateway: Gateway, anthropic: Provider) 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
 def test_a_client_without_a_credential(gateway: Gateway, anthropic: Provider, path: str) -> None:
     answer = gateway.post("claude-sonnet-5-5", path=path)
-    assert answer.status_code == 401
-    assert answer.json()["error"]["type"] == "authentication_error"
+    assert answer.status_code == 403
+    assert answer.json()["error"]["type"] == "permission_error"
     assert "CLAUDE_OAUTH_TOKENS" in answer.json()["error"]["message"]
     assert answer.headers["x-should-retry"] == "false"
     assert answer.json()["request_id"] == answer.headers["request-id"]
@@ -150,7 +150,7 @@ def test_the_mode_of_the_configuration_and_of_a_request(
     assert used({**BEARER, **ROTATE}) in TOKENS
     assert used({**BEARER, "x-claude-token-mode": "Rotate"}) in TOKENS
     assert used(ROTATE) in TOKENS
-    assert gateway.post("claude-sonnet-5-5").status_code == 401
+    assert gateway.post("claude-sonnet-5-5").headers["x-gateway-fallback"] == "glm"
 
     # What Anthropic could not answer goes to a fallback, and the client's credential does not.
     anthropic.always(error(529, headers={"x-should-retry": "false"}))

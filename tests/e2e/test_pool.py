@@ -25,7 +25,7 @@ MANY = tuple(f"sk-ant-oat01-token-number-{number:02}-of-many" for number in rang
 DAY = 86_400.0
 COOLDOWN = 60.0
 SLACK = 5.0
-"""Seconds by which a bench may be off: the provider looks at the clock before the gateway does."""
+"""Seconds by which a cooldown may be off: the provider looks at the clock before the gateway does."""
 
 LIMITS = {
     "anthropic-ratelimit-unified-status": "allowed_warning",
@@ -44,10 +44,10 @@ def env(env: dict[str, str]) -> dict[str, str]:
     return {**env, "CLAUDE_OAUTH_TOKENS": ",".join(MANY)}
 
 
-def benches(gateway: Gateway) -> dict[tuple[str, str], float]:
-    """When each bench ends that has been written down, by fingerprint and model ("": all)."""
+def cooldowns(gateway: Gateway) -> dict[tuple[str, str], float]:
+    """When each cooldown ends that has been written down, by fingerprint and model ("": all)."""
     with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
-        rows = file.execute("SELECT fingerprint, model, until FROM benches").fetchall()
+        rows = file.execute("SELECT fingerprint, model, until FROM cooldowns").fetchall()
     return {(fingerprint, model): until for fingerprint, model, until in rows}
 
 
@@ -171,32 +171,31 @@ class TestOneThatIsRefused:
         assert stream.text == "Hello from anthropic"
         spoilt = anthropic.requests[0].token
         key = (fingerprint(spoilt), "")
-        gateway.wait_until(lambda: key in benches(gateway))
-        assert abs(benches(gateway)[key] - now - seconds) < SLACK
+        gateway.wait_until(lambda: key in cooldowns(gateway))
+        assert abs(cooldowns(gateway)[key] - now - seconds) < SLACK
         assert spoilt not in in_use(gateway, anthropic, HAIKU)
 
     def test_rests_for_one_model_only(self, gateway: Gateway, anthropic: Provider) -> None:
         now = time.time()
         spoilt = spoil(gateway, anthropic, oauth_429({"7d_oi": now + 3000}, allowed={"5h": now + 9000}))
         key = (fingerprint(spoilt), OPUS)
-        gateway.wait_until(lambda: key in benches(gateway))
-        assert abs(benches(gateway)[key] - now - 3000) < SLACK
+        gateway.wait_until(lambda: key in cooldowns(gateway))
+        assert abs(cooldowns(gateway)[key] - now - 3000) < SLACK
         assert spoilt not in in_use(gateway, anthropic)
         assert spoilt in in_use(gateway, anthropic, HAIKU)
 
     def test_comes_back(self, gateway: Gateway, anthropic: Provider) -> None:
         spoilt = spoil(gateway, anthropic, error(429, headers={"retry-after": "0.6"}))
-        benched = time.monotonic()
+        limited = time.monotonic()
         gateway.wait_until(lambda: spoilt in in_use(gateway, anthropic))
         back = next(request for request in anthropic.requests[1:] if request.token == spoilt)
-        assert back.time - benched > 0.5
+        assert back.time - limited > 0.5
 
-    def test_a_passing_429_benches_nobody(self, gateway: Gateway, anthropic: Provider, session: dict[str, str]) -> None:
+    def test_a_passing_429_cools_nobody(self, gateway: Gateway, anthropic: Provider, session: dict[str, str]) -> None:
         anthropic.script(windowless_429())
         assert gateway.post(OPUS, headers=session).status_code == 200
         first, second = anthropic.requests
-        assert first.token == second.token, "the same again"
-        assert second.time - first.time >= 0.5
+        assert first.token != second.token, "others are idle"
         assert first.token in in_use(gateway, anthropic)
 
     @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ class TestOneThatIsRefused:
         ],
         ids=["400", "402", "429"],
     )
-    def test_a_refusal_of_credit_benches_nobody(self, gateway: Gateway, anthropic: Provider, refusal: Reply) -> None:
+    def test_a_refusal_of_credit_cools_nobody(self, gateway: Gateway, anthropic: Provider, refusal: Reply) -> None:
         spoilt = spoil(gateway, anthropic, refusal)
         assert spoilt in in_use(gateway, anthropic)
 
@@ -273,17 +272,14 @@ class TestNobodyLeft:
         assert not [name for name in response.headers if name.startswith("anthropic-")]
 
     def test_all_refused(self, gateway: Gateway, anthropic: Provider, zai: Provider) -> None:
-        """No retry of the client's makes a token of the gateway's good."""
+        """No retry of the client's makes a token of the gateway's good; and it is none of its user's to log in."""
         anthropic.always(error(401, "OAuth token has been revoked"))
-        for _ in TOKENS:
-            gateway.post(f"only/{OPUS}")
-        anthropic.requests.clear()
         response = gateway.post(f"only/{OPUS}")
-        assert response.status_code == 401
+        assert response.status_code == 403
         assert "CLAUDE_OAUTH_TOKENS" in response.json()["error"]["message"]
         assert response.headers["x-should-retry"] == "false"
-        assert anthropic.requests == []
-        assert gateway.post(OPUS).headers["x-gateway-fallback"] == "glm"
+        other = gateway.post(OPUS)
+        assert other.headers.get("x-gateway-fallback") == "glm", f"{other.status_code} {other.text} {other.headers}"
 
 
 class TestWhatTheClientSees:
@@ -317,10 +313,11 @@ class TestModes:
         assert "x-claude-token-mode" not in headers
 
     def test_passthrough_without_a_credential(self, gateway: Gateway, anthropic: Provider) -> None:
-        response = gateway.post(OPUS, headers={"x-claude-token-mode": "passthrough"})
-        assert response.status_code == 401
+        response = gateway.post(f"only/{OPUS}", headers={"x-claude-token-mode": "passthrough"})
+        assert response.status_code == 403
         assert response.headers["x-should-retry"] == "false"
         assert "CLAUDE_OAUTH_TOKENS" in response.json()["error"]["message"]
+        assert gateway.post(OPUS, headers={"x-claude-token-mode": "passthrough"}).headers["x-gateway-fallback"] == "glm"
         assert anthropic.requests == []
 
     @pytest.fixture(scope="class")

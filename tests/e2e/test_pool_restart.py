@@ -13,9 +13,9 @@ OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
 
 
 def written(gateway: Gateway) -> int:
-    """How many benches are in the file."""
+    """How many cooldowns are in the file."""
     with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
-        return int(file.execute("SELECT count(*) FROM benches").fetchone()[0])
+        return int(file.execute("SELECT count(*) FROM cooldowns").fetchone()[0])
 
 
 def tokens(gateway: Gateway, anthropic: Provider, model: str) -> set[str]:
@@ -26,7 +26,7 @@ def tokens(gateway: Gateway, anthropic: Provider, model: str) -> set[str]:
     return {request.token for request in anthropic.requests}
 
 
-def test_benches_survive(start_gateway: Callable[..., Gateway], env: dict[str, str], anthropic: Provider) -> None:
+def test_cooldowns_survive(start_gateway: Callable[..., Gateway], env: dict[str, str], anthropic: Provider) -> None:
     short, for_haiku, long = (f"sk-ant-oat01-token-that-rests-{how}" for how in ("shortly", "for-haiku", "long"))
     gateway = start_gateway(env={**env, "CLAUDE_OAUTH_TOKENS": f"{short},{for_haiku},{long}"})
     anthropic.script(

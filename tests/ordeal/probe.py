@@ -36,13 +36,13 @@ class Probe:
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and exchange.kind == "messages" and not flow.response:
-            targets = tuple((target.provider.name, target.model) for target in exchange.targets)
+            targets = tuple((target.provider.name, target.model) for target in exchange.plan.targets)
             self.say(Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets))
 
     def attempt(self, trying: Trying) -> None:
-        token, exchange = trying.attempt.token, trying.exchange
+        token, exchange = trying.attempt.choice.account, trying.exchange
         if token:
-            marker, last_resort = marker_of(exchange), exchange.last_resort
+            marker, last_resort = marker_of(exchange), exchange.plan.last_resort
             self.say(Used(at=time.monotonic(), marker=marker, token=token.fingerprint, last_resort=last_resort))
 
     def verdict(self, trying: Trying) -> None:
@@ -50,10 +50,10 @@ class Probe:
         if not outcome:
             return
         self.failed(attempt, outcome)
-        if attempt.token and (reset := outcome.headers.get("anthropic-ratelimit-unified-5h-reset")):
+        if attempt.choice.account and (reset := outcome.headers.get("anthropic-ratelimit-unified-5h-reset")):
             now, marker = time.monotonic(), marker_of(trying.exchange)
             until = float(reset) - time.time() + now
-            self.say(Refused(at=now, marker=marker, token=attempt.token.fingerprint, until=until))
+            self.say(Refused(at=now, marker=marker, token=attempt.choice.account.fingerprint, until=until))
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -93,10 +93,10 @@ class Probe:
                     hook=hook,
                     attempts=tuple(target_of(attempt)[0] for attempt in exchange.sent() if attempt.target),
                     tried=tuple(tried),
-                    targets=len(exchange.targets),
-                    last_resort=exchange.last_resort,
+                    targets=len(exchange.plan.targets),
+                    last_resort=exchange.plan.last_resort,
                     content=bool(last and last.answer and last.answer.content),
-                    final=bool(last and outcome and is_answer(exchange, last, outcome)),
+                    final=bool(last and outcome and is_answer(last, outcome)),
                 )
             )
 

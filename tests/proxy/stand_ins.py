@@ -50,7 +50,7 @@ class StandIns:
         exchange = known(flow)
         exchange.kind = "relay"
         if flow.request.path == "/v1/messages":
-            exchange.kind, exchange.targets = "messages", list(self.targets)
+            exchange.kind, exchange.plan.targets = "messages", list(self.targets)
             exchange.body = RequestBody.parse(flow.request.get_content() or b"")
 
     def attempt(self, trying: Trying) -> None:
@@ -79,17 +79,17 @@ class StandIns:
         exchange, outcome = trying.exchange, trying.attempt.outcome
         assert outcome
         again = outcome.error.status == 429 and len(exchange.attempts) < 3
-        if not again and exchange.cursor + 1 < len(exchange.targets):
-            exchange.cursor += 1
+        if not again and exchange.plan.cursor + 1 < len(exchange.plan.targets):
+            exchange.plan.cursor += 1
             again = True
-        exchange.verdict = Verdict(again, "as the stand-in says", error=outcome.error)
+        exchange.attempts[-1].verdict = Verdict(again, "as the stand-in says", error=outcome.error)
         if not again and (trying.target or not trying.flow.response):
             trying.flow.response = error_response(outcome.error.status, outcome.error.message)
 
 
 def again(delay: float = 0.0) -> Callable[[Trying], None]:
     """The verdict: the same target once more."""
-    return lambda trying: setattr(trying.exchange, "verdict", Verdict(True, "again", delay))
+    return lambda trying: setattr(trying.attempt, "verdict", Verdict(True, "again", delay))
 
 
 def known(flow: http.HTTPFlow) -> Exchange:

@@ -94,7 +94,7 @@ def test_when_every_target_fails_the_client_is_told_in_the_stream():
 def test_the_verdict_may_have_better_words():
     def verdict(trying):
         better = ProviderError(400, "invalid_request_error", "prompt is too long: 3 tokens > 2 maximum")
-        trying.exchange.verdict = Verdict(False, "an answer", error=better)
+        trying.exchange.attempts[-1].verdict = Verdict(False, "an answer", error=better)
 
     with Playbook(hold=5) as play:
         play.on["verdict"] = verdict
@@ -175,7 +175,7 @@ def test_a_target_that_is_skipped_last_is_told_in_the_stream():
     def adapt(trying):
         play.stand_ins.attempt(trying)
         if trying.attempt.number == 2:
-            trying.attempt.skip = ProviderError(503, "overloaded_error", "resting")
+            trying.attempt.skip(ProviderError(503, "overloaded_error", "resting"))
 
     with Playbook("one.test", "two.test", hold=5) as play:
         play.on["attempt"] = adapt

@@ -5,7 +5,7 @@ from mitmproxy import http
 
 from addons.config.config import Config, Provider
 from addons.proxy.relay import accepted, may_be_relayed, point_at_upstream
-from addons.state.exchange import ClientCredential, Exchange
+from addons.state.exchange import Client, ClientCredential, Exchange
 from tests.exchanges import provider
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import LAST_CHUNK, chunk, error, head
@@ -134,7 +134,7 @@ HOME = "api.anthropic.com"
 
 def relayed(own: ClientCredential, default_host: str = HOME, path: str = "/v1/files", **providers: Provider) -> bool:
     config = Config(providers=providers, models=())
-    return may_be_relayed(Exchange(config, lambda: 0.0, 0.0, "POST", path, own=own), default_host)
+    return may_be_relayed(Exchange(config, lambda: 0.0, 0.0, "POST", path, client=Client(credential=own)), default_host)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_it_goes_to_the_base_url_of_anthropic():
     at = provider("anthropic", host="proxy.corp.example", port=8443, path="/anthropic", headers={"x-secret": "s"})
     made = Exchange(
         Config(providers={"anthropic": at}, models=()), lambda: 0.0, 0.0, "PUT", "/v1/files?a=1",
-        headers=(("X-App", "cli"),), own=ClientCredential(LOGIN),
+        headers=(("X-App", "cli"),), client=Client(credential=ClientCredential(LOGIN)),
     )  # fmt: skip
     request, credential = http.Request.make("POST", "https://api.anthropic.com/v1/files"), dict[str, str]()
     point_at_upstream(request, made, credential)

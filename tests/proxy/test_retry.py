@@ -231,7 +231,7 @@ class TestSkip:
         def adapt(trying):
             play.stand_ins.attempt(trying)
             if trying.attempt.number == 1:
-                trying.attempt.skip = ProviderError(429, "rate_limit_error", "all tokens rest")
+                trying.attempt.skip(ProviderError(429, "rate_limit_error", "all tokens rest"))
 
         with Playbook("one.test", "two.test") as play:
             play.on["attempt"] = adapt
@@ -245,7 +245,7 @@ class TestSkip:
 
     def test_of_all_targets(self):
         def adapt(trying):
-            trying.attempt.skip = ProviderError(429, "rate_limit_error", "all tokens rest")
+            trying.attempt.skip(ProviderError(429, "rate_limit_error", "all tokens rest"))
 
         with Playbook() as play:
             play.on["attempt"] = adapt
@@ -261,7 +261,7 @@ class TestSkip:
 def test_a_verdict_may_leave_the_providers_own_error_as_it_is(framing):
     body = encode({"type": "error", "error": {"type": "invalid_request_error", "message": "their words"}})
     with Playbook() as play:
-        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(False, "an answer"))
+        play.on["verdict"] = lambda trying: setattr(trying.attempt, "verdict", Verdict(False, "an answer"))
         play.client_asks()
         if framing == "length":
             play.server(1).sends(answer(400, body))
@@ -276,7 +276,7 @@ def test_a_verdict_may_leave_the_providers_own_error_as_it_is(framing):
 
 def test_a_verdict_may_leave_everything_to_the_loop():
     with Playbook() as play:
-        play.on["verdict"] = lambda trying: setattr(trying.exchange, "verdict", Verdict(False, "no more"))
+        play.on["verdict"] = lambda trying: setattr(trying.attempt, "verdict", Verdict(False, "no more"))
         play.client_asks()
         play.server(1).closes()
         assert play.answer.status == 502

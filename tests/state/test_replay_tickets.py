@@ -30,12 +30,12 @@ def test_numbers_are_long_and_differ() -> None:
 
 def test_it_stands_for_the_first_caller() -> None:
     first = exchange()
-    first.caller, first.token_mode = "alice", "passthrough"
-    first.own = ClientCredential(authorization="Bearer own-0123456789")
+    first.client.caller, first.client.token_mode = "alice", "passthrough"
+    first.client.credential = ClientCredential(authorization="Bearer own-0123456789")
     ticket = Tickets().issue(first)
-    assert (ticket.caller, ticket.own, ticket.token_mode) == ("alice", first.own, "passthrough")
+    assert ticket.client == first.client
 
 
 def test_a_flow_from_a_file_had_no_caller_that_we_know() -> None:
     ticket = Tickets().issue(None)
-    assert (ticket.caller, ticket.own, ticket.token_mode) == ("replay", ClientCredential(), None)
+    assert ticket.client is None

@@ -11,8 +11,8 @@ from threading import Event
 import pytest
 
 from addons.state import store as store_module
-from addons.state.pool import Bench
-from addons.state.store import MIGRATIONS, RequestRow, Store
+from addons.state.pool import Cooldown
+from addons.state.store import MIGRATIONS, RequestRow, Seat, Store
 
 NOW = 1_790_000_000.0
 ROW = RequestRow(
@@ -63,7 +63,7 @@ def test_a_row_is_written_as_it_was(store, path):
 
 
 def test_rows_are_written_within_a_second_without_being_asked_for(store, path, monkeypatch):
-    store.load_benches(NOW)  # makes the file: else that is the first transaction
+    store.load_cooldowns(NOW)  # makes the file: else that is the first transaction
     written = Event()
     monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
     store.record(ROW)
@@ -124,14 +124,14 @@ def test_the_thread_is_woken_once_for_many_rows_and_at_once_for_what_cannot_wait
 
 def test_what_cannot_wait_keeps_its_order(path):
     store = Store(path)
-    first, second = Bench("f1", None, NOW + 60, "first"), Bench("f1", None, NOW + 30, "second")
+    first, second = Cooldown("f1", None, NOW + 60, "first"), Cooldown("f1", None, NOW + 30, "second")
     store.record(ROW)
-    store.save_bench(first)
-    store.forget_benches("f1")
+    store.save_cooldown(first)
+    store.forget_cooldowns("f1")
     store.record(ROW)
-    store.save_bench(second)
+    store.save_cooldown(second)
     store.flush()
-    assert store.load_benches(NOW) == [second]
+    assert store.load_cooldowns(NOW) == [second]
     store.close()
 
 
@@ -151,45 +151,87 @@ def test_close_writes_what_is_queued_and_later_rows_are_dropped(path):
     store.close()
     assert len(rows_in(path)) == 1
     store.record(ROW)
-    store.save_bench(Bench("f", None, NOW, ""))
+    store.save_cooldown(Cooldown("f", None, NOW, ""))
     store.flush()
     store.close()
     assert store.dropped == 1
     assert len(rows_in(path)) == 1
 
 
-def test_a_bench_does_not_wait_for_the_batch(store, path, monkeypatch):
-    store.load_benches(NOW)  # makes the file: else that is the first transaction
+def test_a_cooldown_does_not_wait_for_the_batch(store, path, monkeypatch):
+    store.load_cooldowns(NOW)  # makes the file: else that is the first transaction
     written = Event()
     monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
     monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
-    store.save_bench(Bench("f1", None, NOW + 60, "5h limit"))
+    store.save_cooldown(Cooldown("f1", None, NOW + 60, "5h limit"))
     assert written.wait(10)
-    assert rows_in(path, "benches") == [{"fingerprint": "f1", "model": "", "until": NOW + 60, "reason": "5h limit"}]
+    assert rows_in(path, "cooldowns") == [
+        {"fingerprint": "f1", "model": "", "until": NOW + 60, "reason": "5h limit", "probe_at": 0}
+    ]
 
 
-def test_benches_come_back_after_a_restart(path):
+def test_cooldowns_come_back_after_a_restart(path):
     first = Store(path)
-    benches = [Bench("f1", None, NOW + 60, "5h limit"), Bench("f1", "opus", NOW + 90, "7d_oi limit")]
-    for bench in [*benches, Bench("f2", None, NOW + 5, "over by then")]:
-        first.save_bench(bench)
+    cooldowns = [Cooldown("f1", None, NOW + 60, "5h limit"), Cooldown("f1", "opus", NOW + 90, "7d_oi limit")]
+    for row in [*cooldowns, Cooldown("f2", None, NOW + 5, "over by then")]:
+        first.save_cooldown(row)
     first.close()
     second = Store(path)
-    assert second.load_benches(NOW + 5) == benches
-    assert len(rows_in(path, "benches")) == 2
+    assert second.load_cooldowns(NOW + 5) == cooldowns
+    assert len(rows_in(path, "cooldowns")) == 2
     second.close()
 
 
-def test_a_bench_is_not_shortened_by_a_second_process(path):
+def test_the_end_of_a_cooldown_of_one_model(path):
+    store = Store(path)
+    for row in (
+        Cooldown("f1", None, NOW + 60, "5h limit"),
+        Cooldown("f1", "opus", NOW + 90, ""),
+        Cooldown("f1", "haiku", NOW + 90, ""),
+    ):
+        store.save_cooldown(row)
+    store.forget_cooldowns("f1", "opus")
+    store.flush()
+    assert [row.model for row in store.load_cooldowns(NOW)] == ["haiku"]
+    store.forget_cooldowns("f1")
+    store.flush()
+    assert store.load_cooldowns(NOW) == []
+    store.close()
+
+
+def test_sessions_come_back_for_a_day(path):
+    first = Store(path)
+    seats = [Seat("s1", "zai", "f1", NOW), Seat("s1", "claude", "f2", NOW + 1), Seat("s1", "zai", "f3", NOW + 2)]
+    for seat in [Seat("old", "zai", "f1", NOW - 86_400), *seats]:
+        first.record(seat)
+    first.close()
+    second = Store(path)
+    assert second.load_seats(NOW + 3) == seats[1:]
+    second.close()
+
+
+def test_the_file_of_an_older_gateway_is_taken_over(path):
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(MIGRATIONS[0])
+        old.execute("INSERT INTO benches VALUES ('f1', 'opus', ?, '7d_oi limit')", (NOW + 60,))
+        old.execute("PRAGMA user_version = 1")
+        old.commit()
+    store = Store(path)
+    assert store.load_cooldowns(NOW) == [Cooldown("f1", "opus", NOW + 60, "7d_oi limit")]
+    assert store.load_seats(NOW) == []
+    store.close()
+
+
+def test_a_cooldown_is_not_shortened_by_a_second_process(path):
     one, two = Store(path), Store(path)
-    one.save_bench(Bench("f1", None, NOW + 3600, "5h limit"))
+    one.save_cooldown(Cooldown("f1", None, NOW + 3600, "5h limit"))
     one.flush()
-    two.save_bench(Bench("f1", None, NOW + 60, "retry-after"))
+    two.save_cooldown(Cooldown("f1", None, NOW + 60, "retry-after"))
     two.flush()
-    assert one.load_benches(NOW) == [Bench("f1", None, NOW + 3600, "5h limit")]
-    two.save_bench(Bench("f1", None, NOW + 7200, "7d limit"))
+    assert one.load_cooldowns(NOW) == [Cooldown("f1", None, NOW + 3600, "5h limit")]
+    two.save_cooldown(Cooldown("f1", None, NOW + 7200, "7d limit"))
     two.flush()
-    assert one.load_benches(NOW) == [Bench("f1", None, NOW + 7200, "7d limit")]
+    assert one.load_cooldowns(NOW) == [Cooldown("f1", None, NOW + 7200, "7d limit")]
     one.close()
     two.close()
 
@@ -251,8 +293,8 @@ def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
             connection.execute("PRAGMA user_version = 99")
     with caplog.at_level(logging.INFO):
         store = Store(path)
-        assert store.load_benches(NOW) == []
-        store.save_bench(Bench("f", None, NOW, ""))
+        assert store.load_cooldowns(NOW) == []
+        store.save_cooldown(Cooldown("f", None, NOW, ""))
         store.record(ROW)
         store.flush()
         store.record(ROW)
@@ -267,7 +309,7 @@ def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
 def test_a_locked_file_costs_rows_until_it_is_free(path, caplog, monkeypatch):
     monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
     store = Store(path)
-    assert store.load_benches(NOW) == []
+    assert store.load_cooldowns(NOW) == []
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         store.record(ROW)

@@ -42,7 +42,7 @@ class Watched:
             for n, name in enumerate(names)
         ]
         self.exchange = exchange(*targets, clock=lambda: self.now, **fields)
-        self.exchange.caller = "alice"
+        self.exchange.client.caller = "alice"
         self.exchange.path = "/v1/messages?beta=true"
         self.exchange.asked = kept("POST /v1/messages?beta=true", body, [("Host", "127.0.0.1:4000")])
         self.exchange.body = None
@@ -74,9 +74,9 @@ class Watched:
         attempt.outcome, attempt.status, attempt.ended = Outcome("status", error), status, self.now
         body = {"type": "error", "error": {"type": error.type, "message": words}}
         attempt.received = kept(f"{status} No", body, [("content-type", "application/json")])
-        exchange.verdict = Verdict(not verdict, verdict or "next target", error=error)
+        exchange.attempts[-1].verdict = Verdict(not verdict, verdict or "next target", error=error)
         exchange.note("failover", f"{status} ({words}) after {after:.1f} s: {verdict or 'next target'}")
-        exchange.cursor += not verdict
+        exchange.plan.cursor += not verdict
         if verdict:
             exchange.told = kept(f"{status} No", body, [("content-type", "application/json")])
 

@@ -56,7 +56,7 @@ def test_headers_in_any_order_and_case():
 
 def test_the_same_body_is_shown_once():
     watched = Watched("zai")
-    watched.exchange.targets *= 2
+    watched.exchange.plan.targets *= 2
     watched.sends()
     watched.fails(status=529, words="Overloaded")
     watched.sends()

@@ -233,7 +233,7 @@ def test_the_mark_and_the_summary() -> None:
     made = exchange(*targets("anthropic", "zai"))
     made.asked = Kept("POST /v1/messages", (), b"")
     failed(made.begin(), status(429))
-    made.cursor = 1
+    made.plan.cursor = 1
     made.begin()
     flow = tflow.tflow(resp=True)
     remember(flow, made)
@@ -267,7 +267,7 @@ def test_what_went_through_unchanged_is_kept_once_and_workpieces_not_at_all() ->
 def kept_of(body: Any, *, coding: str = "") -> tuple[Kept, bytes]:
     """What is kept of a request with this body (JSON, or bytes that are none), and the body."""
     made = exchange(target("zai"), config=Config(providers={}, models=(), static_token="static-0123456789"))
-    made.own = ClientCredential(x_api_key=OWN)
+    made.client.credential = ClientCredential(x_api_key=OWN)
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     made.body = None if isinstance(body, bytes) else RequestBody.parse(raw)
     sent = gzip.compress(raw) if coding else raw
@@ -313,7 +313,7 @@ def test_secrets_in_a_stream_are_not_kept_in_its_flow() -> None:
 
         def enter(flow: http.HTTPFlow) -> None:
             play.stand_ins.requestheaders(flow)
-            known(flow).own = ClientCredential(x_api_key=OWN)
+            known(flow).client.credential = ClientCredential(x_api_key=OWN)
 
         play.on["requestheaders"] = enter
         play.client_asks()
@@ -326,7 +326,7 @@ def test_secrets_in_a_stream_are_not_kept_in_its_flow() -> None:
 
 def test_a_secret_in_the_path_is_not_kept() -> None:
     made = exchange(target("zai"))
-    made.own = ClientCredential(x_api_key=OWN)
+    made.client.credential = ClientCredential(x_api_key=OWN)
     made.path = f"/v1/messages?beta=true&k={OWN}&api_key=somebody-elses-0123456789"
     again = as_asked(tflow.tflow().request, made, Kept("POST /", (), b""))
     assert again.data.path == "/v1/messages?beta=true&k=…6789&api_key=…6789".encode()

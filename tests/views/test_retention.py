@@ -141,7 +141,7 @@ def test_what_is_kept_twice_takes_its_room_once() -> None:
     made = exchange(*targets("anthropic", "zai"))
     made.asked = Kept("POST /", (), body)
     failed(made.begin(), status(429)).sent = Kept("POST /", (), body)
-    made.cursor = 1
+    made.plan.cursor = 1
     last = made.begin()
     last.sent, last.received = Kept("POST /", (), other), Kept("200 OK", (), bytearray(b"z" * 10))
     assert made.body

@@ -26,7 +26,7 @@ VIEWS = {"trail": trail, "changes": changes, "conversation": conversation, "answ
 
 def exchange_with(secret):
     """The secret wherever a client or a provider can put one."""
-    zai = provider("zai", api_key=CANARIES["a provider's key"])
+    zai = provider("zai", api_keys=(CANARIES["a provider's key"],))
     config = Config(
         providers={"zai": zai},
         models=(),
@@ -45,8 +45,8 @@ def exchange_with(secret):
     )
     watched = Watched("zai", "anthropic", body=body, config=config)
     exchange = watched.exchange
-    exchange.own = ClientCredential(authorization=f"Bearer {CANARIES["the client's own"]}")
-    exchange.session = secret
+    exchange.client.credential = ClientCredential(authorization=f"Bearer {CANARIES["the client's own"]}")
+    exchange.client.session = secret
     exchange.path = f"/v1/messages?key={secret}"
     watched.sends(headers=[("x-api-key", "…6789")])
     watched.fails(words=f"bad key {secret}")

@@ -49,7 +49,7 @@ def test_nothing_of_what_was_said_is_in_it():
 
 def test_secrets_are_masked_as_nobody_knows_them_later():
     watched = Watched("zai", config=Config(providers={}, models=(), static_token="hunter2-hunter2"))
-    watched.exchange.session = "hunter2-hunter2"
+    watched.exchange.client.session = "hunter2-hunter2"
     watched.exchange.note("router", "said hunter2-hunter2 and sk-ant-oat01-abcdefghijklmnop")
     watched.sends()
     watched.fails(words="bad token hunter2-hunter2", verdict="an answer")

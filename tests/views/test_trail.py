@@ -11,7 +11,7 @@ from tests.wire.streams import sse, text, whole
 
 def failed_over():
     watched = Watched("anthropic", "zai")
-    watched.exchange.session = "a1b2c3d4-1111"
+    watched.exchange.client.session = "a1b2c3d4-1111"
     watched.sends(headers=[("authorization", "Bearer sk-ant-oat01…3f9a")])
     watched.exchange.note("oauth", "token 2 of 5 (sk-ant-oat01…3f9a), session a1b2")
     watched.fails()

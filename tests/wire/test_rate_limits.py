@@ -29,7 +29,7 @@ def seen(headers):
     return limit.scope, None if limit.until is None else limit.until - NOW
 
 
-def test_a_shared_window_benches_the_account_until_its_reset():
+def test_a_shared_window_cools_the_account_until_its_reset():
     headers = unified(s="rejected", s5h="rejected", r5h=HOUR, s7d="allowed_warning", r7d=9 * HOUR, r=5)
     assert read({**headers, "retry-after": "7"}, NOW, COOLDOWN) == Limit("account", NOW + HOUR, "5h limit")
 
@@ -40,7 +40,7 @@ def test_of_two_shared_windows_the_latest_reset_counts():
 
 
 @pytest.mark.parametrize("window", ["7d_oi", "7d_opus", "7d_sonnet", "5h_new"])
-def test_a_window_of_some_models_benches_the_model_only(window):
+def test_a_window_of_some_models_cools_the_model_only(window):
     headers = unified(s="rejected", s5h="allowed", s7d="allowed", **{f"s{window}": "rejected", f"r{window}": HOUR})
     assert read(headers, NOW, COOLDOWN) == Limit("model", NOW + HOUR, f"{window} limit")
 
@@ -110,7 +110,7 @@ def test_an_api_keys_limit_has_only_retry_after():
     assert read(headers, NOW, COOLDOWN) == Limit("account", NOW + 12, "retry-after")
 
 
-def test_a_429_without_a_limit_benches_nothing():
+def test_a_429_without_a_limit_cools_nothing():
     assert seen({"x-should-retry": "true", "content-type": "application/json"}) == ("none", None)
 
 

@@ -1,0 +1,299 @@
+"""Accounts: which key or token of a provider's pool an attempt goes out with, and what a refusal does to it.
+
+The pool's rules are `state/pool.py`, the meaning of a limit `wire/rate_limits.py` and `wire/provider_limits.py`. This
+addon puts the credential on the request, reads refusals, lets accounts cool down, and remembers that over a restart. A
+single key is a pool of one. The Claude tokens are a pool like any other; what only they need is `oauth.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from mitmproxy import exceptions, http
+from mitmproxy.addonmanager import Loader
+
+from addons.config.config import Config, Provider
+from addons.config.settings import Settings
+from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
+from addons.state.pool import NEARLY, Account, AccountPool, AccountView, Pick
+from addons.state.store import Seat, Store
+from addons.wire.errors import ProviderError
+from addons.wire.provider_limits import read_provider_limit
+from addons.wire.rate_limits import Limit, read, room
+from addons.wire.refusals import account_refused, credit_refused, token_refused
+
+logger = logging.getLogger(__name__)
+
+CLAUDE = ""
+"""The key of the Claude tokens' pool among those that go by the provider's name."""
+
+
+class Accounts:
+    """Owns the pools."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self.settings, self.store, self.clock = settings, store, clock
+        self.pools: dict[str, AccountPool] = {}
+        """By the name of the provider; the Claude tokens under `CLAUDE`."""
+        self.config: Config | None = None
+
+    def load(self, loader: Loader) -> None:
+        loader.add_command("gateway.pool", self.show)
+        loader.add_command("gateway.resume", self.resume)
+        loader.add_command("gateway.unbench", self.resume)  # its name until November 2026
+
+    def running(self) -> None:
+        self.follow(self.settings.current)  # reads the file now, not during the first request
+
+    def show(self) -> str:
+        """Every account: masked, whether it cools down and until when, and how many sessions are on it."""
+        rows = [account_line(row) for row in self.view()]
+        return "\n".join(rows) or "no accounts: requests to Anthropic use each client's own credential"
+
+    def view(self) -> list[AccountView]:
+        """All accounts as people may see them."""
+        self.follow(self.settings.current)
+        return [row for pool in self.pools.values() for row in pool.view(self.clock())]
+
+    def resume(self, account: str = "all") -> str:
+        """Let accounts that cool down or were refused be used again: one by its name in gateway.pool, or all."""
+        self.follow(self.settings.current)
+        every = [(pool, one) for pool in self.pools.values() for one in pool.accounts]
+        chosen = [(pool, one) for pool, one in every if account in ("all", one.name) or f"claude:{account}" == one.name]
+        if not chosen:
+            raise exceptions.CommandError(f"no account {account!r}; there are {len(every)}")
+        for pool, one in chosen:
+            pool.resume(one)
+            self.store.forget_cooldowns(one.fingerprint)
+        return f"{len(chosen)} account{'s' if len(chosen) > 1 else ''} may be used again"
+
+    def attempt(self, trying: Trying) -> None:
+        provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
+        if provider is None or trying.flow.response or attempt.outcome:
+            return
+        if provider.auth == "claude-oauth" and exchange.client.token_mode == "passthrough":
+            return
+        self.follow(self.settings.current)
+        pool = self.pool_of(provider)
+        if pool is None or not pool.accounts:
+            return
+        attempt.choice.pooled = True
+        now, model = self.clock(), attempt.target.model if attempt.target else ""
+        if pick := self.choose(pool, exchange, model, now):
+            attempt.choice.account, attempt.choice.probe = pick.account, pick.probe
+            attach(trying, provider, pick)
+            return
+        attempt.choice.back_in = back_in(pool, model, now)
+        attempt.choice.error = why_none(pool, provider, attempt.choice.back_in, now)
+        attempt.skip(attempt.choice.error)
+
+    def pool_of(self, provider: Provider) -> AccountPool | None:
+        return self.pools.get(CLAUDE if provider.auth == "claude-oauth" else provider.name)
+
+    def choose(self, pool: AccountPool, exchange: Exchange, model: str, now: float) -> Pick | None:
+        """The account of the next attempt: the one that this request has used already, if it may be used again (its
+        second try is not somebody else's), else the pool's choice, else the last resort."""
+        plan, session = exchange.plan, exchange.client.session
+        used = [a.choice.account for a in reversed(exchange.attempts) if a.choice.account in pool.accounts]
+        before = next((account for account in used if account and account not in plan.refused), None)
+        if before and pool.is_usable(before, model, now):
+            return Pick(before)
+        probes = exchange.kind == "messages"
+        if pick := pool.pick(session, model, now, exclude=plan.refused, probes=probes):
+            if pick.seated and session and len(pool.accounts) > 1:
+                self.store.record(Seat(session, pool.name, pick.account.fingerprint, now))
+            return pick
+        last = pool.soonest(model, now, plan.refused)
+        if last and (plan.last_resort or (last[0] in used and last[1] - now <= NEARLY)):
+            return Pick(last[0], probe=probes)
+        return None
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        account, target = (attempt.choice.account, attempt.target) if attempt else (None, None)
+        if account and flow.response and target and target.provider.is_anthropic:
+            pool = self.pool_of(target.provider)
+            if pool and len(pool.accounts) > 1 and (found := room(flow.response.headers, self.clock())):
+                pool.rooms[account.fingerprint] = found
+
+    def verdict(self, trying: Trying) -> None:
+        exchange, attempt, outcome = trying.exchange, trying.attempt, trying.attempt.outcome
+        account, provider = attempt.choice.account, trying.provider
+        pool = self.pool_of(provider) if provider else None
+        if account is None or outcome is None or provider is None or pool is None:
+            return
+        if outcome.kind not in ("status", "error event"):
+            return
+        now, model = self.clock(), attempt.target.model if attempt.target else ""
+        if self.judge(pool, provider, trying, outcome, now):
+            exchange.plan.refused.append(account)
+            attempt.choice.others = pool.next_usable(model, now, exchange.plan.refused) is not None
+        if attempt.choice.refused or outcome.error.status == 401:
+            attempt.choice.error = refused_error(provider, account, outcome.error)
+        elif outcome.error.status == 429 and not attempt.choice.is_passing:
+            attempt.choice.back_in = back_in(pool, model, now)
+            if attempt.choice.back_in is not None:
+                attempt.choice.error = why_none(pool, provider, attempt.choice.back_in, now, outcome.error.message)
+
+    def judge(self, pool: AccountPool, provider: Provider, trying: Trying, outcome: Outcome, now: float) -> bool:
+        """Let the account that was refused cool down, or take it out. Returns whether another one could do better."""
+        exchange, attempt, error = trying.exchange, trying.attempt, outcome.error
+        account = attempt.choice.account
+        assert account
+        is_claude = provider.auth == "claude-oauth"
+        if token_refused(error) or (error.status == 401 and not is_claude):
+            attempt.choice.refused = True
+            self.take_out(pool, exchange, account, error.message, now)
+            return True
+        if credit_refused(error) or account_refused(error):
+            return True
+        if error.status != 429:
+            return False
+        if exchange.kind == "count_tokens":
+            return True  # "Token counting and message creation have separate and independent rate limits" (docs)
+        limit = self.limit(provider, outcome, exchange.config.failover.cooldown, now)
+        if limit.until is None:
+            attempt.choice.is_passing = True
+            return True
+        scope = attempt.target.model if limit.scope == "model" and attempt.target else None
+        if row := pool.cool_down(account, limit.until, now, model=scope, reason=limit.reason, told=limit.told):
+            self.store.save_cooldown(row)
+        note(exchange, pool, f"{account.name} ({account.masked}) cools down until {clock(limit.until)}: {limit.reason}")
+        return True
+
+    def limit(self, provider: Provider, outcome: Outcome, cooldown: float, now: float) -> Limit:
+        """What a 429 of this provider says."""
+        if provider.is_anthropic:
+            return read(outcome.headers, now, cooldown=cooldown)
+        return read_provider_limit(outcome.headers, outcome.error.message, now, cooldown)
+
+    def take_out(self, pool: AccountPool, exchange: Exchange, account: Account, why: str, now: float) -> None:
+        """The provider refuses this account: nobody else is sent there with it. Unless another account was refused to
+        the same request: then it is the request that is refused, and both stay."""
+        suspects = exchange.plan.suspects
+        suspects.append((account, why))
+        if sum(one.pool == account.pool for one, _ in suspects) > 1:
+            for one, _ in suspects:
+                if one.pool == account.pool and one.fingerprint in pool.refused:
+                    del pool.refused[one.fingerprint]
+                    note(exchange, pool, f"{one.name} ({one.masked}) stays: several refuse this request")
+            return
+        # With no other account, a refusal that was a mistake must not cost an hour.
+        seconds = None if len(pool.accounts) > 1 else exchange.config.failover.cooldown
+        pool.refuse(account, why, now, seconds)
+        logger.warning("accounts: %s (%s) is refused: %s", account.name, account.masked, why)
+        note(exchange, pool, f"{account.name} ({account.masked}) taken out: {why}")
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        attempt = exchange.attempt if exchange else None
+        if exchange is None or attempt is None or not attempt.choice.account or not attempt.target:
+            return
+        telling = attempt.choice.probe or exchange.plan.suspects
+        if telling and attempt.answer and not attempt.outcome and (pool := self.pool_of(attempt.target.provider)):
+            self.answered(pool, exchange, attempt)
+
+    def answered(self, pool: AccountPool, exchange: Exchange, attempt: Attempt) -> None:
+        """What an answer shows: a probe's account is back, and who was refused the same request is refused indeed."""
+        account, now = attempt.choice.account, self.clock()
+        assert account and attempt.target
+        if attempt.choice.probe and pool.resume(account, attempt.target.model):
+            self.store.forget_cooldowns(account.fingerprint, attempt.target.model)
+            note(exchange, pool, f"{account.name} ({account.masked}) is back before its time")
+            if exchange.client.session and pool.strategy != "request":
+                pool.sit(exchange.client.session, account)
+        for one, why in exchange.plan.suspects:
+            if one.pool == account.pool and one != account:
+                pool.refuse(one, why, now)
+
+    def follow(self, config: Config) -> None:
+        """Take over the accounts and the strategy of a new configuration; on the first, the cooldowns and the sessions
+        of the last run."""
+        if config is self.config:
+            return
+        first = self.config is None
+        self.config = config
+        wanted = {CLAUDE: config.tokens, **{name: one.api_keys for name, one in config.providers.items()}}
+        known = {key: self.pools.get(key) or AccountPool(name=key or "claude") for key in wanted if wanted[key]}
+        self.pools = known
+        for key, pool in known.items():
+            pool.strategy = config.pool.strategy
+            pool.update(wanted[key])
+        if first:
+            now = self.clock()
+            cooldowns, seats = self.store.load_cooldowns(now), self.store.load_seats(now)
+            for pool in known.values():
+                pool.restore(cooldowns, now)
+                pool.restore_seats((seat.session, seat.fingerprint) for seat in seats if seat.pool == pool.name)
+
+
+def attach(trying: Trying, provider: Provider, pick: Pick) -> None:
+    """Put the account's credential on this attempt: masked in the flow, real on the wire."""
+    exchange, attempt, headers, account = trying.exchange, trying.attempt, trying.flow.request.headers, pick.account
+    if provider.auth == "x-api-key":
+        attempt.credential["x-api-key"] = account.value
+        headers["x-api-key"] = account.masked
+    else:
+        attempt.credential["authorization"] = f"Bearer {account.value}"
+        headers["authorization"] = f"Bearer {account.masked}"
+    if account.count > 1 or provider.auth == "claude-oauth":
+        kind = "token" if provider.auth == "claude-oauth" else "key"
+        session = f", session {exchange.client.session[:4]}" if exchange.client.session else ""
+        how = " moves here" if pick.moved else " asks whether it is back" if pick.probe else ""
+        exchange.note(who(account.pool), f"{kind} {account.place} ({account.masked}){session}{how}")
+
+
+def who(pool: str) -> str:
+    """Under which name the trail tells of this pool."""
+    return "oauth" if pool == "claude" else "keys"
+
+
+def note(exchange: Exchange, pool: AccountPool, what: str) -> None:
+    exchange.note(who(pool.name), what)
+
+
+def back_in(pool: AccountPool, model: str, now: float) -> float | None:
+    """Seconds until the first account is usable again; None when one is now, or none will be."""
+    reset = pool.next_reset(model, now)
+    return reset - now if reset and reset > now else None
+
+
+def named(pool: AccountPool, provider: Provider) -> str:
+    """`all 3 Claude accounts are`, `the key of zai is`."""
+    count, claude = len(pool.accounts), provider.auth == "claude-oauth"
+    if count == 1:
+        return f"the {'Claude account of the gateway' if claude else f'key of {provider.name}'} is"
+    return f"all {count} {'Claude accounts' if claude else f'keys of {provider.name}'} are"
+
+
+def why_none(pool: AccountPool, provider: Provider, wait: float | None, now: float, said: str = "") -> ProviderError:
+    """What a client is told when no account can be used: waiting helps against a limit, not against a refusal."""
+    if wait is None:
+        words = f"{named(pool, provider)} refused by {provider.name}: renew {provider.key_source}"
+        return ProviderError(403, "permission_error", words)
+    back = f"{'it' if len(pool.accounts) == 1 else 'the first'} is back in {wait:.0f} s ({clock(now + wait)})"
+    return ProviderError(429, "rate_limit_error", f"{named(pool, provider)} rate limited; {back}{said and f': {said}'}")
+
+
+def refused_error(provider: Provider, account: Account, error: ProviderError) -> ProviderError:
+    """A refusal of the gateway's own credential, as the client is told: a 401 would ask the user to log in."""
+    what = "Claude token" if provider.auth == "claude-oauth" else "key"
+    number = f" {account.place}" if account.count > 1 else ""
+    words = f"{provider.name} refuses the gateway's {what}{number} ({provider.key_source}): {error.message}"
+    return ProviderError(403, "permission_error", words)
+
+
+def account_line(row: AccountView) -> str:
+    """`claude:2  sk-ant-oat01…3f9a  cooling until 14:02:10 (5h limit) · 3 sessions`"""
+    until = f" until {clock(row.until)}" if row.until is not None else ""
+    models = "".join(f" · {model} until {clock(end)}" for model, end in row.models.items())
+    why = f" ({row.reason})" if row.reason else ""
+    return f"{row.name}  {row.masked}  {row.state}{until}{why}{models} · {row.sessions} sessions"
+
+
+def clock(at: float) -> str:
+    """Local time of an epoch time."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
