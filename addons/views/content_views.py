@@ -15,6 +15,7 @@ from addons.state.exchange import ROUTES, Exchange, exchange_of
 from addons.views import answer, changes, conversation, trail
 from addons.views.bodies import presentable
 from addons.views.summary import METADATA, Summary, ending, from_metadata
+from addons.views.unpacking import install
 
 Name = Literal["Trail", "Changes", "Conversation", "Answer"]
 
@@ -156,6 +157,7 @@ class Views:
     """Registers the content views. A reload of the chain registers nothing twice."""
 
     def load(self, loader: Loader) -> None:
+        install()
         for view in VIEWS:
             known = contentviews.registry.get(view.view.lower())
             if type(known) is not view:

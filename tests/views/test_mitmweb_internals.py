@@ -87,3 +87,12 @@ def test_what_cannot_be_read_is_quoted_as_bytes() -> None:
     """Why the log shows only how many bytes there were."""
     with pytest.raises(ValueError, match=r"b'(GET|nonsense)"):
         read.read_request_head([b"nonsense"])
+
+
+def test_messages_decode_their_bodies_by_this_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`addons/views/unpacking.py` puts another in its place."""
+    monkeypatch.setattr("mitmproxy.net.encoding.decode", lambda content, name, errors="strict": b"decoded")
+    response = http.Response.make(200, b"")
+    response.headers["content-encoding"] = "br"
+    response.raw_content = b"x"
+    assert response.content == b"decoded"
