@@ -13,6 +13,7 @@
 #   ./run.sh check                  run ruff, mypy and the rules of which file may import which
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
 #   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
+#   ./run.sh fuzz [options]         feed it mutated requests, answers and configurations for ten minutes (--help says more)
 #   ./run.sh lock [uv options]      renew requirements*.lock, with uv (--upgrade: to the newest versions)
 #   ./run.sh help                   show this
 #
@@ -224,6 +225,15 @@ run_module() {
   exec "$venv/bin/python" -P -m "$module" "$@"
 }
 
+# Atheris is installed when somebody fuzzes: it is large, and there isn't one for every machine.
+fuzz() {
+  ensure_installed -test
+  "$venv/bin/python" -c 'import atheris' 2>/dev/null ||
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps --only-binary :all: \
+      --require-hashes -r "$root/tests/fuzz/requirements.txt" || die "cannot install atheris here: see above"
+  exec "$venv/bin/python" -P -m tests.fuzz "$@"
+}
+
 # Without options, the end-to-end tests are run again with every gateway logging and saving all that it can: tests/e2e
 # then searches it for secrets.
 # pytest finds its settings from the project's folder: paths from elsewhere (`x.py::test`) are made absolute first.
@@ -357,6 +367,7 @@ case ${1:-} in
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;
+  fuzz) shift; fuzz "$@" ;;
   check) check ;;
   lock) shift; lock "$@" ;;
   *) die "there is no command '$1': see ./run.sh help" ;;

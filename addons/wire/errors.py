@@ -290,12 +290,21 @@ MARKUP: Final = re.compile(
 )
 
 
+# No character has a number of so many digits, and Python refuses to read one of thousands.
+LONG_REFERENCE: Final = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}+;?")
+
+
+def unescaped(text: str) -> str:
+    """The text with characters in place of HTML's references to them."""
+    return html.unescape(LONG_REFERENCE.sub("", text))
+
+
 def page_words(text: str) -> str:
     """The title and the visible text of an HTML page, as one short line."""
     text = text[:PAGE_SCAN_LIMIT]
     title = re.search(r"<title\b[^<>]*>([^<]*)", text, re.IGNORECASE)
-    head = one_line(html.unescape(title[1]), PAGE_LIMIT) if title else ""
-    rest = one_line(html.unescape(MARKUP.sub(" ", text)), PAGE_LIMIT)
+    head = one_line(unescaped(title[1]), PAGE_LIMIT) if title else ""
+    rest = one_line(unescaped(MARKUP.sub(" ", text)), PAGE_LIMIT)
     both = rest if not head or rest.startswith(head) else f"{head}: {rest}" if rest else head
     return one_line(both, PAGE_LIMIT)
 
