@@ -6,6 +6,8 @@
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh settings [alias]       print the settings block for Claude Code
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
+#   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
+#   ./run.sh routes                 show rules and models (--explain '{"model": …}': what a request would get)
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
 #   ./run.sh test --real […]        translate for real servers, which are installed into .venv-real (minutes, once)
@@ -19,6 +21,7 @@
 #
 # GATEWAY_HOST, GATEWAY_PORT      where to listen
 # GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
+# GATEWAY_CONTROL                 path of .gateway.control, when gateway_db is not beside this file (for commands)
 # GATEWAY_PYTHON                  the Python (3.12 or newer) to make .venv with
 
 # Everything here must work in the bash 3.2 of macOS, and a start that has nothing to install must not start a Python of
@@ -364,6 +367,7 @@ case ${1:-} in
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
+  pool | routes) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

@@ -7,24 +7,38 @@ single key is a pool of one. The Claude tokens are a pool like any other; what o
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from addons.config.config import Config, Provider
+from addons.config.config import Config, Provider, Target
 from addons.config.settings import Settings
+from addons.proxy.request_head import QUERY_KEY, put_path
+from addons.state.account_activity import AccountActivity
+from addons.state.account_table import account_table
+from addons.state.control import Control, ControlError
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
+from addons.state.live_credentials import LiveCredentials, is_live
 from addons.state.pool import NEARLY, Account, AccountPool, AccountView, Pick
 from addons.state.store import Seat, Store
 from addons.wire.errors import ProviderError
+from addons.wire.masking import mask
+from addons.wire.messages.body import RequestBody
 from addons.wire.provider_limits import read_provider_limit
 from addons.wire.rate_limits import Limit, read, room
 from addons.wire.refusals import account_refused, credit_refused, token_refused
 
 logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = 30.0
+"""Seconds that a request waits for a credential that is being had."""
+
+TEST_MODEL = "claude-haiku-4-5"
 
 CLAUDE = ""
 """The key of the Claude tokens' pool among those that go by the provider's name."""
@@ -33,8 +47,23 @@ CLAUDE = ""
 class Accounts:
     """Owns the pools."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        *,
+        live: LiveCredentials | None = None,
+        control: Control | None = None,
+    ) -> None:
         self.settings, self.store, self.clock = settings, store, clock
+        self.live = live or LiveCredentials()
+        self.activity = AccountActivity()
+        control = control or Control()
+        control.account_of = self.account_of
+        control.serve("pool", self.tell)
+        control.serve("pool/resume", self.resume_for)
+        control.serve("pool/test", self.test)
         self.pools: dict[str, AccountPool] = {}
         """By the name of the provider; the Claude tokens under `CLAUDE`."""
         self.config: Config | None = None
@@ -69,6 +98,65 @@ class Accounts:
             self.store.forget_cooldowns(one.fingerprint)
         return f"{len(chosen)} account{'s' if len(chosen) > 1 else ''} may be used again"
 
+    def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:
+        """All accounts, for a command."""
+        self.follow(self.settings.current)
+        named = [(self.provider_of(key), pool) for key, pool in self.pools.items()]
+        return {"accounts": account_table(named, self.live, self.activity, self.clock())}
+
+    def provider_of(self, key: str) -> str:
+        """The name of the provider whose accounts a pool has."""
+        providers = self.settings.current.providers.values()
+        return key or next((one.name for one in providers if one.auth == "claude-oauth"), "anthropic")
+
+    def resume_for(self, _exchange: Exchange, arguments: Mapping[str, Any]) -> object:
+        """Let an account, or all, be used again, for a command."""
+        account = str(arguments.get("account", ""))
+        try:
+            self.resume(account)
+        except exceptions.CommandError as error:
+            raise ControlError(str(error)) from None
+        names = [one.name for pool in self.pools.values() for one in pool.accounts]
+        return {
+            "resumed": names
+            if account == "all"
+            else [name for name in names if account in (name, name.removeprefix("claude:"))]
+        }
+
+    def test(self, exchange: Exchange, arguments: Mapping[str, Any]) -> None:
+        """Have one count_tokens request sent with this account, for a command."""
+        self.follow(self.settings.current)
+        wanted = str(arguments.get("account", ""))
+        found = [(key, one) for key, pool in self.pools.items() for one in pool.accounts if one.name == wanted]
+        if not found:
+            raise ControlError(f"no account {wanted!r}")
+        ((key, account),) = found
+        target = target_for(exchange.config, self.provider_of(key))
+        if target is None:
+            raise ControlError(f"{wanted} can't be tested: no model is served by {self.provider_of(key)}")
+        if target.provider.format != "anthropic":
+            raise ControlError(f"{wanted} can't be tested: {target.provider.name} counts no tokens")
+        exchange.kind, exchange.path = "count_tokens", "/v1/messages/count_tokens"
+        exchange.headers = (("content-type", "application/json"), ("anthropic-version", "2023-06-01"))
+        exchange.client.token_mode = "rotate"
+        body = {"model": target.model, "messages": [{"role": "user", "content": "hello"}]}
+        exchange.body = RequestBody.parse(json.dumps(body).encode())
+        exchange.plan.targets, exchange.plan.only = [target], account
+
+    def account_of(self, target: Target, session: str | None) -> tuple[str | None, str | None]:
+        """The account that this target would be asked with, and why it can't be, if so; nothing is remembered."""
+        self.follow(self.settings.current)
+        pool, now = self.pool_of(target.provider), self.clock()
+        if pool is None or not pool.accounts:
+            return None, None
+        if account := pool.preview(session, target.model, now, self.unready(pool, now)):
+            return account.name, None
+        return None, why_none(pool, target.provider, back_in(pool, target.model, now), now).message
+
+    def unready(self, pool: AccountPool, now: float) -> list[Account]:
+        """Accounts whose credential changes, and isn't there now."""
+        return [one for one in pool.accounts if is_live(one.value) and not self.live.usable(one.value, now)]
+
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
         if provider is None or trying.flow.response or attempt.outcome:
@@ -81,31 +169,57 @@ class Accounts:
             return
         attempt.choice.pooled = True
         now, model = self.clock(), attempt.target.model if attempt.target else ""
-        if pick := self.choose(pool, exchange, model, now):
+        unready = self.unready(pool, now) if self.live.known else []
+        if pick := self.choose(pool, exchange, model, now, unready):
             attempt.choice.account, attempt.choice.probe = pick.account, pick.probe
+            if is_live(pick.account.value):
+                attempt.choice.value = self.live.usable(pick.account.value, now)
+            self.activity.count(pick.account.name, now)
             attach(trying, provider, pick)
+            return
+        if unready:
+            self.await_credential(exchange, attempt, provider, unready)
             return
         attempt.choice.back_in = back_in(pool, model, now)
         attempt.choice.error = why_none(pool, provider, attempt.choice.back_in, now)
         attempt.skip(attempt.choice.error)
 
+    def await_credential(
+        self, exchange: Exchange, attempt: Attempt, provider: Provider, unready: list[Account]
+    ) -> None:
+        """Wait for a credential that is being had, for a while; else this target can't be asked."""
+        plan, names = exchange.plan, [one.value for one in unready]
+        plan.waits_since = exchange.clock() if plan.waits_since is None else plan.waits_since
+        coming = any(self.live.is_coming(name) for name in names)
+        if coming and exchange.clock() - plan.waits_since < LONGEST_WAIT:
+            attempt.postponed = True
+            return
+        problem = next(filter(None, map(self.live.problem, names)), "its credential is not there yet")
+        attempt.choice.error = ProviderError(403, "permission_error", f"{provider.name}: {problem}")
+        attempt.skip(attempt.choice.error)
+
     def pool_of(self, provider: Provider) -> AccountPool | None:
         return self.pools.get(CLAUDE if provider.auth == "claude-oauth" else provider.name)
 
-    def choose(self, pool: AccountPool, exchange: Exchange, model: str, now: float) -> Pick | None:
+    def choose(
+        self, pool: AccountPool, exchange: Exchange, model: str, now: float, unready: list[Account]
+    ) -> Pick | None:
         """The account of the next attempt: the one that this request has used already, if it may be used again (its
         second try is not somebody else's), else the pool's choice, else the last resort."""
         plan, session = exchange.plan, exchange.client.session
+        if plan.only:
+            return None if plan.only in unready or plan.only in plan.refused else Pick(plan.only)
+        excluded = [*plan.refused, *unready] if unready else plan.refused
         used = [a.choice.account for a in reversed(exchange.attempts) if a.choice.account in pool.accounts]
-        before = next((account for account in used if account and account not in plan.refused), None)
+        before = next((account for account in used if account and account not in excluded), None)
         if before and pool.is_usable(before, model, now):
             return Pick(before)
         probes = exchange.kind == "messages"
-        if pick := pool.pick(session, model, now, exclude=plan.refused, probes=probes):
+        if pick := pool.pick(session, model, now, exclude=excluded, probes=probes):
             if pick.seated and session and len(pool.accounts) > 1:
                 self.store.record(Seat(session, pool.name, pick.account.fingerprint, now))
             return pick
-        last = pool.soonest(model, now, plan.refused)
+        last = pool.soonest(model, now, excluded)
         if last and (plan.last_resort or (last[0] in used and last[1] - now <= NEARLY)):
             return Pick(last[0], probe=probes)
         return None
@@ -116,7 +230,7 @@ class Accounts:
         account, target = (attempt.choice.account, attempt.target) if attempt else (None, None)
         if account and flow.response and target and target.provider.is_anthropic:
             pool = self.pool_of(target.provider)
-            if pool and len(pool.accounts) > 1 and (found := room(flow.response.headers, self.clock())):
+            if pool and (found := room(flow.response.headers, self.clock())):
                 pool.rooms[account.fingerprint] = found
 
     def verdict(self, trying: Trying) -> None:
@@ -128,6 +242,17 @@ class Accounts:
         if outcome.kind not in ("status", "error event"):
             return
         now, model = self.clock(), attempt.target.model if attempt.target else ""
+        self.activity.count(account.name, now, failed=True)
+        if (
+            outcome.error.status == 401
+            and attempt.choice.value
+            and self.live.doubt(account.value, attempt.choice.value, now)
+        ):
+            note(exchange, pool, f"{account.name}: refused before its end, a new one is being had")
+            attempt.choice.others = True
+            return
+        if exchange.plan.only:
+            return
         if self.judge(pool, provider, trying, outcome, now):
             exchange.plan.refused.append(account)
             attempt.choice.others = pool.next_usable(model, now, exchange.plan.refused) is not None
@@ -216,9 +341,10 @@ class Accounts:
             return
         first = self.config is None
         self.config = config
-        wanted = {CLAUDE: config.tokens, **{name: one.api_keys for name, one in config.providers.items()}}
+        wanted = {CLAUDE: config.claude_accounts(), **{name: one.api_keys for name, one in config.providers.items()}}
         known = {key: self.pools.get(key) or AccountPool(name=key or "claude") for key in wanted if wanted[key]}
         self.pools = known
+        self.live.follow(config.live_credentials())
         for key, pool in known.items():
             pool.strategy = config.pool.strategy
             pool.update(wanted[key])
@@ -233,17 +359,32 @@ class Accounts:
 def attach(trying: Trying, provider: Provider, pick: Pick) -> None:
     """Put the account's credential on this attempt: masked in the flow, real on the wire."""
     exchange, attempt, headers, account = trying.exchange, trying.attempt, trying.flow.request.headers, pick.account
-    if provider.auth == "x-api-key":
-        attempt.credential["x-api-key"] = account.value
-        headers["x-api-key"] = account.masked
+    value = attempt.choice.value or account.value
+    masked = mask(value) if attempt.choice.value else account.masked
+    if provider.auth in ("x-api-key", "header"):
+        name = provider.auth_name or "x-api-key"
+        attempt.credential[name] = value
+        headers[name] = masked
+    elif provider.auth == "query":
+        attempt.credential[QUERY_KEY] = value
+        put_path(trying.flow.request, attempt.credential, provider, provider.path + exchange.path)
     else:
-        attempt.credential["authorization"] = f"Bearer {account.value}"
-        headers["authorization"] = f"Bearer {account.masked}"
+        attempt.credential["authorization"] = f"Bearer {value}"
+        headers["authorization"] = f"Bearer {masked}"
     if account.count > 1 or provider.auth == "claude-oauth":
         kind = "token" if provider.auth == "claude-oauth" else "key"
         session = f", session {exchange.client.session[:4]}" if exchange.client.session else ""
         how = " moves here" if pick.moved else " asks whether it is back" if pick.probe else ""
-        exchange.note(who(account.pool), f"{kind} {account.place} ({account.masked}){session}{how}")
+        exchange.note(who(account.pool), f"{kind} {account.place} ({masked}){session}{how}")
+
+
+def target_for(config: Config, provider: str) -> Target | None:
+    """A target of this provider, to test an account with; where any Claude model will do, a small one."""
+    for route in config.models:
+        if route.provider.name == provider:
+            part = TEST_MODEL.removeprefix("claude-") if "claude-" in route.model else TEST_MODEL
+            return route.target(route.alias.replace("*", part), part, fallback=False)
+    return None
 
 
 def who(pool: str) -> str:

@@ -32,6 +32,10 @@ from addons.proxy.request_head import (
     kind_of,
     unpacked,
 )
+from addons.state.control import CALLER as CONTROL
+from addons.state.control import HEADER as CONTROL_HEADER
+from addons.state.control import PATH as CONTROL_PATH
+from addons.state.control import Control
 from addons.state.exchange import Client, ClientCredential, Exchange, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.wire import limits
@@ -84,21 +88,20 @@ def admit(
         authorization=next((value for value in authorizations if not is_ours(value)), ""),
         x_api_key=next((value for value in x_api_keys if not is_ours(value)), ""),
     )
-    if not config.static_token:
-        return "anyone", kept
     for value in (presented.token, *x_api_keys, *authorizations):
         if same(bearer(value), config.static_token):
             return "token", kept
         if same(bearer(value), config.admin_key):
             return "admin", kept
-    return None, kept
+    return None if config.static_token else "anyone", kept
 
 
 class AuthGate:
     """The first addon of the chain."""
 
-    def __init__(self, settings: Settings, tickets: Tickets | None = None) -> None:
+    def __init__(self, settings: Settings, tickets: Tickets | None = None, control: Control | None = None) -> None:
         self.settings = settings
+        self.control = control or Control()
         self.tickets = tickets or Tickets()
         self.origins = Origins()
         self.names = own_names()
@@ -177,6 +180,8 @@ class AuthGate:
                     passed.append(line)
         presented = read_gateway_headers(values)
         caller, own = admit(config, presented, values.get("authorization", []), values.get("x-api-key", []))
+        if CONTROL_HEADER in values and request.path.startswith(CONTROL_PATH):
+            caller = CONTROL if self.control.admits(values[CONTROL_HEADER][-1]) else None
         if named := values.get("connection"):
             others = {name.strip().lower() for name in ",".join(named).split(",")} - HOP_BY_HOP
             passed = [line for line in passed if line[0].lower() not in others] if others else passed

@@ -59,7 +59,8 @@ class Endpoints:
         if provider is None:
             return
         if exchange.kind == "count_tokens":
-            if provider.format == "openai-chat" or provider.base_url in self.without_count:
+            lacks_it = provider.format == "openai-chat" or provider.base_url in self.without_count
+            if lacks_it and exchange.plan.only is None:
                 trying.flow.response = estimate(exchange)
         elif not provider.is_anthropic and exchange.body and exchange.body.get("thread") is not None:
             trying.flow.response = no_threads(exchange, provider.name)
@@ -70,6 +71,11 @@ class Endpoints:
             return
         if endpoint_unknown(outcome.error) and not model_unknown(outcome.error):
             self.without_count.add(trying.provider.base_url)
+            if exchange.plan.only:
+                words = f"{trying.provider.name} counts no tokens: its accounts can't be tested"
+                trying.flow.response = error_response(400, words, exchange.request_id)
+                trying.attempt.verdict = Verdict(False, words)
+                return
             trying.flow.response = estimate(exchange)
             trying.attempt.verdict = Verdict(False, "the provider does not count tokens: estimated")
 

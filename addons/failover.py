@@ -15,6 +15,7 @@ from mitmproxy.addonmanager import Loader
 
 from addons.proxy.replies import drop_foreign, error_for_client, final_response, label, reported
 from addons.state.breakers import Avoided, Breakers
+from addons.state.context_window import larger
 from addons.state.exchange import Attempt, Exchange, Outcome, Plan, Trying, Verdict, describe, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
 from addons.wire.refusals import account_refused, bad_sample, context_overflow, credit_refused, thinking_refused
@@ -60,6 +61,9 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
 
     if left > 0 and target.provider.is_anthropic and not plan.drop_thinking and refuses_thinking(outcome):
         return Move(here, "Anthropic refused the thinking blocks: once more without any", drop_thinking=True)
+    if left > 0 and (roomier := larger_target(exchange, outcome)) is not None:
+        following = plan.targets[roomier]
+        return Move(roomier, f"too long for it: {following.provider.name}/{following.model} has a larger window")
     if is_answer(attempt, outcome):
         return Move(None, "an answer, not an outage")
     if attempt.choice.others and spare > 0:
@@ -81,6 +85,15 @@ def next_move(exchange: Exchange, attempt: Attempt, outcome: Outcome, now: float
 def refuses_thinking(outcome: Outcome) -> bool:
     """Whether it was the conversation's thinking that was refused."""
     return outcome.kind == "status" and thinking_refused(outcome.error)
+
+
+def larger_target(exchange: Exchange, outcome: Outcome) -> int | None:
+    """Which target can take a request that was too long for the one that was asked; None when none can, or when it was
+    something else."""
+    overflow = context_overflow(outcome.error) if outcome.kind in ("status", "error event") else None
+    if overflow is None:
+        return None
+    return larger(exchange.plan.targets, exchange.plan.cursor, overflow[1], exchange.facts)
 
 
 def is_answer(attempt: Attempt, outcome: Outcome) -> bool:

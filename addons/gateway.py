@@ -4,6 +4,8 @@ from addons.accounts import Accounts
 from addons.auth import AuthGate
 from addons.config.reload import Reload
 from addons.config.settings import HOME, settings
+from addons.control import ControlChannel
+from addons.credentials import Credentials
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
@@ -21,6 +23,8 @@ from addons.proxy.fail_closed import fail_closed
 from addons.proxy.hook_dispatch import HookDispatch
 from addons.replay import Replay
 from addons.router import ModelRouter
+from addons.state.control import Control
+from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
 from addons.state.store import Store
 from addons.thinking import ThinkingStripper
@@ -35,6 +39,8 @@ _settings = settings()
 _hooks = HookDispatch()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
+_control = Control()
+_live = LiveCredentials()
 
 addons = fail_closed(
     [
@@ -47,11 +53,13 @@ addons = fail_closed(
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
-        AuthGate(_settings, _tickets),
+        AuthGate(_settings, _tickets, _control),
         Drain(),
+        ControlChannel(_settings, _control),
         Endpoints(),
-        ModelRouter(),
-        Accounts(_settings, _store),
+        ModelRouter(_control),
+        Credentials(_settings, _live),
+        Accounts(_settings, _store, live=_live, control=_control),
         OAuthRotator(),
         ThinkingStripper(),
         Translator(),

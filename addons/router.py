@@ -6,7 +6,9 @@ target: host, path, model, headers. Keys and tokens are put on by `accounts.py`,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from mitmproxy import http
 
@@ -14,9 +16,12 @@ from addons.config.config import Target
 from addons.config.rules import first_rule
 from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import error_response, too_large
-from addons.proxy.request_head import allowed, as_bytes, host_header, with_flag
+from addons.proxy.request_head import allowed, as_bytes, host_header, put_path, with_flag
+from addons.state.context_window import told_too_long, too_small
+from addons.state.control import Control, ControlError
 from addons.state.conversations import Conversations
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
+from addons.state.explanation import explain, facts_of
 from addons.state.request_facts import RequestFacts
 from addons.wire import limits
 from addons.wire.encoding import decode
@@ -32,12 +37,23 @@ REQUEST_CODINGS = ("gzip", "deflate")
 class ModelRouter:
     """Writes the plan, and the head of every attempt."""
 
-    def __init__(self, conversations: Conversations | None = None) -> None:
-        self.conversations = conversations or Conversations()
+    def __init__(self, control: Control | None = None) -> None:
+        self.conversations = Conversations()
+        self.control = control or Control()
+        self.control.serve("routes/explain", self.explain)
+
+    def explain(self, exchange: Exchange, arguments: Mapping[str, Any]) -> object:
+        """What a request would get that isn't sent: the answer to `./run.sh routes --explain`."""
+        asked = arguments.get("request")
+        try:
+            facts = facts_of(asked if isinstance(asked, dict) else {}, self.conversations, exchange.clock())
+        except (BadRequest, ValueError, TypeError) as error:
+            raise ControlError(str(error)) from None
+        return explain(exchange.config, facts, self.control.account_of)
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None or flow.response:
+        if exchange is None or flow.response or exchange.plan.targets:
             return
         kind = ROUTES.get((exchange.method, exchange.path.partition("?")[0]))
         if kind is None:
@@ -67,6 +83,21 @@ class ModelRouter:
         exchange.plan.targets = [target for target in targets if usable(target)]
         if not exchange.plan.targets:
             flow.response = no_target(exchange, targets)
+        elif exchange.kind == "messages" and any(target.context_window for target in exchange.plan.targets):
+            leave_out_small(exchange, exchange.facts)
+            if not exchange.plan.targets:
+                flow.response = refusal(exchange, 400, told_too_long(targets, exchange.facts))
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        facts = exchange.facts if exchange else None
+        if exchange is None or facts is None or not facts.is_measured or facts.conversation is None:
+            return
+        attempt, usage = exchange.attempt, exchange.usage
+        if attempt and attempt.outcome is None and usage and exchange.kind == "messages":
+            tokens = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
+            if tokens:
+                self.conversations.count(facts.conversation, facts.size(tokens), exchange.clock())
 
     def targets(self, exchange: Exchange) -> list[Target]:
         """Where the rule or else the client's model sends the request."""
@@ -101,7 +132,8 @@ class ModelRouter:
             return
         provider = target.provider
         request.method = exchange.method
-        request.scheme, request.path, request.authority = provider.scheme, provider.path + exchange.path, ""
+        request.scheme, request.authority = provider.scheme, ""
+        put_path(request, trying.attempt.credential, provider, provider.path + exchange.path)
         request.data.host, request.data.port = provider.host, provider.port  # each setter would write `host` anew
         lines = [("host", host_header(provider)), *allowed(exchange.headers, provider), ("accept-encoding", "identity")]
         headers, credential = http.Headers([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
@@ -123,6 +155,17 @@ class ModelRouter:
 def usable(target: Target) -> bool:
     """Whether this target can be asked at all."""
     return not target.provider.missing
+
+
+def leave_out_small(exchange: Exchange, facts: RequestFacts) -> None:
+    """Take the targets out into which the request surely doesn't fit."""
+    kept = []
+    for target in exchange.plan.targets:
+        if reason := too_small(target, facts):
+            exchange.note("router", f"left out {target.provider.name}/{target.model}: {reason}")
+        else:
+            kept.append(target)
+    exchange.plan.targets = kept
 
 
 def no_target(exchange: Exchange, configured: list[Target]) -> http.Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mitmproxy import http
 
+from addons.proxy.request_head import put_path
 from addons.state.exchange import Exchange, Outcome, Translation, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.answer import ChatAnswer
@@ -48,7 +49,7 @@ class Translator:
             return
         attempt.draft, attempt.translation = None, Translation(chat)
         trying.flow.request.data.content = chat.body
-        trying.flow.request.path = provider.path + PATH
+        put_path(trying.flow.request, attempt.credential, provider, provider.path + PATH)
         exchange.note("translator", f"Messages → Chat Completions, {len(chat.body):,} bytes")
         for note in chat.notes:
             exchange.note("translator", note)

@@ -1,0 +1,1 @@
+"""What `./run.sh NAME` runs: one file a command."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from addons.config import routing_file
-from addons.config.environment import credential, oauth_tokens, unquoted
+from addons.config.environment import credential, credential_files, oauth_tokens, unquoted
 from addons.config.routing import (
+    COMMAND,
+    FILE,
     FailoverSettings,
     Fallback,
     LedgerSettings,
@@ -68,6 +70,9 @@ class Config:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
+    credential_files: tuple[str, ...] = ()
+    """CLAUDE_CREDENTIALS: absolute paths of files with logins, which stand in the pool behind the tokens. Default:
+    none."""
     token_mode: TokenMode = TOKEN_MODES[0]
     """CLAUDE_TOKEN_MODE. `rotate` (default): requests to Anthropic use the pool. `passthrough`: the client's
     own token."""
@@ -114,9 +119,18 @@ class Config:
         """The models that have a name of their own (no wildcard), in the order of the file."""
         return [route for route in self.models if "*" not in route.alias]
 
+    def claude_accounts(self) -> tuple[str, ...]:
+        """The Claude pool, in order: tokens, then the names of logins in files."""
+        return (*self.tokens, *(f"{FILE}{path}" for path in self.credential_files))
+
+    def live_credentials(self) -> list[str]:
+        """The names of the credentials that change while the gateway runs."""
+        commands = [f"{COMMAND}{provider.name}" for provider in self.providers.values() if provider.command]
+        return [*(f"{FILE}{path}" for path in self.credential_files), *commands]
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking."""
-        keys = (key for provider in self.providers.values() for key in provider.api_keys)
+        keys = (key for provider in self.providers.values() if not provider.command for key in provider.api_keys)
         secrets = (*keys, *self.header_secrets, *self.tokens, self.static_token, self.admin_key)
         return tuple(dict.fromkeys(filter(None, secrets)))
 
@@ -163,6 +177,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         pool=routing.pool,
         ledger=routing.ledger,
         tokens=oauth_tokens(env),
+        credential_files=credential_files(env),
         token_mode=token_mode,
         static_token=credential(env, "PROXY_STATIC_TOKEN"),
         admin_key=credential(env, "LITELLM_MASTER_KEY"),
@@ -174,4 +189,4 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
 def token_mode(config: Config, asked: str) -> TokenMode:
     """The request's own wish, else the configured mode; rotating over no tokens is passthrough."""
     wished = asked if asked in ("rotate", "passthrough") else config.token_mode
-    return "rotate" if wished == "rotate" and config.tokens else "passthrough"
+    return "rotate" if wished == "rotate" and config.claude_accounts() else "passthrough"

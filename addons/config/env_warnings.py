@@ -16,7 +16,10 @@ from dotenv.parser import Binding, parse_stream
 from addons.config.environment import token_parts, unquoted
 from addons.config.routing_file import VARIABLE
 
-GATEWAYS_OWN = ("CLAUDE_OAUTH_TOKENS", "CLAUDE_TOKEN_MODE", "PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY")
+GATEWAYS_OWN = (
+    *("CLAUDE_OAUTH_TOKENS", "CLAUDE_CREDENTIALS", "CLAUDE_TOKEN_MODE"),
+    *("PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"),
+)
 """The variables that the gateway itself reads."""
 
 CLOSE = 0.8
@@ -71,5 +74,6 @@ def odd_tokens(env: Mapping[str, str]) -> Iterator[str]:
         if times > 1:
             places = [str(number) for number, one in enumerate(tokens, 1) if one == token]
             yield f"CLAUDE_OAUTH_TOKENS: tokens {' and '.join(places)} are the same; it is used once"
-    if not tokens and unquoted(env.get("CLAUDE_TOKEN_MODE", "")).lower() == "rotate":
+    files = unquoted(env.get("CLAUDE_CREDENTIALS", ""))
+    if not tokens and not files and unquoted(env.get("CLAUDE_TOKEN_MODE", "")).lower() == "rotate":
         yield "CLAUDE_TOKEN_MODE is rotate, but CLAUDE_OAUTH_TOKENS is empty: each client's own login is used"

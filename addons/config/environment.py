@@ -66,6 +66,12 @@ def token_parts(value: str) -> list[str]:
     return [token for part in re.split(r"[,\s]+", value) if (token := part.strip("\"'"))]
 
 
+def credential_files(env: Mapping[str, str]) -> tuple[str, ...]:
+    """CLAUDE_CREDENTIALS: absolute paths, separated by commas, each once."""
+    parts = filter(None, (part.strip().strip("\"'") for part in env.get("CLAUDE_CREDENTIALS", "").split(",")))
+    return tuple(dict.fromkeys(str(Path(part).expanduser().absolute()) for part in parts))
+
+
 def unreadable(path: Path | None, error: OSError | UnicodeDecodeError) -> ConfigError:
     """What to raise when a file can't be read."""
     why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"

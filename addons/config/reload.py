@@ -36,9 +36,7 @@ class Reload:
 
     def show(self) -> str:
         """The rules, and what clients may ask for: where it goes, what it falls back to, and what is off."""
-        config = self.settings.current
-        rules = [f"{rule} → {rule.to}" for rule in config.rules]
-        return "\n".join([*rules, *(route_line(config, route) for route in config.models)])
+        return shown(self.settings.current)
 
     def configure(self, updated: set[str]) -> None:
         if not updated & {"gateway_routing", "gateway_env"}:
@@ -80,6 +78,12 @@ class Reload:
                         logger.log(ALERT, "%s", warning)
             except ConfigError as error:
                 logger.error("%s (the last good configuration stays)", error)
+
+
+def shown(config: Config) -> str:
+    """Rules and models, a line each."""
+    rules = [f"{rule} → {rule.to}" for rule in config.rules]
+    return "\n".join([*rules, *(route_line(config, route) for route in config.models)])
 
 
 def route_line(config: Config, route: Route) -> str:

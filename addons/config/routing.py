@@ -14,15 +14,19 @@ from typing import Any, Literal, get_args
 from addons.wire.chat.options import ChatOptions
 from addons.wire.model_name import without_mark
 
-Auth = Literal["bearer", "x-api-key", "claude-oauth", "none"]
+Auth = Literal["bearer", "x-api-key", "claude-oauth", "none", "header", "query"]
 Format = Literal["anthropic", "openai-chat"]
 Thinking = Literal["keep", "strip"]
 Strategy = Literal["session", "drain", "request"]
 
-AUTHS: tuple[Auth, ...] = get_args(Auth)
 FORMATS: tuple[Format, ...] = get_args(Format)
 THINKING: tuple[Thinking, ...] = get_args(Thinking)
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+FILE = "file:"
+COMMAND = "command:"
+"""How the name of a credential that changes begins (`state/live_credentials.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +48,18 @@ class Provider:
     """The path of the base_url: empty, or `/api/anthropic`."""
     auth: Auth
     """How a request is authenticated: `bearer` (Authorization: Bearer api_key), `x-api-key` (that header),
-    `claude-oauth` (a token of the pool, or the client's own in passthrough), `none`. No default."""
+    `claude-oauth` (a token of the pool, or the client's own in passthrough), `none`, `header` and `query` (the bare key
+    in the header, or the parameter of the address, that `auth_name` names). No default."""
+    auth_name: str = ""
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     """For bearer and x-api-key; not used by the others. Several make a pool: `api_keys:`, or one variable with commas.
     Empty when `missing` concerns them."""
     key_source: str = ""
     """Where they are set, for errors: `ZAI_API_KEY`, `api_key in routing.yaml`, `CLAUDE_OAUTH_TOKENS`."""
+    command: tuple[str, ...] = ()
+    """A program and its arguments, which prints the credential. Default: none, `api_key` has it."""
+    ttl: float = 3000
+    """Seconds for which what the command printed is good; it is run again a little before. Default 3000."""
     missing: str = ""
     """The name of an environment variable that this provider needs and that is not set: no request can be
     sent there. Empty when it has all it needs."""
@@ -59,6 +69,10 @@ class Provider:
     """`keep` (default): the client is shown this provider's thinking, marked as its. `strip`: never."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Extra headers for every request, as written. Default: none."""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """Parameters for the address of every request: `api-version`. Default: none."""
+    secret_query: frozenset[str] = frozenset()
+    """Those of them that nobody may see."""
     betas: frozenset[str] = frozenset()
     """The flags of `anthropic-beta` that it understands; all others are left out. Default: none. Anthropic
     itself gets every flag that the client sent."""

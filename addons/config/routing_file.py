@@ -19,7 +19,7 @@ from addons.config.dialect_file import KEYS as DIALECT_KEYS
 from addons.config.dialect_file import read_dialect, read_variants
 from addons.config.presets import filled, texts
 from addons.config.routing import (
-    AUTHS,
+    COMMAND,
     FORMATS,
     STRATEGIES,
     THINKING,
@@ -43,11 +43,13 @@ from addons.wire.steps.table import STEP_NAMES
 
 SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
 PROVIDER_KEYS = (
-    *("preset", "base_url", "auth", "api_key", "api_keys", "format"),
-    *("thinking", "headers", "betas", "steps", "subscription"),
+    *("preset", "base_url", "auth", "api_key", "api_keys", "command", "ttl", "format"),
+    *("thinking", "headers", "query", "betas", "steps", "subscription"),
     *DIALECT_KEYS,
 )
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
+COMMAND_AUTH: Any = "command"
+WRITTEN_AUTHS: tuple[Auth, ...] = ("bearer", "x-api-key", "claude-oauth", "none")
 STEP_KEYS = tuple(sorted(STEP_NAMES))
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
@@ -153,10 +155,12 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         if key not in keys:
             raise entry.error(f"{key} is missing")
     variables = Variables(env)
-    auth = keys["auth"].choice(AUTHS)
+    auth, auth_name = read_auth(keys["auth"])
+    command = read_command(keys)
     form = keys["format"].choice(FORMATS) if "format" in keys else "anthropic"
-    api_keys, key_source = read_keys(entry, keys, auth, variables)
+    api_keys, key_source = read_keys(name, entry, keys, auth, variables)
     headers = read_headers(keys["headers"], variables, secrets) if "headers" in keys else {}
+    query = read_query(keys["query"], variables, secrets) if "query" in keys else {}
     url = read_url(keys["base_url"], variables, ENDPOINTS[form])
     return Provider(
         name=name,
@@ -166,12 +170,17 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         port=url.port or (0 if not url.hostname else 443 if url.scheme == "https" else 80),
         path=url.path,
         auth=auth,
+        auth_name=auth_name,
+        command=command,
+        ttl=keys["ttl"].number(minimum=1) if "ttl" in keys else 3000,
         api_keys=api_keys,
         key_source=key_source,
         missing=variables.missing,
         format=form,
         thinking=keys["thinking"].choice(THINKING) if "thinking" in keys else "keep",
         headers=headers,
+        query=query,
+        secret_query=frozenset(name for name, value in query.items() if value in secrets),
         betas=frozenset(item.text() for item in keys["betas"].items()) if "betas" in keys else frozenset(),
         steps=read_steps(keys["steps"]) if "steps" in keys else {},
         chat=read_dialect(keys, form),
@@ -181,18 +190,67 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
     )
 
 
-def read_keys(entry: Entry, keys: Mapping[str, Entry], auth: Auth, variables: Variables) -> tuple[tuple[str, ...], str]:
+def read_auth(entry: Entry) -> tuple[Auth, str]:
+    """`auth:` of a provider, and the name of the header or parameter that carries the key, when it is another one."""
+    if not entry.is_mapping:
+        if entry.text() == "command":
+            return "bearer", ""
+        return entry.choice((*WRITTEN_AUTHS, COMMAND_AUTH)), ""
+    places = entry.mapping(("header", "query"))
+    if len(places) != 1:
+        raise entry.error("must name a header or a query parameter, like {header: api-key}")
+    ((kind, value),) = places.items()
+    name = value.text()
+    if not HEADER_NAME.fullmatch(name):
+        raise value.error("is no name that a header or a parameter can have")
+    if kind == "header":
+        return "header", name.lower()
+    return "query", name
+
+
+def read_command(keys: Mapping[str, Entry]) -> tuple[str, ...]:
+    """`command:` of a provider: a program and its arguments."""
+    wanted = not keys["auth"].is_mapping and keys["auth"].text() == "command"
+    if "command" not in keys:
+        for key in ("ttl",) if "ttl" in keys else ():
+            raise keys[key].error("has a meaning only with command:")
+        if wanted:
+            raise keys["auth"].error("needs a command: that prints the credential, like [aws-token, --region, eu]")
+        return ()
+    words = tuple(item.text() for item in keys["command"].items())
+    if not words:
+        raise keys["command"].error("has no value")
+    if any("${" in word for word in words):
+        raise keys["command"].error("variables have no meaning here: the program has the gateway's environment")
+    return words
+
+
+def read_query(entry: Entry, variables: Variables, secrets: list[str]) -> dict[str, str]:
+    """`query:` of a provider. Appends to `secrets` what came from a variable."""
+    query = {}
+    for name, value in entry.mapping().items():
+        query[name] = text = variables.expand(value)
+        if text and VARIABLE.search(value.text()):
+            secrets.append(text)
+    return query
+
+
+def read_keys(
+    name: str, entry: Entry, keys: Mapping[str, Entry], auth: Auth, variables: Variables
+) -> tuple[tuple[str, ...], str]:
     """`api_key:` or `api_keys:` of a provider, each value one key or several with commas between them; and where they
-    are set. Of several, those that are there are enough."""
-    given = [name for name in ("api_key", "api_keys") if name in keys]
-    if auth not in ("bearer", "x-api-key"):
+    are set. Of several, those that are there are enough. With a command, the only one is the name of what it prints."""
+    given = [key for key in ("api_key", "api_keys", "command") if key in keys]
+    if auth in ("claude-oauth", "none"):
         if given:
             raise keys[given[0]].error(f"has no meaning with auth: {auth}")
         return (), "CLAUDE_OAUTH_TOKENS" if auth == "claude-oauth" else ""
     if not given:
         raise entry.error(f"api_key is missing (auth: {auth} needs one)")
     if len(given) > 1:
-        raise keys["api_keys"].error("stands beside api_key: one of them is enough")
+        raise keys[given[1]].error(f"stands beside {given[0]}: one of them is enough")
+    if given == ["command"]:
+        return (f"{COMMAND}{name}",), "command"
     items = keys["api_keys"].items() if given == ["api_keys"] else [keys["api_key"]]
     found: dict[str, None] = {}
     missing, sources = "", dict.fromkeys(name for item in items for name in VARIABLE.findall(item.text()))

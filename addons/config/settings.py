@@ -20,6 +20,8 @@ from addons.config.yaml_reader import ConfigError
 HOME = Path(__file__).resolve().parents[2]
 """The project's folder: routing.yaml, .env and the database lie there where no option says otherwise."""
 
+MOST_LEARNED = 1000
+
 Stamp = tuple[int, int, int] | None
 """What tells a file from its next version: modification time, size, inode. None: it is missing or empty."""
 
@@ -60,8 +62,18 @@ class Settings:
         self.routing_path = routing_path
         self.env_path = env_path
         self.process_env = process_env
+        self.learned: dict[str, None] = {}
+        """Secrets that came while the gateway ran, in the order in which they came."""
         self._known: tuple[Stamp, Stamp] = (None, None)
         self._vanished: tuple[Stamp, Stamp] | None = None
+
+    def learn(self, *secrets: str) -> None:
+        """From now on these are masked too. The oldest make room in the end: they have long been replaced."""
+        for secret in filter(None, secrets):
+            self.learned.pop(secret, None)
+            self.learned[secret] = None
+        while len(self.learned) > MOST_LEARNED:
+            del self.learned[next(iter(self.learned))]
 
     def load(self) -> None:
         """Read both files now. Raises ConfigError, and what was in force before stays."""

@@ -62,7 +62,7 @@ class Discreet:
         if config is not None and config is not self.config:
             self.config = config
             self.secrets = tuple(dict.fromkeys((*config.secrets(), *self.secrets)))
-        return self.secrets
+        return (*self.secrets, *self.settings.learned) if self.settings.learned else self.secrets
 
 
 def text_of(record: logging.LogRecord) -> str:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable
 from copy import copy
 from functools import lru_cache
+from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
 from addons.config.config import Provider
 from addons.state.replay_tickets import TICKET_HEADER
-from addons.wire.masking import is_credential_header
+from addons.wire.masking import is_credential_header, mask
 
 KEY_HEADER = "x-litellm-api-key"
 
@@ -24,6 +25,11 @@ MODE_HEADER = "x-claude-token-mode"
 
 
 GATEWAY_HEADERS = frozenset({KEY_HEADER, MODE_HEADER, TICKET_HEADER})
+
+
+PATH = ":path"
+QUERY_KEY = "?key"
+"""What an attempt's credential has besides headers: the real path, where the flow's is masked, and the key in it."""
 
 
 HOP_BY_HOP = frozenset(
@@ -136,15 +142,33 @@ def as_bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
 
 
+def put_path(request: http.Request, credential: dict[str, str], provider: Provider, path: str) -> None:
+    """Set the path of a request to this provider, with its own query parameters; what is secret of them is masked."""
+    key = {provider.auth_name: credential[QUERY_KEY]} if QUERY_KEY in credential else {}
+    if not provider.query and not key:
+        request.path = path
+        return
+    shown = {name: mask(value) if name in provider.secret_query else value for name, value in provider.query.items()}
+    request.path = with_query(path, {**shown, **{name: mask(value) for name, value in key.items()}})
+    credential[PATH] = with_query(path, {**provider.query, **key})
+
+
+def with_query(path: str, parameters: dict[str, str]) -> str:
+    """The path with more parameters."""
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(parameters, quote_via=quote)}"
+
+
 def on_the_wire(request: http.Request, credential: dict[str, str]) -> http.Request:
     """The head to send: the flow's, with the real credential in place of the masked one. Has no body."""
-    secrets = {name.encode(): as_bytes(value) for name, value in credential.items()}
+    secrets = {name.encode(): as_bytes(value) for name, value in credential.items() if name not in (PATH, QUERY_KEY)}
     lines = [(name, secrets.pop(name.lower(), value)) for name, value in request.headers.fields]
     head = copy(
         request
     )  # shallow: its constructor checks the type of every field, which takes longer than all the rest
     head.data = copy(request.data)
     head.data.headers = http.Headers((*lines, *secrets.items()))
+    if PATH in credential:
+        head.data.path = credential[PATH].encode()
     head.data.content = head.data.trailers = None
     head.data.authority = b""
     head.data.http_version = b"HTTP/1.1"

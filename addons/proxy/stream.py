@@ -51,6 +51,9 @@ from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.masking import mask_strings, mask_text
 
+LOOK_AGAIN = 0.05
+"""Seconds until an attempt that waits for a credential looks for it again."""
+
 
 class GatewayStream(ClientStream):
     """One client request and all its attempts."""
@@ -149,6 +152,11 @@ class GatewayStream(ClientStream):
         attempt = exchange.begin()
         self.server_state = self.state_connecting
         if (yield from self.ends_at(AttemptHook(Trying(self.flow, exchange, attempt)))):
+            return
+        if attempt.postponed:
+            exchange.postpone()
+            self.deadlines.retry = self.gateway.clock() + LOOK_AGAIN
+            yield from self.deadlines.arm()
             return
         if attempt.outcome:  # this target isn't asked
             yield from self.fail(attempt, attempt.outcome)

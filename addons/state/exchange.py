@@ -96,6 +96,8 @@ class AccountChoice:
     """The account cools down still: an answer ends that."""
     error: ProviderError | None = None
     """What the client is told of this failure, if of any: that a key is refused, or that all accounts cool down."""
+    value: str = field(default="", repr=False)
+    """The account's credential of the moment, where it is one that changes."""
     back_in: float | None = None
     """Seconds until the first account of the pool is usable again, when none is now."""
 
@@ -112,7 +114,7 @@ class Translation:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. (Two fields more than fifteen: those that only a recorder fills.)"""
+    """One try at one target. (Three fields more than fifteen: those that only a recorder fills.)"""
 
     number: int
     target: Target | None
@@ -143,6 +145,9 @@ class Attempt:
     """What went to the provider; only where a recorder keeps it."""
     received: Kept | None = None
     """What the provider answered, as it sent it; only where a recorder keeps it."""
+
+    postponed: bool = False
+    """Set by an addon that waits for something: the attempt is made anew in a moment."""
 
     def skip(self, error: ProviderError) -> None:
         """Don't ask this target, for this reason."""
@@ -196,6 +201,10 @@ class Plan:
     """Those of them that the provider doesn't take any more, or says so, and why."""
     drop_thinking: bool = False
     """Anthropic refused this conversation's thinking: send none."""
+    only: Account | None = None
+    """The one account to go out with: it is being tested."""
+    waits_since: float | None = None
+    """When it began to wait for a credential."""
     last_resort: bool = False
     """Nothing is left: use the account that comes back soonest, whether it cools down or not."""
     whole: bool = False
@@ -236,7 +245,7 @@ class Result:
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request, from its first header to its last byte. (Seventeen fields: here all meets.)"""
+    """One client request, from its first header to its last byte. (Eighteen fields: here all meets.)"""
 
     config: Config
     """The configuration that was current when the request came; a reload doesn't touch it."""
@@ -301,7 +310,8 @@ class Exchange:
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
         own = self.client.credential.headers().values()
-        return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own))
+        live = filter(None, (attempt.choice.value for attempt in self.attempts))
+        return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own), *live)
 
     def begin(self) -> Attempt:
         """Start the next attempt, at the target under the cursor."""
@@ -314,6 +324,11 @@ class Exchange:
         )
         self.attempts.append(attempt)
         return attempt
+
+    def postpone(self) -> None:
+        """The attempt that has begun didn't: it begins again when what it waits for may be there."""
+        number = self.attempts.pop().number
+        self.trail = [line for line in self.trail if line.attempt < number]
 
     def note(self, who: str, what: str) -> None:
         """Add a line to the trail."""

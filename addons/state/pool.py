@@ -185,6 +185,13 @@ class AccountPool:
             self.sit(sticky, account)
         return Pick(account, moved=seat is not None and not stays, seated=sticky is not None and not stays)
 
+    def preview(self, session: str | None, model: str, now: float, exclude: Collection[Account] = ()) -> Account | None:
+        """Who an attempt would go out with; nothing is remembered of the question."""
+        seat = self.sessions.get(session) if session and self.strategy != "request" else None
+        if seat and seat not in exclude and self.is_usable(seat, model, now):
+            return seat
+        return self.next_usable(model, now, exclude)
+
     def sit(self, session: str, account: Account) -> None:
         """From now on the session stays on this account."""
         self.sessions[session] = account

@@ -75,7 +75,7 @@ def test_the_defaults_that_the_example_shows_in_comments_are_the_defaults() -> N
 
 
 def test_what_the_example_has_in_comments_is_valid() -> None:
-    text = re.sub(r"^  # (?=(ollama|local):$|  )", "  ", EXAMPLE, flags=re.MULTILINE)
+    text = re.sub(r"^  # (?=(ollama|local|vertex):$|  )", "  ", EXAMPLE, flags=re.MULTILINE)
     (local,) = config(text).targets("local")
     assert (local.provider.format, local.provider.path, local.model) == (
         "openai-chat",
@@ -97,7 +97,13 @@ def test_env_example_names_every_variable_and_sets_none() -> None:
     assert [value for _, value in names if value] == []
     presets = [texts()[name] for name in re.findall(r"preset: ([a-z-]+)\b(?!`)", EXAMPLE) if name in texts()]
     used = set(re.findall(r"\$\{([A-Z_]{5,})\}", EXAMPLE + "".join(presets)))
-    others = {"CLAUDE_OAUTH_TOKENS", "CLAUDE_TOKEN_MODE", "PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"}
+    others = {
+        "CLAUDE_OAUTH_TOKENS",
+        "CLAUDE_CREDENTIALS",
+        "CLAUDE_TOKEN_MODE",
+        "PROXY_STATIC_TOKEN",
+        "LITELLM_MASTER_KEY",
+    }
     assert {name for name, _ in names} == used | others
 
 

@@ -65,7 +65,8 @@ from tests.config.routing_texts import (
         (with_provider("base_url: https://a.example"), "2: providers.zai: auth is missing"),
         (
             with_provider("base_url: https://a.example", "auth: Bearer"),
-            "4: providers.zai.auth: must be one of bearer, x-api-key, claude-oauth, none (did you mean bearer?)",
+            "4: providers.zai.auth: must be one of bearer, x-api-key, claude-oauth, none, command "
+            "(did you mean bearer?)",
         ),
         (
             with_provider("base_url: https://a.example", "auth: [bearer]"),

@@ -185,7 +185,7 @@ class Gateway:
         """Writes .env: exactly these variables."""
         self.env = dict(env)
         for name, value in env.items():
-            if "MODE" not in name:
+            if "MODE" not in name and name != "CLAUDE_CREDENTIALS":
                 self._keep_secrets(name, value.split(","))
         file = self.directory / ".env"
         file.touch(0o600)

@@ -1,0 +1,146 @@
+"""The gateway that a command talks to: where it is, and what lets the command in.
+
+Without `--url` it is the one of this folder on this machine, and the secret that it keeps in `.gateway.control` is
+shown to it; with `--url` it may be anywhere, and the administrator's key is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+from addons.config.environment import environment, unquoted
+from addons.config.settings import HOME
+from addons.config.yaml_reader import ConfigError
+from addons.state.control import FILE_NAME, HEADER, PATH, read_secret
+
+EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, seen from here
+TIMEOUT = 60.0
+
+
+class Failed(Exception):
+    """The command can't do its work; `str()` says why."""
+
+
+class NotRunning(Failed):
+    """Nobody answers."""
+
+
+class Refused(Failed):
+    """The gateway answered with an error."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every command of a running gateway has."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--url",
+        help="address of the gateway; LITELLM_MASTER_KEY lets the command in (default: the one of this machine, "
+        "by GATEWAY_HOST and GATEWAY_PORT)",
+    )
+    parser.add_argument(
+        "--control",
+        metavar="FILE",
+        help=f"{FILE_NAME} of the gateway, where gateway_db is elsewhere (default: GATEWAY_CONTROL, or this folder's)",
+    )
+
+
+class RunningGateway:
+    """The gateway that the options name."""
+
+    def __init__(self, options: argparse.Namespace, env: Mapping[str, str] = os.environ) -> None:
+        self.url = (options.url or address(env)).rstrip("/")
+        self.headers = {"content-type": "application/json"}
+        key = admin_key(env) if options.url else ""
+        if key:
+            self.headers["x-litellm-api-key"] = key
+        elif not options.url or is_here(options.url):
+            path = Path(options.control or env.get("GATEWAY_CONTROL") or HOME / FILE_NAME).expanduser()
+            try:
+                self.headers[HEADER] = read_secret(path)
+            except FileNotFoundError:
+                raise NotRunning(f"{path} is not there: no gateway has been started here") from None
+            except OSError as error:
+                raise Failed(f"{path}: {error.strerror}") from None
+        else:
+            raise Failed("LITELLM_MASTER_KEY is not set: another machine's gateway wants the administrator's key")
+
+    def ask(self, name: str, **arguments: Any) -> Any:
+        """The answer to a command. Raises Failed."""
+        request = Request(f"{self.url}{PATH}{name}", json.dumps(arguments).encode(), self.headers, method="POST")  # noqa: S310
+        try:
+            with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT) as response:
+                return json.loads(response.read())
+        except HTTPError as error:
+            with error:
+                raise Refused(said(error.read(), error.code)) from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise NotRunning(f"no gateway answers at {self.url}: {reason}") from None
+        except ValueError:
+            raise Failed(f"what answers at {self.url} is no gateway") from None
+
+
+def address(env: Mapping[str, str]) -> str:
+    """Where the gateway of this machine listens."""
+    host = env.get("GATEWAY_HOST", "")
+    host = EVERYWHERE.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{env.get('GATEWAY_PORT') or '4000'}"
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is on this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def admin_key(env: Mapping[str, str]) -> str:
+    """LITELLM_MASTER_KEY, of the environment or of .env."""
+    path = Path(env.get("GATEWAY_ENV") or HOME / ".env")
+    try:
+        return unquoted(environment(path, env).get("LITELLM_MASTER_KEY", ""))
+    except ConfigError:
+        return ""
+
+
+def said(body: bytes, status: int) -> str:
+    """The words of an error."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"it answered {status}"
+
+
+def show(value: object) -> None:
+    """Print JSON."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows as columns of a width."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows
+    )
+
+
+def run(main: Any) -> NoReturn:
+    """Run a command: 0 fine, 1 something is wrong (said), 2 wrong use."""
+    try:
+        status = main(sys.argv[1:])
+    except Failed as error:
+        sys.stderr.write(f"{error}\n")
+        status = 1
+    except BrokenPipeError:
+        os._exit(1)
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)

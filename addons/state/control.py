@@ -1,0 +1,84 @@
+"""The control channel between a running gateway and the commands of its machine: a secret, and what is served.
+
+Rules that hold here: the secret is made once, readable by the gateway's user only, and compared in constant time; what
+a command may ask is registered by the addon that knows the answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from addons.config.config import Target
+    from addons.state.exchange import Exchange
+
+FILE_NAME: Final = ".gateway.control"
+PATH: Final = "/gateway/control/"
+HEADER: Final = "x-gateway-control-secret"
+"""Its ending makes it a credential: it is masked in the flow, and goes nowhere."""
+
+CALLER: Final = "control"
+"""Who somebody with the secret is."""
+
+
+class ControlError(Exception):
+    """What was asked for can't be done; `str()` says why."""
+
+
+Answer = Callable[["Exchange", Mapping[str, Any]], object]
+"""Answers what a command asks, with its arguments. None: it has given the request a plan, and that is carried out.
+Raises ControlError."""
+
+
+AccountOf = Callable[["Target", str | None], tuple[str | None, str | None]]
+"""The account that a target would be asked with for a session, and why it can't be asked, if so."""
+
+
+class Control:
+    """The secret, and who answers what."""
+
+    def __init__(self) -> None:
+        self.secret = ""
+        """Empty: nobody is let in."""
+        self.answers: dict[str, Answer] = {}
+        self.account_of: AccountOf = lambda _target, _session: (None, None)
+        """Knows the accounts."""
+
+    def serve(self, name: str, answer: Answer) -> None:
+        """From now on `name` is answered."""
+        self.answers[name] = answer
+
+    def admits(self, given: str) -> bool:
+        """Whether this is the secret."""
+        return bool(self.secret) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.secret.encode())
+
+
+def read_secret(path: Path) -> str:
+    """The secret in the file. Raises OSError, also when others may read it."""
+    status = path.stat()
+    if status.st_mode & 0o077:
+        raise PermissionError(1, "others may read it", str(path))
+    return path.read_text(encoding="ascii", errors="replace").strip()
+
+
+def make_secret(path: Path) -> str:
+    """The secret in the file, which is made when there is none. Raises OSError."""
+    temporary = path.with_name(f"{path.name}.{uuid4().hex}")
+    with suppress(FileExistsError):
+        if not path.exists():
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+            try:
+                os.link(temporary, path)  # whole or not at all, and never over that of another process
+            finally:
+                temporary.unlink()
+    path.chmod(0o600)
+    return read_secret(path)

@@ -1,0 +1,88 @@
+"""What a request would get, without sending anything: the rule, the targets, and the account that each would use.
+
+Rules that hold here: nothing is remembered of the question, and the answer is found by what also decides for requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from addons.config.config import Config, Target
+from addons.config.rules import first_rule
+from addons.state.context_window import too_small
+from addons.state.control import AccountOf
+from addons.state.conversations import Conversations
+from addons.state.request_facts import AGENT_TYPE_HEADER, CLASS_HEADER, RequestFacts
+from addons.wire.messages.body import RequestBody, session_of
+
+FACTS = ("class", "agent", "user", "tokens", "image", "header", "headers", "session")
+"""What may be given beside the fields of a request, or instead of what would show it."""
+
+
+class GivenFacts(RequestFacts):
+    """Facts of which some are given."""
+
+    given: Mapping[str, Any] = {}
+
+    def exceeds(self, tokens: int) -> bool:
+        return self.given["tokens"] > tokens if "tokens" in self.given else super().exceeds(tokens)
+
+    def surely_exceeds(self, tokens: int) -> bool:
+        return self.given["tokens"] > tokens if "tokens" in self.given else super().surely_exceeds(tokens)
+
+
+def facts_of(asked: Mapping[str, Any], conversations: Conversations, now: float) -> GivenFacts:
+    """The facts of a question. Raises BadRequest and ValueError."""
+    fields = {name: value for name, value in asked.items() if name not in FACTS}
+    tools = fields.get("tools")
+    if isinstance(tools, str | list):
+        names = [tools] if isinstance(tools, str) else tools
+        fields["tools"] = [{"name": tool} if isinstance(tool, str) else tool for tool in names]
+    body = RequestBody.parse(json.dumps({"messages": [], **fields}).encode())
+    headers: dict[str, str] = {}
+    for name in ("headers", "header"):
+        if isinstance(given := asked.get(name, {}), Mapping):
+            headers |= {key: str(value) for key, value in given.items()}
+    for name, header in (("class", CLASS_HEADER), ("agent", AGENT_TYPE_HEADER)):
+        if name in asked:
+            headers[header] = str(asked[name])
+    session = asked.get("session") or headers.get("x-claude-code-session-id") or session_of(body)
+    facts = GivenFacts(
+        body,
+        headers=headers.items(),
+        session=str(session) if session else None,
+        caller=str(asked.get("user", "anyone")),
+        conversations=conversations,
+        now=now,
+    )
+    if "tokens" in asked:
+        facts.given = {"tokens": int(asked["tokens"])}
+        facts.tokens = facts.given["tokens"]
+    if "image" in asked:
+        facts.image = bool(asked["image"])
+    return facts
+
+
+def explain(config: Config, facts: RequestFacts, account_of: AccountOf) -> dict[str, Any]:
+    """What this request would get."""
+    held = facts.conversations.held(facts.conversation, facts.now)
+    rule = first_rule(config.rules, facts, held)
+    name = rule.to if rule else facts.model
+    targets = config.targets(name)
+    return {
+        "rule": str(rule) if rule else None,
+        "model": name,
+        "targets": [explained(target, facts, account_of) for target in targets],
+    }
+
+
+def explained(target: Target, facts: RequestFacts, account_of: AccountOf) -> dict[str, Any]:
+    """One target, in the order in which they would be asked."""
+    account, skipped = account_of(target, facts.session)
+    if target.provider.missing:
+        account, skipped = None, f"{target.provider.missing} is not set"
+    elif reason := too_small(target, facts):
+        skipped = reason
+    return {"provider": target.provider.name, "model": target.model, "account": account, "skipped": skipped}
