@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from addons.wire.chat.block_writer import Blocks
+from addons.wire.chat.calls_in_text import TextCalls
 from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
 from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning, TagReader
 from addons.wire.chat.stops import StopFinder
@@ -66,6 +67,7 @@ class AnswerContent:
         self._function_call: list[Json] = []
         self._tags = TagReader(inside=asked.begins_thinking)
         self._stops = StopFinder(asked.stops)
+        self._written = TextCalls(asked.calls_in_text)
         self._thinking_is: Literal["shown", "hidden", "left out"] = "hidden" if strip_thinking else "shown"
         self._secrets: dict[str, Reasoning] = {}  # by call id: what no client has been given yet
         self._late: Reasoning | None = None  # to remember, but its thinking is over
@@ -147,12 +149,20 @@ class AnswerContent:
     def _text(self, text: str) -> None:
         if text:
             self.characters += len(text)
-            self.blocks.text(text)
+            self._say(self._written.feed(text))
+
+    def _say(self, found: list[str | Json]) -> None:
+        for item in found:
+            if isinstance(item, str):
+                self.blocks.text(item)
+            else:
+                self._call([item])
 
     def _flush(self) -> None:
         """No text follows: what was held back of it is sent."""
         self._tagged(self._tags.flush())
         self._text(self._stops.flush())
+        self._say(self._written.flush())
 
     def _thinking(self, text: str, reasoning: Reasoning) -> None:
         self.any = self.any or bool(text)
@@ -185,6 +195,9 @@ class AnswerContent:
     def _tool_calls(self, entries: list[Json]) -> None:
         self.any = True
         self._flush()
+        self._call(entries)
+
+    def _call(self, entries: list[Json]) -> None:
         for call in [call for call in self._calls.take(entries) if call.name]:
             if not self.blocks.has(call):
                 self._remember()

@@ -49,9 +49,9 @@ class ChatOptions:
     user_after_tool: bool = True
     """A user message may follow a tool's result. Off: the assistant says a word in between (Mistral, and vLLM with its
     templates)."""
-    calls_in_text: Literal["none", "hermes", "qwen", "mistral"] = "none"
+    calls_in_text: Literal["none", "hermes", "mistral"] = "none"
     """Tool calls that the model writes into its text, for servers without a parser for them: `hermes`
-    (`<tool_call>{…}</tool_call>`), `qwen` (Qwen3-Coder's `<function=…>`), `mistral` (`[TOOL_CALLS]`)."""
+    (`<tool_call>{…}</tool_call>`, Hermes and Qwen), `mistral` (`[TOOL_CALLS]`)."""
     structured_output: Literal["json_schema", "json_object", "prompt"] = "json_schema"
     """How an answer of a given JSON schema is asked for. `json_object`: the field says only that it is JSON, the schema
     is told in words (DeepSeek, Z.AI). `prompt`: in words alone."""
