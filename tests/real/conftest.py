@@ -101,6 +101,7 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pro
             "HOME": str(folder),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
