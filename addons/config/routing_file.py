@@ -262,6 +262,8 @@ def read_keys(
             if not VISIBLE.fullmatch(key):
                 raise item.error(NOT_VISIBLE)
             found[key] = None
+    if not found and not missing:
+        raise keys[given[0]].error("has no key in it")
     if not found:
         variables.missing = variables.missing or missing
     return tuple(found), " and ".join(sources) or f"{given[0]} in routing.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from addons.config.config import Price
+from addons.config.config import ConfigError, Price
 from addons.config.presets import texts
 from tests.config.routing_texts import (
     MINIMAL,
@@ -276,3 +276,27 @@ def test_sections_with_every_line_commented_out_are_as_good_as_none() -> None:
         config().failover,
         config().pool,
     )
+
+
+def test_several_keys_make_a_pool() -> None:
+    text = with_provider("base_url: https://a.example", "auth: bearer", 'api_keys: ["${ONE}", "${TWO}", three]')
+    found = config(text, {"ONE": "1, 2", "TWO": ""}).providers["zai"]
+    assert (found.api_keys, found.missing, found.key_source) == (("1", "2", "three"), "", "ONE and TWO")
+    assert set(found.api_keys) <= set(config(text, {"ONE": "1, 2"}).secrets())
+    text = with_provider("base_url: https://a.example", "auth: bearer", "api_key: ${ONE}")
+    assert config(text, {"ONE": "1,2"}).providers["zai"].api_keys == ("1", "2")
+    text = with_provider("base_url: https://a.example", "auth: bearer", 'api_keys: ["${ONE}", "${TWO}"]')
+    assert config(text, {}).providers["zai"].missing == "ONE"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("api_keys: [a, two words]", "has a space"),
+        ("api_keys: []", "api_keys"),
+        ("api_key: ','", "has no key in it"),
+    ],
+)
+def test_keys_that_cannot_be(line: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        config(with_provider("base_url: https://a.example", "auth: bearer", line))

@@ -104,7 +104,7 @@ def test_a_stream_that_is_always_broken_is_asked_for_as_a_whole(gateway: Gateway
     zai.script(invalid_event(say("x"), after=0), invalid_event(say("x"), after=0), say("whole"))
     response = gateway.post("glm", stream=True)
     assert "whole" in response.text
-    assert [request.json()["stream"] for request in zai.requests] == [True, True, False]
+    assert [request.json["stream"] for request in zai.requests] == [True, True, False]
     assert response.headers["x-gateway-provider"] == "zai"
 
 
