@@ -71,7 +71,7 @@ class Provider:
     """Extra headers for every request, as written. Default: none."""
     query: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Parameters for the address of every request: `api-version`. Default: none."""
-    secret_query: frozenset[str] = frozenset()
+    masked_query: frozenset[str] = frozenset()
     """Those of them that nobody may see."""
     betas: frozenset[str] = frozenset()
     """The flags of `anthropic-beta` that it understands; all others are left out. Default: none. Anthropic

@@ -180,7 +180,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         thinking=keys["thinking"].choice(THINKING) if "thinking" in keys else "keep",
         headers=headers,
         query=query,
-        secret_query=frozenset(name for name, value in query.items() if value in secrets),
+        masked_query=frozenset(name for name, value in query.items() if value in secrets),
         betas=frozenset(item.text() for item in keys["betas"].items()) if "betas" in keys else frozenset(),
         steps=read_steps(keys["steps"]) if "steps" in keys else {},
         chat=read_dialect(keys, form),

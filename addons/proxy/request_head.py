@@ -148,7 +148,7 @@ def put_path(request: http.Request, credential: dict[str, str], provider: Provid
     if not provider.query and not key:
         request.path = path
         return
-    shown = {name: mask(value) if name in provider.secret_query else value for name, value in provider.query.items()}
+    shown = {name: mask(value) if name in provider.masked_query else value for name, value in provider.query.items()}
     request.path = with_query(path, {**shown, **{name: mask(value) for name, value in key.items()}})
     credential[PATH] = with_query(path, {**provider.query, **key})
 

@@ -130,7 +130,7 @@ from tests.config.routing_texts import (
         ),
         (
             with_provider("base_url: https://a.example", "auth: none", "steps:", "  thinking: false"),
-            "6: providers.zai.steps.thinking: unknown key (did you mean thinking-display?)",
+            "6: providers.zai.steps.thinking: unknown key (did you mean thinking-off?)",
         ),
         (
             with_provider("base_url: !env URL", "auth: none"),
