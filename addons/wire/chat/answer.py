@@ -136,11 +136,12 @@ class ChatAnswer:
                 ending.begun = True
                 self._said.take(delta)
                 self.content = self._said.any
-            self.error = ending.take(choice, self._asked.provider)
-            if self.error:
-                return
-            self.content = self.content or bool(ending.reason)
-        if self._said.stopped_at is not None:
+            if choice.get("finish_reason"):
+                self.error = ending.take(choice, self._asked.provider)
+                if self.error:
+                    return
+                self.content = self.content or bool(ending.reason)
+        if self._asked.stops and self._said.stopped_at is not None:
             self._finish()
 
     def _finish(self) -> None:

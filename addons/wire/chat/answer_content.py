@@ -68,6 +68,7 @@ class AnswerContent:
         self._tags = TagReader(inside=asked.begins_thinking)
         self._stops = StopFinder(asked.stops)
         self._written = TextCalls(asked.calls_in_text)
+        self._plain = not asked.stops and asked.calls_in_text == "none"
         self._thinking_is: Literal["shown", "hidden", "left out"] = "hidden" if strip_thinking else "shown"
         self._secrets: dict[str, Reasoning] = {}  # by call id: what no client has been given yet
         self._late: Reasoning | None = None  # to remember, but its thinking is over
@@ -92,15 +93,20 @@ class AnswerContent:
         """A delta, or a whole message."""
         if found := reasoning_in(delta):
             self._thinking(*found)
-        if delta.get("content"):
-            for kind, piece in content_in(delta["content"]):
+        content = delta.get("content")
+        if type(content) is str:
+            if content:
+                self.any = True
+                self._tagged(self._tags.feed(content))
+        elif content:
+            for kind, piece in content_in(content):
                 self._content(kind, piece)
         refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
+        if refusal and isinstance(refusal, str):
             self._content("refusal", refusal)
-        if entries := calls_in(delta):
+        if "tool_calls" in delta and (entries := calls_in(delta)):
             self._tool_calls(entries)
-        elif (entry := function_call_in(delta)) and not self._calls.all:
+        elif "function_call" in delta and (entry := function_call_in(delta)) and not self._calls.all:
             self.any = True
             self._function_call.append(entry)
 
@@ -143,6 +149,9 @@ class AnswerContent:
         for tag, text in found:
             if tag:
                 self._thinking(text, Reasoning(tag))
+            elif self._plain:
+                self.characters += len(text)
+                self.blocks.text(text)
             else:
                 self._text(self._stops.feed(text))
 
@@ -161,13 +170,14 @@ class AnswerContent:
     def _flush(self) -> None:
         """No text follows: what was held back of it is sent."""
         self._tagged(self._tags.flush())
-        self._text(self._stops.flush())
-        self._say(self._written.flush())
+        if not self._plain:
+            self._text(self._stops.flush())
+            self._say(self._written.flush())
 
     def _thinking(self, text: str, reasoning: Reasoning) -> None:
         self.any = self.any or bool(text)
         self.characters += len(text)
-        if not reasoning.plain:
+        if reasoning.lists or reasoning.opaque:
             for call_id, secret in reasoning.secrets().items():
                 self._secrets.setdefault(call_id, Reasoning(reasoning.form)).add(secret)
         if self._thinking_is != "shown":

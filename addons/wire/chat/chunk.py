@@ -20,6 +20,10 @@ Json = dict[str, Any]
 
 _decode: Final = msgspec.json.Decoder().decode
 
+_REASONING: Final = frozenset({*FIELDS, *LISTS, *OPAQUE})
+
+_SIGNED: Final = frozenset({*LISTS, *OPAQUE})
+
 _CACHED: Final = (
     ("prompt_tokens_details", "cached_tokens"),  # OpenAI and most
     ("prompt_cache_hit_tokens",),  # DeepSeek
@@ -75,6 +79,14 @@ def first_choices(chunk: Json) -> list[Json]:
 
 def reasoning_in(delta: Json) -> tuple[str, Reasoning] | None:
     """The text of a delta's or message's reasoning, and what is to be remembered of it; None where it has none."""
+    if _REASONING.isdisjoint(delta):
+        return None
+    if _SIGNED.isdisjoint(delta):
+        for name in FIELDS:
+            text = delta.get(name)
+            if text and isinstance(text, str):
+                return text, Reasoning(name)
+        return None
     lists = {name: found for name in LISTS if name in delta and (found := objects(delta[name]))}
     opaque = {name: value for name in OPAQUE if isinstance(value := delta.get(name), str) and value}
     for name in FIELDS:

@@ -154,6 +154,8 @@ class Reasoning:
     @classmethod
     def recorded(cls, record: str, text: str) -> "Reasoning":
         """The inverse of `record`."""
+        if record in FIELDS:
+            return cls(record)
         value: Any = {_FORM: record}
         if record.startswith("{"):
             try:

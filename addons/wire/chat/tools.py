@@ -173,6 +173,8 @@ def provider_id(client_id: str, provider: str, *, short: bool) -> str:
 
 def carried_by(client_id: str, provider: str) -> Reasoning | None:
     """What of this provider's goes back with the call that has this id."""
+    if not client_id.startswith("gw1-"):
+        return None
     made = decode_tool_id(client_id)
     parts = made[1].split(_SALT, 2) if made and made[0] == provider else ()
     return Reasoning.recorded(parts[2], "") if len(parts) == 3 else None
