@@ -37,8 +37,8 @@ class ThinkingStripper:
         )
         for step, line in apply(attempt.draft, context, target.provider.steps):
             exchange.note(step, line)
-        for name, value in target.body.items():
-            attempt.draft.set(name, value)
+        for name, value in target.body.items() if exchange.kind == "messages" else ():
+            attempt.draft.set(name, value)  # (counting tokens takes fewer fields)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

@@ -203,3 +203,9 @@ def test_a_count_is_passed_as_it_is() -> None:
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"input_tokens": "5"}', b'{"input_tokens": null}', b"{", b"5"])
 def test_what_is_no_count_is_an_error(body: bytes) -> None:
     assert isinstance(read_count(body), ProviderError)
+
+
+def test_the_fields_of_a_model_are_sent_but_not_where_tokens_are_counted() -> None:
+    at = target("zai", body={"temperature": 0.2})
+    assert sent(request(at))["temperature"] == 0.2
+    assert "temperature" not in sent(request(at, kind="count_tokens"))
