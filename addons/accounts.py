@@ -70,8 +70,8 @@ class Accounts:
 
     def load(self, loader: Loader) -> None:
         loader.add_command("gateway.pool", self.show)
-        loader.add_command("gateway.resume", self.resume)
-        loader.add_command("gateway.unbench", self.resume)  # its name until November 2026
+        loader.add_command("gateway.resume", self.end_cooldowns)  # `resume` is the name of a hook
+        loader.add_command("gateway.unbench", self.end_cooldowns)  # its name until November 2026
 
     def running(self) -> None:
         self.follow(self.settings.current)  # reads the file now, not during the first request
@@ -86,7 +86,7 @@ class Accounts:
         self.follow(self.settings.current)
         return [row for pool in self.pools.values() for row in pool.view(self.clock())]
 
-    def resume(self, account: str = "all") -> str:
+    def end_cooldowns(self, account: str = "all") -> str:
         """Let accounts that cool down or were refused be used again: one by its name in gateway.pool, or all."""
         self.follow(self.settings.current)
         every = [(pool, one) for pool in self.pools.values() for one in pool.accounts]
@@ -113,7 +113,7 @@ class Accounts:
         """Let an account, or all, be used again, for a command."""
         account = str(arguments.get("account", ""))
         try:
-            self.resume(account)
+            self.end_cooldowns(account)
         except exceptions.CommandError as error:
             raise ControlError(str(error)) from None
         names = [one.name for pool in self.pools.values() for one in pool.accounts]

@@ -402,9 +402,9 @@ class TestKeys:
         assert keys.addon.show().startswith("zai:1  …6789  usable")
         keys.fail(status(429, retry_after="60"))
         assert "zai:1" in keys.addon.show()
-        assert keys.addon.resume("zai:1") == "1 account may be used again"
+        assert keys.addon.end_cooldowns("zai:1") == "1 account may be used again"
         with pytest.raises(exceptions.CommandError):
-            keys.addon.resume("1")
+            keys.addon.end_cooldowns("1")
 
 
 class TestSuccess:

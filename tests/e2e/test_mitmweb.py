@@ -133,10 +133,12 @@ def test_a_running_stream_can_be_read(web: WebGateway, zai: Provider) -> None:
 
 def test_the_pool(web: WebGateway, providers: Providers) -> None:
     failed_over(web, providers)
-    first, second = web.command("gateway.pool").split("\n")
-    assert re.fullmatch(r"1  sk-ant-oat01…aaaa  cools down until \d\d:\d\d:\d\d \(5h limit\) · \d+ sessions", first)
-    assert second.startswith("2  sk-ant-oat01…bbbb  cools down until ")
-    assert web.command("gateway.resume", "1") == "1 token may be used again"
+    first, second, *keys = web.command("gateway.pool").split("\n")
+    shown = r"claude:1  sk-ant-oat01…aaaa  cooling until \d\d:\d\d:\d\d \(5h limit\) · \d+ sessions"
+    assert re.match(shown, first)
+    assert second.startswith("claude:2  sk-ant-oat01…bbbb  cooling until ")
+    assert any(line.startswith("zai:1  ") for line in keys)
+    assert web.command("gateway.resume", "claude:1") == "1 account may be used again"
     assert "cooling" not in web.command("gateway.pool").split("\n")[0]
     assert ask(web, "claude-sonnet-5-5")["comment"].startswith("claude-sonnet-5-5 → anthropic/claude-sonnet-5-5 ")
     assert providers.anthropic.last.token == TOKENS[0]
