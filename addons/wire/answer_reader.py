@@ -100,6 +100,7 @@ class AnswerReader:
         self._assembled = 0  # bytes that it was fed
         self._buffer = bytearray()
         self._first = b""  # byte that is no white space: says what comes
+        self._beginning = b""
         self._usage: Usage | None = None
         self._stop_reason: str | None = None
 
@@ -133,6 +134,9 @@ class AnswerReader:
         if self.error:
             return b""
         if not self.finished:
+            if not self._events.started:  # no event came: a sentence where there should be a stream
+                said = " ".join(self._beginning.decode("utf-8", "replace").split())
+                return self._fail(f"answered with no message but: {said}")
             return self._fail("ended its answer before it was complete")
         if self._assembler:
             self.body = msgspec.json.encode(self._assembler.message())
@@ -151,6 +155,7 @@ class AnswerReader:
         if not self._first:
             self._first = data.lstrip(WHITE_SPACE)[:1]
             self.started = bool(self._first)
+            self._beginning = data[:200]
             if self._first not in JSON_OR_PAGE:
                 data = bytes(self._buffer) + data
                 self._buffer.clear()

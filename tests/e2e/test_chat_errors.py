@@ -89,7 +89,7 @@ def test_a_client_that_hangs_up_ends_the_generation(gateway: Gateway, server: Pr
     ("reply", "status", "kind", "words"),
     [
         (openai_error(400, "bad tools", code="invalid"), 400, "invalid_request_error", "chat: bad tools (invalid)"),
-        (openai_error(401, "Incorrect API key"), 401, "authentication_error", "chat: Incorrect API key"),
+        (openai_error(401, "Incorrect API key"), 403, "permission_error", "Incorrect API key"),
         (openai_error(404, "model 'm' not found", code=None), 404, "not_found_error", "model 'm' not found"),
         (openai_error(429, "Rate limit reached", headers=NO_RETRY), 429, "rate_limit_error", "Rate limit reached"),
         (openai_error(500, "The server had an error", headers=NO_RETRY), 500, "api_error", "The server had an error"),

@@ -233,3 +233,11 @@ def test_a_stream_is_put_together_and_has_no_content_before_its_end(make: Make):
     assert (reader.feed(stream), reader.content, reader.finished, reader.body) == (b"", False, True, None)
     assert reader.end() == b""
     assert json.loads(reader.body or b"")["content"] == [{"type": "text", "text": "a"}]
+
+
+@EVERY
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_sentence_under_a_200_is_told(make: Make, stream: bool):
+    reader = make(stream=stream)
+    assert reader.feed(b"Service is busy,\ntry later") + reader.end() == b""
+    assert reader.error and "Service is busy, try later" in reader.error.message
