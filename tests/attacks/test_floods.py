@@ -19,4 +19,5 @@ def test_comments_before_any_content(
     openrouter.always(insert(say("never"), Endless(COMMENTS, 0.002), after=0, rest=False))
     with unharmed(gateway):
         answer = gateway.post("openrouter", stream=True)
-    assert "before any content" in answer.text
+    assert "event: error" in answer.text
+    assert len(openrouter.requests) <= 3, "twice as a stream, once as a whole answer"

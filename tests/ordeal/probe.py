@@ -12,7 +12,7 @@ from pathlib import Path
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
-from addons.failover import died_of_age, is_answer
+from addons.failover import died_of_age, is_answer, session_of
 from addons.proxy.connections import proxyserver
 from addons.state import exchange as state
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
@@ -37,7 +37,9 @@ class Probe:
         exchange = exchange_of(flow)
         if exchange and exchange.kind == "messages" and not flow.response:
             targets = tuple((target.provider.name, target.model) for target in exchange.plan.targets)
-            self.say(Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets))
+            self.say(
+                Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets, session=session_of(exchange))
+            )
 
     def attempt(self, trying: Trying) -> None:
         token, exchange = trying.attempt.choice.account, trying.exchange
@@ -49,7 +51,7 @@ class Probe:
         attempt, outcome = trying.attempt, trying.attempt.outcome
         if not outcome:
             return
-        self.failed(attempt, outcome)
+        self.failed(trying.exchange, attempt, outcome)
         if attempt.choice.account and (reset := outcome.headers.get("anthropic-ratelimit-unified-5h-reset")):
             now, marker = time.monotonic(), marker_of(trying.exchange)
             until = float(reset) - time.time() + now
@@ -61,14 +63,14 @@ class Probe:
         if attempt and attempt.target and attempt.answer:
             if attempt.outcome is None:
                 self.say(Answered(at=time.monotonic(), target=target_of(attempt)))
-            elif attempt.answer.content:
-                self.failed(attempt, attempt.outcome)
+            elif exchange and attempt.answer.content:
+                self.failed(exchange, attempt, attempt.outcome)
         self.closed("response", exchange)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self.closed("error", exchange_of(flow))
 
-    def failed(self, attempt: Attempt, outcome: Outcome) -> None:
+    def failed(self, exchange: Exchange, attempt: Attempt, outcome: Outcome) -> None:
         if attempt.target:
             wait = outcome.headers.get("retry-after")
             self.say(
@@ -78,7 +80,9 @@ class Probe:
                     kind=outcome.kind,
                     status=outcome.error.status,
                     aged=died_of_age(attempt),
-                    pooled=attempt.target.provider.auth == "claude-oauth",
+                    session=session_of(exchange),
+                    request=exchange.request_id,
+                    pooled=attempt.choice.account is not None or attempt.target.provider.auth == "claude-oauth",
                     wait=float(wait) if wait else None,
                 )
             )

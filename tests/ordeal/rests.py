@@ -16,7 +16,8 @@ SLACK = 0.5
 """Seconds."""
 
 THRESHOLD = 3
-"""Failures in a row after which a provider is asked last; a timeout counts for all of them."""
+"""Sessions that have failed in a row, after which a target is asked last; as many requests of one session, or one that
+has timed out, have that effect for itself."""
 
 
 def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
@@ -43,49 +44,66 @@ def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
             providers = Providers(cooldown)
 
 
+Scope = tuple[str, str | None]
+"""A provider, and one of its models or (None) all of them: those a failure to connect concerns."""
+
+
 @dataclass
 class Breaker:
-    """What is known of a provider."""
+    """What is known of a target that has failed since it last answered."""
 
-    failures: int = 0
+    failures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By session: how often, and in which request last."""
     until: float = 0.0
     """It is asked last until then: because it failed, or because one request is finding out."""
     unsure: bool = False
     """Whether one is finding out can't be said from here."""
 
+    def concerns(self, session: str) -> bool:
+        """Whether enough sessions have failed for everybody, or this one often enough for itself."""
+        return len(self.failures) >= THRESHOLD or self.failures.get(session, (0, ""))[0] >= THRESHOLD
+
 
 @dataclass
 class Providers:
-    """Which providers are down, and which models are over their limit."""
+    """Which targets are down, and which models are over their limit."""
 
     cooldown: float
-    breakers: dict[str, Breaker] = field(default_factory=lambda: defaultdict(Breaker))
+    breakers: dict[Scope, Breaker] = field(default_factory=lambda: defaultdict(Breaker))
     limits: dict[Target, float] = field(default_factory=dict)
 
     def planned(self, plan: Planned) -> Iterator[str]:
         if len(plan.targets) < 2:
             return  # a single target is asked always
         for place, target in enumerate(plan.targets):
-            later = [other for other in plan.targets[place + 1 :] if self.is_closed(other, plan.at)]
-            if later and self.is_open(target, plan.at):
+            later = [other for other in plan.targets[place + 1 :] if self.is_closed(other, plan)]
+            if later and self.is_open(target, plan):
                 yield f"{plan.marker}: {'/'.join(target)} is asked before its time, and before {later[0][0]}"
         first = plan.targets[0]
-        breaker = self.breakers[first[0]]
-        if breaker.failures >= THRESHOLD and not self.is_open(first, plan.at):
-            breaker.unsure = not self.is_closed(first, plan.at)
-            breaker.until = plan.at + self.cooldown
+        for breaker in self.breakers_of(first):
+            if breaker.concerns(plan.session) and not self.is_open(first, plan):
+                breaker.unsure = not self.is_closed(first, plan)
+                breaker.until = plan.at + self.cooldown
 
-    def is_open(self, target: Target, at: float) -> bool:
-        """For sure."""
-        breaker = self.breakers[target[0]]
-        down = breaker.failures >= THRESHOLD and not breaker.unsure and at < breaker.until - SLACK
-        return down or at < self.limits.get(target, 0) - SLACK
+    def breakers_of(self, target: Target) -> list[Breaker]:
+        scopes: list[Scope] = [target, (target[0], None)]
+        return [self.breakers[scope] for scope in scopes if scope in self.breakers]
 
-    def is_closed(self, target: Target, at: float) -> bool:
+    def is_open(self, target: Target, plan: Planned) -> bool:
         """For sure."""
-        breaker = self.breakers[target[0]]
-        up = breaker.failures < THRESHOLD or (not breaker.unsure and at >= breaker.until + SLACK)
-        return up and at >= self.limits.get(target, 0) + SLACK
+        down = any(
+            breaker.concerns(plan.session) and not breaker.unsure and plan.at < breaker.until - SLACK
+            for breaker in self.breakers_of(target)
+        )
+        return down or plan.at < self.limits.get(target, 0) - SLACK
+
+    def is_closed(self, target: Target, plan: Planned) -> bool:
+        """For sure."""
+        up = all(
+            not breaker.concerns(plan.session) or (not breaker.unsure and plan.at >= breaker.until + SLACK)
+            for breaker in self.breakers_of(target)
+        )
+        return up and plan.at >= self.limits.get(target, 0) + SLACK
 
     def failed(self, failure: Failed) -> None:
         if failure.kind == "skipped" or failure.aged:
@@ -95,11 +113,16 @@ class Providers:
             if failure.status == 429 and not failure.pooled:
                 self.limits[failure.target] = failure.at + (self.cooldown if failure.wait is None else failure.wait)
             return
-        breaker = self.breakers[failure.target[0]]
-        breaker.failures += THRESHOLD if failure.kind == "timeout" else 1
-        if breaker.failures >= THRESHOLD:
-            breaker.until, breaker.unsure = failure.at + self.cooldown, False
+        breaker = self.breakers[failure.target[0], None if failure.kind == "connect" else failure.target[1]]
+        count, last = breaker.failures.get(failure.session, (0, ""))
+        if failure.kind == "timeout":
+            count = THRESHOLD
+        elif failure.request != last or not failure.request:
+            count += 1
+        breaker.failures[failure.session] = count, failure.request
+        breaker.until, breaker.unsure = failure.at + self.cooldown, False
 
     def answered(self, target: Target) -> None:
-        self.breakers.pop(target[0], None)
+        for scope in (target, (target[0], None)):
+            self.breakers.pop(scope, None)
         self.limits.pop(target, None)

@@ -26,7 +26,7 @@ def used(at: float, *, last_resort: bool = False) -> Used:
 
 
 REFUSED = Refused(at=10.0, marker="a1.r1", token="t", until=15.0)
-DOWN = tuple(failed(at) for at in range(THRESHOLD))
+DOWN = tuple(failed(at, session=f"s{at}") for at in range(THRESHOLD))
 
 
 def test_a_token_before_its_time() -> None:
@@ -59,7 +59,15 @@ def test_a_timeout_is_enough() -> None:
 
 
 def test_all_models_of_a_provider_are_down() -> None:
-    assert problems(*DOWN, planned(5.0, ("zai", "air"), KIMI))
+    unreachable = [failed(at, kind="connect") for at in range(THRESHOLD)]
+    assert problems(*unreachable, planned(5.0, ("zai", "air"), KIMI))
+    assert problems(*DOWN, planned(5.0, ("zai", "air"), KIMI)) == [], "another model of it may be fine"
+
+
+def test_one_session_counts_once_for_the_others() -> None:
+    down = [failed(at, session="s1", request=f"r{at}") for at in range(THRESHOLD)]
+    assert problems(*down, planned(5.0, ZAI, KIMI)) == []
+    assert problems(*down, Planned(at=5.0, marker="a1.r9", targets=(ZAI, KIMI), session="s1"))
 
 
 def test_in_the_middle_of_the_order() -> None:

@@ -21,6 +21,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: float
     marker: str
     targets: tuple[Target, ...]
+    session: str = ""
+    """Whose it is; of a request without a session, its own id."""
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -49,6 +51,9 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: Target
     kind: str
     status: int
+    session: str = ""
+    request: str = ""
+    """Whose it was, and which of theirs: a session counts once for everybody else."""
     aged: bool = False
     """A kept connection that the provider had closed by then."""
     pooled: bool = False
