@@ -23,7 +23,7 @@ class Marks(NamedTuple):
 
 FORMS: Final = {"hermes": Marks("<tool_call>", "</tool_call>"), "mistral": Marks("[TOOL_CALLS]", "")}
 _SPACE: Final = re.compile(r"\s*")
-_NAMED: Final = re.compile(r"\s*([a-zA-Z0-9_-]{1,128})(?:\[CALL_ID\][^\[]*)?\[ARGS\]\s*(?=\{)")
+_NAMED: Final = re.compile(r"([a-zA-Z0-9_-]{1,128}+)(?:\[CALL_ID\][^\[]*+)?+\[ARGS\]\s*+(?=\{)")
 """Mistral's newer form: the name stands before the arguments."""
 _decode: Final = json.JSONDecoder(strict=False).raw_decode
 
