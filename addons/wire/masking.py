@@ -43,7 +43,9 @@ CREDENTIAL_ENDINGS: Final = ("-api-key", "-token", "-secret", "-authorization")
 
 SCHEME: Final = re.compile(r"(?:bearer|basic|token) +", re.IGNORECASE)
 KIND: Final = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)(?=-)|(?:sk|gsk|xai)(?=[-_])")
-MASKED_KIND: Final = re.compile(KIND.pattern.replace("(?=-)", "").replace("(?=[-_])", ""))
+_BARE_KIND: Final = KIND.pattern.replace("(?=-)", "").replace("(?=[-_])", "")
+# What `mask` leaves before the ellipsis.
+MASKED_LEAD: Final = re.compile(rf"(?:(?i:{SCHEME.pattern}))?+(?:{_BARE_KIND})?+")
 
 
 def is_credential_header(name: str) -> bool:
@@ -180,7 +182,7 @@ def masked_match(match: re.Match[str]) -> str:
     secret = match[kind]
     before = len(whole) - len(secret)
     shown = mask(secret)
-    if match.string.startswith(ELLIPSIS, match.end()) and MASKED_KIND.fullmatch(secret):
+    if match.string.startswith(ELLIPSIS, match.end()) and MASKED_LEAD.fullmatch(secret):
         return whole  # masked already
     if kind == "value" and WORD.fullmatch(whole, whole.find(":") if ":" in whole else before):
         return whole

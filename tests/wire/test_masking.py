@@ -159,6 +159,8 @@ def test_no_known_secret_survives_and_masking_again_changes_nothing(secrets, dat
 @given(st.text(max_size=60) | st.lists(glue | prefixed | st.text(max_size=5), max_size=8).map("".join))
 @example("Bearer Bearer 12345678")
 @example("api_key=api_key=x")
+@example("COOKIE:BEARER ")
+@example("cookie: Bearer sk-ant-oat01-0123456789abcdef")
 def test_masking_any_text_again_changes_nothing(text):
     masked = mask_text(text, ())
     assert mask_text(masked, ()) == masked
