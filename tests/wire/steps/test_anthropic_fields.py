@@ -69,7 +69,7 @@ def test_fields_are_dropped_by_name():
 
 def test_hidden_credentials_go_at_any_depth():
     body = request(
-        api_keys=("k",),
+        api_key="k",
         Authorization="Bearer k",
         extra_headers={"x": "k"},
         metadata={"user_id": "u", "headers": {"a": "k"}, "deep": [{"x": [{"proxy-server-request": {}, "y": 1}]}]},
