@@ -157,7 +157,8 @@ def excused(exchange: Exchange, attempt: Attempt) -> bool:
 
 def lacked_an_account(attempt: Attempt) -> bool:
     """Whether a target was not asked because no account of its pool may be used."""
-    return attempt.outcome is not None and attempt.outcome.kind == "skipped" and attempt.choice.pooled
+    skipped = attempt.outcome is not None and attempt.outcome.kind == "skipped"
+    return skipped and attempt.choice.pooled and attempt.choice.account is None
 
 
 def died_of_age(attempt: Attempt) -> bool:

@@ -67,9 +67,11 @@ def told(gateway: Gateway, provider: Provider, reply: Reply, model: str, **body:
 @pytest.mark.parametrize("stream", [True, False])
 def test_statuses(gateway: Gateway, zai: Provider, status: int, stream: bool) -> None:
     answer = told(gateway, zai, openai_error(status, "Words of the provider", headers=NO_RETRY), "glm", stream=stream)
-    assert answer.status_code == status
-    assert answer.json()["error"]["type"] == TYPES[status]
-    assert "zai: Words of the provider" in answer.json()["error"]["message"]
+    told_as = 403 if status == 401 else status  # the gateway's key was refused: no use in logging in
+    assert answer.status_code == told_as
+    assert answer.json()["error"]["type"] == TYPES[told_as]
+    assert "zai" in answer.json()["error"]["message"]
+    assert "Words of the provider" in answer.json()["error"]["message"]
     assert answer.headers["x-gateway-provider"] == "zai"
     assert answer.headers["x-gateway-model"] == "glm-5"
     assert answer.headers["request-id"] == answer.json()["request_id"]
@@ -120,9 +122,10 @@ def test_headers_of_an_error(gateway: Gateway, zai: Provider) -> None:
 def test_the_gateways_own_key_is_refused(gateway: Gateway, kimi: Provider) -> None:
     """Claude Code would ask again ten times, and end with "please run /login"."""
     answer = told(gateway, kimi, error(401, "Invalid API key"), "kimi")
-    assert answer.status_code == 401
+    assert answer.status_code == 403
     assert answer.headers["x-should-retry"] == "false"
-    assert "kimi: Invalid API key" in answer.json()["error"]["message"]
+    assert "KIMI_API_KEY" in answer.json()["error"]["message"]
+    assert "Invalid API key" in answer.json()["error"]["message"]
 
 
 def test_a_redirect_is_no_answer(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
@@ -262,7 +265,9 @@ def test_no_provider_sets_a_cookie(gateway: Gateway, zai: Provider, stream: bool
     answer = gateway.post("glm", stream=stream)
     assert answer.status_code == 200
     assert "set-cookie" not in answer.headers
-    assert answer.headers["x-ratelimit-left"] == "5", "the limits of a key are no secret of an account"
+    assert "x-ratelimit-left" not in answer.headers, (
+        "a key is an account, and its limits are none of a client's business"
+    )
 
 
 # What the client library makes of it
@@ -282,7 +287,7 @@ def test_the_sdk_raises_the_right_error(
     gateway: Gateway, zai: Provider, status: int, kind: type[sdk.APIStatusError]
 ) -> None:
     zai.always(plain_error(status, "words"))
-    with pytest.raises(kind, match="zai: words") as raised:
+    with pytest.raises(kind, match=r"zai.*words") as raised:
         gateway.anthropic().messages.create(model="glm", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
     assert raised.value.request_id
     assert isinstance(raised.value.body, dict)

@@ -17,6 +17,9 @@ from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.fakes.scripts import error
 
+SOON = ("--set", "gateway_drain=2")
+"""A handler of `Drain` that has failed leaves its request among those that run."""
+
 SCRIPT = Path(__file__).with_name("raising.py")
 BEFORE_SENDING = ("requestheaders", "request", "attempt")
 OF_AN_ANSWER = ("responseheaders", "verdict", "response")
@@ -24,7 +27,7 @@ OF_AN_ANSWER = ("responseheaders", "verdict", "response")
 
 @pytest.fixture(scope="module")
 def gateway(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
-    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT) as gateway:
+    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON) as gateway:
         yield gateway
 
 

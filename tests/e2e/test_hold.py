@@ -115,7 +115,9 @@ def test_nobody_s_message_start_is_sent_before_its_content(gateway: Gateway, zai
     assert start["message"]["id"].startswith("msg_kimi")
 
 
-def test_when_all_fail_after_it_the_last_error_is_an_event(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
+def test_when_all_fail_after_it_the_asked_targets_error_is_an_event(
+    gateway: Gateway, zai: Provider, kimi: Provider
+) -> None:
     zai.always(hang())
     kimi.always(error(429, "kimi is full"))
     with gateway.stream("glm") as stream:
@@ -123,7 +125,7 @@ def test_when_all_fail_after_it_the_last_error_is_an_event(gateway: Gateway, zai
     assert stream.status == 200
     assert stream.answer == ["error"]
     told = stream.events[-1].json
-    assert told["error"] == {"type": "rate_limit_error", "message": "kimi: kimi is full"}
+    assert told["error"] == {"type": "timeout_error", "message": "zai: the provider did not answer in time"}
     assert told["request_id"] == stream.headers["request-id"]
     assert stream.cut is None, "and the response ends properly"
 
@@ -142,7 +144,7 @@ def test_when_all_fail_before_it_the_client_gets_the_status(gateway: Gateway, za
         provider.always(error(429, "full"))
     response = gateway.post("glm", stream=True)
     assert response.status_code == 429
-    assert response.json()["error"]["message"] == "kimi: full"
+    assert response.json()["error"]["message"] == "zai: full"
 
 
 def test_an_answer_without_streaming_is_waited_for(gateway: Gateway, zai: Provider) -> None:
