@@ -62,7 +62,9 @@ class Probe:
         attempt = exchange.attempt if exchange else None
         if attempt and attempt.target and attempt.answer:
             if attempt.outcome is None:
-                self.say(Answered(at=time.monotonic(), target=target_of(attempt)))
+                choice = attempt.choice
+                back = choice.account.fingerprint if choice.probe and choice.account else ""
+                self.say(Answered(at=time.monotonic(), target=target_of(attempt), back=back))
             elif exchange and attempt.answer.content:
                 self.failed(exchange, attempt, attempt.outcome)
         self.closed("response", exchange)

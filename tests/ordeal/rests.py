@@ -40,6 +40,7 @@ def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
             providers.failed(word)
         elif isinstance(word, Answered):
             providers.answered(word.target)
+            rests.pop(word.back, None)  # a success ends a cooldown
         elif isinstance(word, Started):
             providers = Providers(cooldown)
 

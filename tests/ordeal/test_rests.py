@@ -41,6 +41,12 @@ def test_a_token_that_may_be_used() -> None:
     assert problems(REFUSED, used(15.1)) == []
 
 
+def test_a_token_that_an_answer_has_shown_to_be_back() -> None:
+    assert problems(REFUSED, Answered(at=11.0, target=ZAI, back="t"), used(12.0)) == []
+    assert problems(REFUSED, Answered(at=11.0, target=ZAI), used(12.0)), "an answer that was on its way already"
+    assert problems(REFUSED, Answered(at=11.0, target=ZAI, back="another"), used(12.0))
+
+
 def test_a_token_rests_over_a_restart() -> None:
     assert problems(REFUSED, Started(at=11.0), used(12.0))
 

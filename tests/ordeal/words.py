@@ -67,6 +67,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     at: float
     target: Target
+    back: str = ""
+    """The token that this answer has shown to be back before its time: as the last resort, or sent to find out."""
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
