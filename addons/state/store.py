@@ -244,13 +244,13 @@ class Store:
             # Cleared before the queue is looked at: what comes from here on is announced again.
             self.queued.clear()
             self.urgent.clear()
+            if self.oldest_kept is not None:  # first, so that who waits for what is written waits for this too
+                self.delete_oldest(self.oldest_kept)
             due = len(self.queue)
             while due and None not in batch:
                 batch = self.next_batch(due)
                 due -= len(batch)
                 self.write(batch)
-            if self.oldest_kept is not None:
-                self.delete_oldest(self.oldest_kept)
 
     def delete_oldest(self, oldest_kept: float) -> None:
         """Delete some of the rows that are too old; if there may be more, they are the thread's next work."""
