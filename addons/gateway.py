@@ -12,7 +12,7 @@ from addons.ledger import Ledger
 from addons.oauth import OAuthRotator
 from addons.process.drain import Drain
 from addons.process.listening import Listening
-from addons.process.log_masking import Discreet
+from addons.process.log_masking import LogMasking
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.welcome import Welcome
@@ -33,7 +33,7 @@ from addons.translator import Translator
 from addons.views.content_views import Views
 from addons.views.mitmweb import WebPage
 from addons.views.recording import Recording, recorder
-from addons.views.retention import Keeper
+from addons.views.retention import Retention
 
 _settings = settings()
 _hooks = HookDispatch()
@@ -48,7 +48,7 @@ addons = fail_closed(
         Startup(),
         ConnectionLimits(),
         Tuning(),
-        Discreet(_settings),
+        LogMasking(_settings),
         Reload(_settings),
         _hooks,
         EventLocks(),
@@ -68,7 +68,7 @@ addons = fail_closed(
         Trail(),
         Views(),
         Recording(),
-        Keeper(),
+        Retention(),
         Replay(_settings, _tickets),
         WebPage(),
         Welcome(),

@@ -1,4 +1,4 @@
-"""Discreet: no line of the log shows a secret, whoever writes it and however much is logged.
+"""LogMasking: no line of the log shows a secret, whoever writes it and however much is logged.
 
 mitmproxy itself logs what came over the wire: the head of a request that was broken off, what a provider said unasked,
 with `proxy_debug` every byte. So every record is freed of secrets as it is made, before any handler has it (the
@@ -28,8 +28,8 @@ ESCAPED = re.compile(r"\\(?:x..|.)")
 render = logging.Formatter()
 
 
-class Discreet:
-    """The first addon of the chain: what the others log goes through it."""
+class LogMasking:
+    """Frees each log record of secrets as it is made. Stands before the addons that log what requests say."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

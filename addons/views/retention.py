@@ -1,4 +1,4 @@
-"""Keeper: bounds what mitmweb and mitmproxy keep, so that they can run for weeks.
+"""Retention: bounds what mitmweb and mitmproxy keep, so that they can run for weeks.
 
 mitmdump keeps nothing after a flow has ended. Where flows are shown, the oldest finished ones are removed when there
 are more than `gateway_keep_flows`, or when their bodies take more than `gateway_keep_megabytes`.
@@ -13,7 +13,7 @@ from mitmproxy.addons.view import View
 from addons.state.exchange import Exchange, exchange_of
 
 
-class Keeper:
+class Retention:
     """Counts finished flows, and takes the oldest out of the view."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from mitmproxy.log import ALERT, MitmFormatter
 from addons.config.config import Config
 from addons.config.settings import Settings
 from addons.process import log_masking as discreet
-from addons.process.log_masking import Discreet
+from addons.process.log_masking import LogMasking
 
 KEY = "zai-key-0123456789"
 TOKEN = "sk-ant-oat01-abcdefghijklmnop3f9a"
@@ -47,18 +47,18 @@ def configured(*tokens: str, static: str = "") -> Config:
 
 
 @pytest.fixture
-def addon() -> Iterator[Discreet]:
+def addon() -> Iterator[LogMasking]:
     before = logging.getLogRecordFactory()
     settings = Settings(Path("routing.yaml"), Path(".env"), {})
     settings.current = configured(KEY, TOKEN)
-    made = Discreet(settings)
+    made = LogMasking(settings)
     made.load(None)
     yield made
     logging.setLogRecordFactory(before)
 
 
 @pytest.fixture
-def log(addon: Discreet) -> Iterator[Log]:
+def log(addon: LogMasking) -> Iterator[Log]:
     handler = Log()
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -94,7 +94,7 @@ def test_other_lines_stay_as_they_are(log: Log, line: str) -> None:
 
 @given(st.binary())
 def test_of_bytes_only_their_number_is_told(data: bytes) -> None:
-    freed = Discreet(Settings(Path(), Path(), {})).freed
+    freed = LogMasking(Settings(Path(), Path(), {})).freed
     assert freed(f"DataReceived(client, {data!r})") == f"DataReceived(client, <{len(data):,} bytes>)"
     assert freed(f"{bytearray(data)!r}") == f"bytearray(<{len(data):,} bytes>)"
     cut = repr(data)[: 2 + len(data) // 2]
@@ -152,7 +152,7 @@ def test_a_line_that_cannot_be_masked_is_not_shown_but_told_of(log: Log, monkeyp
     assert TOKEN not in log.lines[1]
 
 
-def test_secrets_of_earlier_configurations_stay_secret(addon: Discreet, log: Log) -> None:
+def test_secrets_of_earlier_configurations_stay_secret(addon: LogMasking, log: Log) -> None:
     for config in (addon.settings.current, configured("another-key-0123456789"), configured()):
         addon.settings.current = config
         logger.info("%s", KEY)
@@ -160,7 +160,7 @@ def test_secrets_of_earlier_configurations_stay_secret(addon: Discreet, log: Log
     assert log.lines == [*["…6789"] * 3, "…6789 …6789"]
 
 
-def test_before_there_is_a_configuration(addon: Discreet, log: Log) -> None:
+def test_before_there_is_a_configuration(addon: LogMasking, log: Log) -> None:
     addon.settings = Settings(Path(), Path(), {})
     logger.info("api_key=abcdefghijklmnopqrstuvwxyz")
     assert log.line == "api_key=…wxyz"
@@ -174,8 +174,8 @@ def test_what_handlers_go_by_is_kept(log: Log) -> None:
     assert record.getMessage() == "hi there"
 
 
-def test_loaded_twice_masks_once(addon: Discreet, log: Log) -> None:
-    Discreet(addon.settings).load(None)
+def test_loaded_twice_masks_once(addon: LogMasking, log: Log) -> None:
+    LogMasking(addon.settings).load(None)
     logger.info(TOKEN)
     assert log.line == "sk-ant-oat01…3f9a"
 

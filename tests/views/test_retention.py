@@ -10,14 +10,14 @@ from mitmproxy.addons.view import View
 from mitmproxy.test import taddons, tflow
 
 from addons.state.exchange import Kept, remember
-from addons.views.retention import Keeper, kept_bytes
+from addons.views.retention import Retention, kept_bytes
 from tests.exchanges import exchange, failed, status, targets
 
 
 class Shown:
     """A view, a keeper and the flows that end."""
 
-    def __init__(self, context: taddons.context, keeper: Keeper, view: View) -> None:
+    def __init__(self, context: taddons.context, keeper: Retention, view: View) -> None:
         self.context, self.keeper, self.view = context, keeper, view
 
     def ends(self, size: int = 10, *, flow: http.HTTPFlow | None = None, over: bool = True) -> http.HTTPFlow:
@@ -37,7 +37,7 @@ class Shown:
 
 @pytest.fixture
 def shown() -> Iterator[Shown]:
-    keeper, view = Keeper(), View()
+    keeper, view = Retention(), View()
     with taddons.context(keeper, view) as context:
         context.configure(keeper, gateway_keep_flows=3, gateway_keep_megabytes=1)
         yield Shown(context, keeper, view)
@@ -129,7 +129,7 @@ def test_flows_from_a_file_stay(shown: Shown) -> None:
 
 
 def test_without_a_view_nothing_is_kept() -> None:
-    keeper = Keeper()
+    keeper = Retention()
     with taddons.context(keeper):
         keeper.response(tflow.tflow(resp=True))
         assert (keeper.finished, keeper.bytes) == ({}, 0)
