@@ -133,7 +133,7 @@ def main() -> None:
     if can_plot():
         print("\nplot:", *plot(rows, target))
     else:
-        print("\nno plot: matplotlib is not installed (pip install -e '.[bench]')")
+        print("\nno plot: matplotlib is not installed (./run.sh bench installs it)")
 
 
 if __name__ == "__main__":
