@@ -1,34 +1,34 @@
 """Accounts: which key or token of a provider's pool an attempt goes out with, and what a refusal does to it.
 
-The pool's rules are `state/pool.py`, the meaning of a limit `wire/rate_limits.py` and `wire/provider_limits.py`. This
-addon puts the credential on the request, reads refusals, lets accounts cool down, and remembers that over a restart. A
-single key is a pool of one. The Claude tokens are a pool like any other; what only they need is `oauth.py`.
+It puts the credential on the request, reads refusals, lets accounts cool down, and remembers that over a restart. Which
+account is next is decided in `state/pool.py`, which pools there are in `state/account_pools.py`; what a limit means in
+`wire/rate_limits.py` and `wire/provider_limits.py`. Commands about them are answered by `state/account_commands.py`.
+A single key is a pool of one. The Claude tokens are a pool like any other; what only they need is `oauth.py`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from mitmproxy import exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from addons.config.config import Config, Provider, Target
+from addons.config.config import Provider
 from addons.config.settings import Settings
 from addons.proxy.request_head import QUERY_KEY, put_path
 from addons.state.account_activity import AccountActivity
-from addons.state.account_table import account_table
+from addons.state.account_commands import AccountCommands
+from addons.state.account_errors import back_in, clock, refused_error, why_none
+from addons.state.account_pools import AccountPools
 from addons.state.control import Control, ControlError
 from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
 from addons.state.live_credentials import LiveCredentials, is_live
-from addons.state.pool import NEARLY, Account, AccountPool, AccountView, Pick
+from addons.state.pool import NEARLY, Account, AccountPool, Pick
 from addons.state.store import Seat, Store
 from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
-from addons.wire.messages.body import RequestBody
 from addons.wire.provider_limits import read_provider_limit
 from addons.wire.rate_limits import Limit, read, room
 from addons.wire.refusals import account_refused, credit_refused, token_refused
@@ -38,14 +38,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
 """Seconds that a request waits for a credential that is being had."""
 
-TEST_MODEL = "claude-haiku-4-5"
-
-CLAUDE = ""
-"""The key of the Claude tokens' pool among those that go by the provider's name."""
-
 
 class Accounts:
-    """Owns the pools."""
+    """Puts an account's credential on every attempt, and draws the consequences of a refusal."""
 
     def __init__(
         self,
@@ -56,106 +51,27 @@ class Accounts:
         live: LiveCredentials | None = None,
         control: Control | None = None,
     ) -> None:
-        self.settings, self.store, self.clock = settings, store, clock
+        self.store, self.clock = store, clock
         self.live = live or LiveCredentials()
         self.activity = AccountActivity()
-        control = control or Control()
-        control.account_of = self.account_of
-        control.serve("pool", self.tell)
-        control.serve("pool/resume", self.resume_for)
-        control.serve("pool/test", self.test)
-        self.pools: dict[str, AccountPool] = {}
-        """By the name of the provider; the Claude tokens under `CLAUDE`."""
-        self.config: Config | None = None
+        self.pools = AccountPools(settings, store, self.live)
+        self.commands = AccountCommands(self.pools, self.activity, control or Control(), clock)
 
     def load(self, loader: Loader) -> None:
-        loader.add_command("gateway.pool", self.show)
+        loader.add_command("gateway.pool", self.commands.show)
         loader.add_command("gateway.resume", self.end_cooldowns)  # `resume` is the name of a hook
         loader.add_command("gateway.unbench", self.end_cooldowns)  # its name until November 2026
 
     def running(self) -> None:
-        self.follow(self.settings.current)  # reads the file now, not during the first request
-
-    def show(self) -> str:
-        """Every account: masked, whether it cools down and until when, and how many sessions are on it."""
-        rows = [account_line(row) for row in self.view()]
-        return "\n".join(rows) or "no accounts: requests to Anthropic use each client's own credential"
-
-    def view(self) -> list[AccountView]:
-        """All accounts as people may see them."""
-        self.follow(self.settings.current)
-        return [row for pool in self.pools.values() for row in pool.view(self.clock())]
+        self.pools.follow(self.clock())  # reads the file now, not during the first request
 
     def end_cooldowns(self, account: str = "all") -> str:
         """Let accounts that cool down or were refused be used again: one by its name in gateway.pool, or all."""
-        self.follow(self.settings.current)
-        every = [(pool, one) for pool in self.pools.values() for one in pool.accounts]
-        chosen = [(pool, one) for pool, one in every if account in ("all", one.name) or f"claude:{account}" == one.name]
-        if not chosen:
-            raise exceptions.CommandError(f"no account {account!r}; there are {len(every)}")
-        for pool, one in chosen:
-            pool.resume(one)
-            self.store.forget_cooldowns(one.fingerprint)
-        return f"{len(chosen)} account{'s' if len(chosen) > 1 else ''} may be used again"
-
-    def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:
-        """All accounts, for a command."""
-        self.follow(self.settings.current)
-        named = [(self.provider_of(key), pool) for key, pool in self.pools.items()]
-        return {"accounts": account_table(named, self.live, self.activity, self.clock())}
-
-    def provider_of(self, key: str) -> str:
-        """The name of the provider whose accounts a pool has."""
-        providers = self.settings.current.providers.values()
-        return key or next((one.name for one in providers if one.auth == "claude-oauth"), "anthropic")
-
-    def resume_for(self, _exchange: Exchange, arguments: Mapping[str, Any]) -> object:
-        """Let an account, or all, be used again, for a command."""
-        account = str(arguments.get("account", ""))
         try:
-            self.end_cooldowns(account)
-        except exceptions.CommandError as error:
-            raise ControlError(str(error)) from None
-        names = [one.name for pool in self.pools.values() for one in pool.accounts]
-        return {
-            "resumed": names
-            if account == "all"
-            else [name for name in names if account in (name, name.removeprefix("claude:"))]
-        }
-
-    def test(self, exchange: Exchange, arguments: Mapping[str, Any]) -> None:
-        """Have one count_tokens request sent with this account, for a command."""
-        self.follow(self.settings.current)
-        wanted = str(arguments.get("account", ""))
-        found = [(key, one) for key, pool in self.pools.items() for one in pool.accounts if one.name == wanted]
-        if not found:
-            raise ControlError(f"no account {wanted!r}")
-        ((key, account),) = found
-        target = target_for(exchange.config, self.provider_of(key))
-        if target is None:
-            raise ControlError(f"{wanted} can't be tested: no model is served by {self.provider_of(key)}")
-        if target.provider.format != "anthropic":
-            raise ControlError(f"{wanted} can't be tested: {target.provider.name} counts no tokens")
-        exchange.kind, exchange.path = "count_tokens", "/v1/messages/count_tokens"
-        exchange.headers = (("content-type", "application/json"), ("anthropic-version", "2023-06-01"))
-        exchange.client.token_mode = "rotate"
-        body = {"model": target.model, "messages": [{"role": "user", "content": "hello"}]}
-        exchange.body = RequestBody.parse(json.dumps(body).encode())
-        exchange.plan.targets, exchange.plan.only = [target], account
-
-    def account_of(self, target: Target, session: str | None) -> tuple[str | None, str | None]:
-        """The account that this target would be asked with, and why it can't be, if so; nothing is remembered."""
-        self.follow(self.settings.current)
-        pool, now = self.pool_of(target.provider), self.clock()
-        if pool is None or not pool.accounts:
-            return None, None
-        if account := pool.preview(session, target.model, now, self.unready(pool, now)):
-            return account.name, None
-        return None, why_none(pool, target.provider, back_in(pool, target.model, now), now).message
-
-    def unready(self, pool: AccountPool, now: float) -> list[Account]:
-        """Accounts whose credential changes, and isn't there now."""
-        return [one for one in pool.accounts if is_live(one.value) and not self.live.usable(one.value, now)]
+            names = self.commands.resume(account)
+        except ControlError as error:
+            raise exceptions.CommandError(str(error)) from None
+        return f"{len(names)} account{'s' if len(names) > 1 else ''} may be used again"
 
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
@@ -163,13 +79,13 @@ class Accounts:
             return
         if provider.auth == "claude-oauth" and exchange.client.token_mode == "passthrough":
             return
-        self.follow(self.settings.current)
-        pool = self.pool_of(provider)
+        now, model = self.clock(), attempt.target.model if attempt.target else ""
+        self.pools.follow(now)
+        pool = self.pools.of(provider)
         if pool is None or not pool.accounts:
             return
         attempt.choice.pooled = True
-        now, model = self.clock(), attempt.target.model if attempt.target else ""
-        unready = self.unready(pool, now) if self.live.known else []
+        unready = self.pools.unready(pool, now) if self.live.known else []
         if pick := self.choose(pool, exchange, model, now, unready):
             attempt.choice.account, attempt.choice.probe = pick.account, pick.probe
             if is_live(pick.account.value):
@@ -197,9 +113,6 @@ class Accounts:
         problem = next(filter(None, map(self.live.problem, names)), "its credential is not there yet")
         attempt.choice.error = ProviderError(403, "permission_error", f"{provider.name}: {problem}")
         attempt.skip(attempt.choice.error)
-
-    def pool_of(self, provider: Provider) -> AccountPool | None:
-        return self.pools.get(CLAUDE if provider.auth == "claude-oauth" else provider.name)
 
     def choose(
         self, pool: AccountPool, exchange: Exchange, model: str, now: float, unready: list[Account]
@@ -229,14 +142,14 @@ class Accounts:
         attempt = exchange.attempt if exchange else None
         account, target = (attempt.choice.account, attempt.target) if attempt else (None, None)
         if account and flow.response and target and target.provider.is_anthropic:
-            pool = self.pool_of(target.provider)
+            pool = self.pools.of(target.provider)
             if pool and (found := room(flow.response.headers, self.clock())):
                 pool.rooms[account.fingerprint] = found
 
     def verdict(self, trying: Trying) -> None:
         exchange, attempt, outcome = trying.exchange, trying.attempt, trying.attempt.outcome
         account, provider = attempt.choice.account, trying.provider
-        pool = self.pool_of(provider) if provider else None
+        pool = self.pools.of(provider) if provider else None
         if account is None or outcome is None or provider is None or pool is None:
             return
         if outcome.kind not in ("status", "error event"):
@@ -318,7 +231,7 @@ class Accounts:
         if exchange is None or attempt is None or not attempt.choice.account or not attempt.target:
             return
         telling = attempt.choice.probe or exchange.plan.suspects
-        if telling and attempt.answer and not attempt.outcome and (pool := self.pool_of(attempt.target.provider)):
+        if telling and attempt.answer and not attempt.outcome and (pool := self.pools.of(attempt.target.provider)):
             self.answered(pool, exchange, attempt)
 
     def answered(self, pool: AccountPool, exchange: Exchange, attempt: Attempt) -> None:
@@ -333,27 +246,6 @@ class Accounts:
         for one, why in exchange.plan.suspects:
             if one.pool == account.pool and one != account:
                 pool.refuse(one, why, now)
-
-    def follow(self, config: Config) -> None:
-        """Take over the accounts and the strategy of a new configuration; on the first, the cooldowns and the sessions
-        of the last run."""
-        if config is self.config:
-            return
-        first = self.config is None
-        self.config = config
-        wanted = {CLAUDE: config.claude_accounts(), **{name: one.api_keys for name, one in config.providers.items()}}
-        known = {key: self.pools.get(key) or AccountPool(name=key or "claude") for key in wanted if wanted[key]}
-        self.pools = known
-        self.live.follow(config.live_credentials())
-        for key, pool in known.items():
-            pool.strategy = config.pool.strategy
-            pool.update(wanted[key])
-        if first:
-            now = self.clock()
-            cooldowns, seats = self.store.load_cooldowns(now), self.store.load_seats(now)
-            for pool in known.values():
-                pool.restore(cooldowns, now)
-                pool.restore_seats((seat.session, seat.fingerprint) for seat in seats if seat.pool == pool.name)
 
 
 def attach(trying: Trying, provider: Provider, pick: Pick) -> None:
@@ -378,15 +270,6 @@ def attach(trying: Trying, provider: Provider, pick: Pick) -> None:
         exchange.note(who(account.pool), f"{kind} {account.place} ({masked}){session}{how}")
 
 
-def target_for(config: Config, provider: str) -> Target | None:
-    """A target of this provider, to test an account with; where any Claude model will do, a small one."""
-    for route in config.models:
-        if route.provider.name == provider:
-            part = TEST_MODEL.removeprefix("claude-") if "claude-" in route.model else TEST_MODEL
-            return route.target(route.alias.replace("*", part), part, fallback=False)
-    return None
-
-
 def who(pool: str) -> str:
     """Under which name the trail tells of this pool."""
     return "oauth" if pool == "claude" else "keys"
@@ -394,47 +277,3 @@ def who(pool: str) -> str:
 
 def note(exchange: Exchange, pool: AccountPool, what: str) -> None:
     exchange.note(who(pool.name), what)
-
-
-def back_in(pool: AccountPool, model: str, now: float) -> float | None:
-    """Seconds until the first account is usable again; None when one is now, or none will be."""
-    reset = pool.next_reset(model, now)
-    return reset - now if reset and reset > now else None
-
-
-def named(pool: AccountPool, provider: Provider) -> str:
-    """`all 3 Claude accounts are`, `the key of zai is`."""
-    count, claude = len(pool.accounts), provider.auth == "claude-oauth"
-    if count == 1:
-        return f"the {'Claude account of the gateway' if claude else f'key of {provider.name}'} is"
-    return f"all {count} {'Claude accounts' if claude else f'keys of {provider.name}'} are"
-
-
-def why_none(pool: AccountPool, provider: Provider, wait: float | None, now: float, said: str = "") -> ProviderError:
-    """What a client is told when no account can be used: waiting helps against a limit, not against a refusal."""
-    if wait is None:
-        words = f"{named(pool, provider)} refused by {provider.name}: renew {provider.key_source}"
-        return ProviderError(403, "permission_error", words)
-    back = f"{'it' if len(pool.accounts) == 1 else 'the first'} is back in {wait:.0f} s ({clock(now + wait)})"
-    return ProviderError(429, "rate_limit_error", f"{named(pool, provider)} rate limited; {back}{said and f': {said}'}")
-
-
-def refused_error(provider: Provider, account: Account, error: ProviderError) -> ProviderError:
-    """A refusal of the gateway's own credential, as the client is told: a 401 would ask the user to log in."""
-    what = "Claude token" if provider.auth == "claude-oauth" else "key"
-    number = f" {account.place}" if account.count > 1 else ""
-    words = f"{provider.name} refuses the gateway's {what}{number} ({provider.key_source}): {error.message}"
-    return ProviderError(403, "permission_error", words)
-
-
-def account_line(row: AccountView) -> str:
-    """`claude:2  sk-ant-oat01…3f9a  cooling until 14:02:10 (5h limit) · 3 sessions`"""
-    until = f" until {clock(row.until)}" if row.until is not None else ""
-    models = "".join(f" · {model} until {clock(end)}" for model, end in row.models.items())
-    why = f" ({row.reason})" if row.reason else ""
-    return f"{row.name}  {row.masked}  {row.state}{until}{why}{models} · {row.sessions} sessions"
-
-
-def clock(at: float) -> str:
-    """Local time of an epoch time."""
-    return time.strftime("%H:%M:%S", time.localtime(at))

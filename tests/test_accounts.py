@@ -399,9 +399,9 @@ class TestKeys:
         assert last.choice.error.message.endswith(": so busy")
 
     def test_they_are_no_claude_tokens(self, keys: Rotation) -> None:
-        assert keys.addon.show().startswith("zai:1  …6789  usable")
+        assert keys.addon.commands.show().startswith("zai:1  …6789  usable")
         keys.fail(status(429, retry_after="60"))
-        assert "zai:1" in keys.addon.show()
+        assert "zai:1" in keys.addon.commands.show()
         assert keys.addon.end_cooldowns("zai:1") == "1 account may be used again"
         with pytest.raises(exceptions.CommandError):
             keys.addon.end_cooldowns("1")

@@ -27,7 +27,3 @@ class AccountActivity:
         since = int(now // 60) - MINUTES
         rows = [row for row in self.minutes.get(account, ()) if row[0] > since]
         return sum(row[1] for row in rows), sum(row[2] for row in rows)
-
-    def keep(self, accounts: set[str]) -> None:
-        """Only these are there still."""
-        self.minutes = {account: rows for account, rows in self.minutes.items() if account in accounts}

@@ -13,12 +13,12 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Final
 
 from addons.config.routing import Strategy
 from addons.wire.masking import mask
@@ -100,25 +100,6 @@ class Refusal:
 
     until: float
     reason: str
-
-
-@dataclass(frozen=True)
-class AccountView:
-    """One account as people may see it."""
-
-    name: str
-    number: int
-    masked: str
-    state: Literal["usable", "cooling", "refused"]
-    until: float | None
-    """When it may be used again; None: now."""
-    reason: str
-    models: dict[str, float]
-    """The models for which alone it cools down, and until when."""
-    sessions: int
-    """How many stay on it."""
-    room: Room
-    """How full its limits were when they were last told."""
 
 
 class AccountPool:
@@ -314,22 +295,3 @@ class AccountPool:
         for session, mark in seats:
             if mark in by_mark:
                 self.sit(session, by_mark[mark])
-
-    def view(self, now: float) -> list[AccountView]:
-        """The pool as people may see it, in the order of the configuration."""
-        sessions = Counter(account.fingerprint for account in self.sessions.values())
-        return [self.view_account(account, now, sessions[account.fingerprint]) for account in self.accounts]
-
-    def view_account(self, account: Account, now: float, sessions: int) -> AccountView:
-        rows = [row for row in self.cooldowns.values() if row.fingerprint == account.fingerprint and row.until > now]
-        models = {row.model: row.until for row in rows if row.model is not None}
-        whole = next((row for row in rows if row.model is None), None)
-        until, reason = None, "; ".join(f"{row.model}: {row.reason}" for row in rows if row.model)
-        state: Literal["usable", "cooling", "refused"] = "usable"
-        if whole:
-            state, until, reason = "cooling", whole.until, whole.reason
-        if self.is_refused(account, now):
-            refusal = self.refused[account.fingerprint]
-            state, until, reason = "refused", refusal.until, refusal.reason
-        room = self.rooms.get(account.fingerprint, Room())
-        return AccountView(account.name, account.number, account.masked, state, until, reason, models, sessions, room)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from addons.state.account_table import view
 from addons.state.pool import (
     LATEST_PROBE,
     LONGEST_COOLDOWN,
@@ -56,7 +57,7 @@ def test_an_empty_pool_has_nothing():
     assert pool.pick("s1", OPUS, NOW) is None
     assert pool.soonest(OPUS, NOW) is None
     assert pool.next_reset(OPUS, NOW) is None
-    assert pool.view(NOW) == []
+    assert view(pool, NOW) == []
 
 
 def test_a_token_given_twice_is_one():
@@ -146,7 +147,7 @@ def test_a_changed_configuration_keeps_cooldowns_and_sessions_of_the_tokens_that
     assert second is not None
     assert (second.account.value, second.account.place, second.moved) == (B, "2 of 3", False)
     assert pool.next_reset(OPUS, NOW) == NOW
-    assert [row.state for row in pool.view(NOW)] == ["usable", "usable", "cooling"]
+    assert [row.state for row in view(pool, NOW)] == ["usable", "usable", "cooling"]
     pool.update([A])
     assert picked(pool, "s2") is None
     assert picked(pool, "s2", NOW + 61) == A
@@ -183,7 +184,7 @@ def test_cooldowns_survive_a_restart():
     restarted.restore([*rows, Cooldown("unknown", None, NOW + 99, ""), Cooldown("x", None, 9e99, "")], NOW + 10)
     assert picked(restarted, "s1", NOW + 10) is None
     assert picked(restarted, "s1", NOW + 10, model=HAIKU) == B
-    assert restarted.view(NOW + 10)[1].reason == "5h limit"
+    assert view(restarted, NOW + 10)[1].reason == "5h limit"
     assert max(row.until for row in restarted.cooldowns.values()) == NOW + 10 + LONGEST_COOLDOWN
 
 
@@ -193,7 +194,7 @@ def test_the_view_shows_no_token():
     pool.cool_down(pool.accounts[0], NOW + 60, NOW, reason="5h limit")
     pool.cool_down(pool.accounts[1], NOW + 90, NOW, model=OPUS, reason="7d_oi limit")
     pool.refuse(pool.accounts[2], "revoked", NOW)
-    a, b, c = pool.view(NOW)
+    a, b, c = view(pool, NOW)
     assert (a.number, a.masked, a.state, a.until, a.reason) == (
         1,
         "sk-ant-oat01…a001",
@@ -210,7 +211,7 @@ def test_the_view_shows_no_token():
     assert (c.state, c.until, c.reason) == ("refused", NOW + REFUSED_FOR, "revoked")
     assert [a.sessions, b.sessions, c.sessions] == [2, 1, 1]
     for shown in [
-        repr(pool.view(NOW)),
+        repr(view(pool, NOW)),
         repr(pool.accounts),
         str(pool.cooldowns),
         repr(pool.pick("s2", HAIKU, NOW)),
