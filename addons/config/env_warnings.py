@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dotenv.parser import Binding, parse_stream
 
 from addons.config.environment import token_parts, unquoted
-from addons.config.routing_file import VARIABLE
+from addons.config.variables import VARIABLE
 
 GATEWAYS_OWN = (
     *("CLAUDE_OAUTH_TOKENS", "CLAUDE_CREDENTIALS", "CLAUDE_TOKEN_MODE"),

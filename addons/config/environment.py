@@ -12,8 +12,11 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from addons.config import routing_file
 from addons.config.yaml_reader import ConfigError
+
+VISIBLE = re.compile(r"[\x21-\x7e]+")
+NOT_VISIBLE = "has a space or a character that is not ASCII"
+"""What is wrong with a credential that no header could carry."""
 
 
 def environment(dotenv_path: Path | None, process: Mapping[str, str]) -> dict[str, str]:
@@ -47,8 +50,8 @@ def unquoted(value: str) -> str:
 def credential(env: Mapping[str, str], name: str) -> str:
     """The value of a variable that is compared with, or put into, a header; empty when it isn't set."""
     value = env.get(name, "")
-    if value and not routing_file.VISIBLE.fullmatch(value):
-        raise ConfigError(f"{name}: {routing_file.NOT_VISIBLE}")
+    if value and not VISIBLE.fullmatch(value):
+        raise ConfigError(f"{name}: {NOT_VISIBLE}")
     return value
 
 
@@ -56,8 +59,8 @@ def oauth_tokens(env: Mapping[str, str]) -> tuple[str, ...]:
     """CLAUDE_OAUTH_TOKENS: separated by commas or white space, quoted or not, each once."""
     tokens = tuple(dict.fromkeys(token_parts(env.get("CLAUDE_OAUTH_TOKENS", ""))))
     for number, token in enumerate(tokens, 1):
-        if not routing_file.VISIBLE.fullmatch(token):
-            raise ConfigError(f"CLAUDE_OAUTH_TOKENS: token {number} {routing_file.NOT_VISIBLE}")
+        if not VISIBLE.fullmatch(token):
+            raise ConfigError(f"CLAUDE_OAUTH_TOKENS: token {number} {NOT_VISIBLE}")
     return tokens
 
 
