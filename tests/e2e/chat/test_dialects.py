@@ -10,8 +10,7 @@ from typing import Any
 import anthropic as sdk
 import pytest
 
-from tests.e2e.chat_server import CHAT_KEY, MODEL, answers, with_chat
-from tests.e2e.conftest import Providers
+from tests.e2e.chat.server import CHAT_KEY, MODEL, answers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
@@ -28,21 +27,6 @@ TOOLS: list[Any] = [{"name": name, "input_schema": {"type": "object"}} for name 
 
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 either_way = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
-
-
-@pytest.fixture(scope="module")
-def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
-    return with_chat(routing, providers)
-
-
-@pytest.fixture(scope="module")
-def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "CHAT_KEY": CHAT_KEY}
-
-
-@pytest.fixture
-def server(kimi: Provider) -> Provider:
-    return kimi
 
 
 @pytest.fixture(scope="module")

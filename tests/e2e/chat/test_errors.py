@@ -6,8 +6,7 @@ from typing import Any
 import anthropic as sdk
 import pytest
 
-from tests.e2e.chat_server import CHAT_KEY, MODEL, OPENAI, answers, with_chat
-from tests.e2e.conftest import Providers
+from tests.e2e.chat.server import CHAT_KEY, MODEL, OPENAI, answers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import (
@@ -29,21 +28,6 @@ from tests.wire.checker import check, content_of
 TEXT = Said(text="Hello there, how are you?")
 CALL = Said(calls=(Called("Bash", {"command": "echo hi"}),))
 NO_RETRY = {"x-should-retry": "false"}
-
-
-@pytest.fixture(scope="module")
-def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
-    return with_chat(routing, providers)
-
-
-@pytest.fixture(scope="module")
-def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "CHAT_KEY": CHAT_KEY}
-
-
-@pytest.fixture
-def server(kimi: Provider) -> Provider:
-    return kimi
 
 
 # Nothing is held back

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chat_server import CHAT_KEY, MODEL, answers, with_chat
+from tests.e2e.chat.server import MODEL, answers
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.e2e.test_switch import BETAS, CALLS, ClaudeCode, every_three_in_a_row, provider_in_a_loop, visible
@@ -24,14 +24,8 @@ MODELS = {"anthropic": "claude-opus-5-5", "zai": "glm", "chat": MODEL}
 
 
 @pytest.fixture(scope="module")
-def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
-    chat = with_chat(routing, providers)
-    return {**chat, "fallbacks": {"claude-*": ["glm", MODEL]}, "failover": {"cooldown": 0, "hold": 30}}
-
-
-@pytest.fixture(scope="module")
-def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "CHAT_KEY": CHAT_KEY}
+def routing(routing: dict[str, Any]) -> dict[str, Any]:
+    return {**routing, "fallbacks": {"claude-*": ["glm", MODEL]}, "failover": {"cooldown": 0, "hold": 30}}
 
 
 def results_since_the_user_spoke(request: Request) -> int:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.chat_server import CHAT_KEY, MODEL, answers, with_chat
-from tests.e2e.conftest import Providers
+from tests.e2e.chat.server import CHAT_KEY, MODEL, answers
 from tests.e2e.mitmweb import VIEWS, WebGateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import openai_error
@@ -23,8 +22,8 @@ BODY: dict[str, Any] = {"messages": MESSAGES, "tools": [{"name": "Bash", "input_
 
 
 @pytest.fixture(scope="module")
-def web(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[WebGateway]:
-    with WebGateway(with_chat(routing, providers), {**env, "CHAT_KEY": CHAT_KEY}) as gateway:
+def web(routing: dict[str, Any], env: dict[str, str]) -> Iterator[WebGateway]:
+    with WebGateway(routing, env) as gateway:
         yield gateway
 
 
