@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from tests.e2e.gateway import Gateway, messages_body
-from tests.e2e.raw_http import Answer, RawClient
+from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import deliver, error, say
+from tests.received import Received
 
 FORM = {
     "Origin": "https://evil.example",
@@ -32,7 +33,7 @@ def nobody_is_asked(providers: Any) -> Iterator[None]:
     assert [one.name for one in providers if one.requests] == []
 
 
-def asked(gateway: Gateway, method: str, path: str, body: bytes = b"", **lines: str) -> Answer:
+def asked(gateway: Gateway, method: str, path: str, body: bytes = b"", **lines: str) -> Received:
     """The answer to exactly this head; `Host` is one of the lines."""
     with RawClient(gateway) as client:
         head = [f"{method} {path} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in lines.items())]
@@ -40,7 +41,7 @@ def asked(gateway: Gateway, method: str, path: str, body: bytes = b"", **lines: 
         return client.read(method)
 
 
-def assert_refused(answer: Answer, header: str) -> None:
+def assert_refused(answer: Received, header: str) -> None:
     assert answer.status == 403
     assert answer.json["error"]["type"] == "permission_error"
     assert answer.json["error"]["message"].startswith(f"{header}: ")

@@ -8,7 +8,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 
 
-class Answer:
+class ResponseParser:
     """Reads one response. `feed` returns what came of its body; `complete` says that it is over."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Client(asyncio.Protocol):
     def __init__(self, *, ended: Callable[["Client"], None], came: Callable[["Client", bytes], None]) -> None:
         self._ended, self._came = ended, came
         self._request = b""
-        self.answer = Answer()
+        self.answer = ResponseParser()
         self.failure = ""
 
     async def connect(self, port: int) -> None:
@@ -75,7 +75,7 @@ class Client(asyncio.Protocol):
         self.transport = transport
 
     def send(self, request: bytes) -> None:
-        self.answer = Answer()
+        self.answer = ResponseParser()
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:

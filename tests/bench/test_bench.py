@@ -11,7 +11,7 @@ from tests.bench.__main__ import bench, machine, report
 from tests.bench.contenders import BARE, DIRECT, GATEWAY, POOL, Contender
 from tests.bench.conversation import TOOLS, conversation
 from tests.bench.figures import Figure, figures, number, spread, table, verdicts
-from tests.bench.http_client import Answer
+from tests.bench.http_client import ResponseParser
 from tests.bench.profile import shares
 from tests.bench.rounds import SIZES, Plan, Results, load, measure, rotated, task
 from tests.bench.server import Server
@@ -85,7 +85,7 @@ def test_no_two_sessions_have_the_same_first_message():
 )
 def test_an_answer_is_read_in_any_two_pieces(raw):
     for cut in range(1, len(raw)):
-        answer = Answer()
+        answer = ResponseParser()
         first, was_complete, rest = answer.feed(raw[:cut]), answer.complete, answer.feed(raw[cut:])
         assert (first + rest, was_complete, answer.complete) == (b"hello world", False, True)
         assert answer.status == 200
@@ -93,7 +93,7 @@ def test_an_answer_is_read_in_any_two_pieces(raw):
 
 def test_an_answer_that_only_the_connection_ends_is_refused():
     with pytest.raises(ValueError, match="unknown length"):
-        Answer().feed(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        ResponseParser().feed(b"HTTP/1.1 200 OK\r\n\r\nhello")
 
 
 def test_a_ratio_is_taken_round_by_round():

@@ -3,31 +3,15 @@
 Rule of this file: what comes back is read by h11, which knows nothing of the gateway and forgives nothing.
 """
 
-import json
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import h11
 
 from tests.e2e.gateway import Gateway
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One response. `informational` are the statuses that came before it (100)."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    informational: tuple[int, ...]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
+from tests.received import Received
 
 
 class RawClient:
@@ -45,7 +29,7 @@ class RawClient:
         head = [f"POST {target} HTTP/{version}", "host: gateway", f"content-length: {len(body)}", *lines, "", ""]
         self.write("\r\n".join(head).encode() + body)
 
-    def read(self, method: str = "POST") -> Answer:
+    def read(self, method: str = "POST") -> Received:
         """The next response, to its end; `method` is what was asked, for the answers to HEAD have no body."""
         parser = h11.Connection(h11.CLIENT)
         parser.send(h11.Request(method=method, target="/", headers=[("host", "gateway")]))
@@ -70,7 +54,7 @@ class RawClient:
         assert head
         self._unread = parser.trailing_data[0]
         headers = {name.decode(): value.decode() for name, value in head.headers}
-        return Answer(head.status_code, headers, body, tuple(informational))
+        return Received(head.status_code, headers, body, informational=tuple(informational))
 
     def hang_up(self) -> None:
         """Says that nothing more will be written."""

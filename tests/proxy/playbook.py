@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from operator import itemgetter
 from types import TracebackType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import h11
 from mitmproxy import connection, http
@@ -40,15 +40,7 @@ from tests.proxy.provider_bytes import encode, stream
 from tests.proxy.provider_bytes import events as events_of
 from tests.proxy.provider_side import LARGEST_HEAD, ProviderSide, plain, read_body
 from tests.proxy.stand_ins import SECRET, StandIns
-
-
-class Answer(NamedTuple):
-    """A response as the client's HTTP parser understands it."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    complete: bool
+from tests.received import Received
 
 
 def reraise(error: Exception) -> layer.CommandGenerator[None]:
@@ -169,7 +161,7 @@ class Playbook:
     # What a test looks at
 
     @property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[Received]:
         """What the client has got so far. Raises what its parser raises."""
         parser, found = h11.Connection(h11.CLIENT, LARGEST_HEAD), []
         if self.sent_to_client:  # to h11, no bytes are the end
@@ -184,14 +176,14 @@ class Playbook:
             if not isinstance(response, h11.Response):
                 break
             body, complete = read_body(parser)
-            found.append(Answer(response.status_code, plain(response.headers), body, complete))
+            found.append(Received(response.status_code, plain(response.headers), body, complete))
             if (parser.our_state, parser.their_state) != (h11.DONE, h11.DONE):
                 break
             parser.start_next_cycle()
         return found
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Received:
         """The only answer."""
         (only,) = self.answers
         return only

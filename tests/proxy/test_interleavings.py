@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proxy.playbook import Answer, Playbook
+from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import (
     BLOCK_START,
     ENDING,
@@ -29,6 +29,7 @@ from tests.proxy.provider_bytes import (
     stream,
 )
 from tests.proxy.provider_side import ProviderSide
+from tests.received import Received
 
 WIRES: list[Callable[[str], bytes]] = [
     lambda mark: stream(events(mark)),
@@ -110,7 +111,7 @@ class Conversation:
         ]
 
 
-def assert_conclusive(got: Answer) -> None:
+def assert_conclusive(got: Received) -> None:
     """The answer is of one provider, and its end says whether it is whole."""
     marks = {word for word in got.body.replace(b'"', b" ").split() if word.startswith(b"mark")}
     assert len(marks) <= 1
