@@ -18,8 +18,6 @@ import pytest
 from addons.proxy.request_head import unpacked, with_flag
 from addons.views.answer import render_body
 from addons.wire.answer_reader import AnswerReader
-from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.encoding import decode
@@ -34,6 +32,7 @@ from addons.wire.sse import Splitter, parse
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import apply
 from addons.wire.token_estimate import estimate_request
+from tests.wire.chat.translated import new_answer
 
 QUICK: Final = 0.05
 """Seconds of CPU time that need no second look."""
@@ -538,13 +537,9 @@ CHATS: dict[str, Callable[[int], bytes]] = {
 }
 
 
-def chat_answer() -> ChatAnswer:
-    return ChatAnswer(Asked(provider="zai"), model="m", seed="s1", input_estimate=1000)
-
-
 @pytest.mark.parametrize("shape", CHATS)
 def test_chat_streams(shape):
-    assert_linear(feeding(chat_answer, 16 * 1024), CHATS[shape])
+    assert_linear(feeding(new_answer, 16 * 1024), CHATS[shape])
 
 
 # ---- bodies ----

@@ -9,20 +9,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.messages.body import Draft, RequestBody
 from tests.bench.conversation import KILOBYTE, TEXT, conversation
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
+from tests.wire.chat.translated import new_answer
 
 SAID = Said(TEXT * 4, TEXT * 2, (Called("Bash", {"command": TEXT}), Called("Read", {"file_path": "/a" * 100})))
 SIZES = {"2 KB": 2 * KILOBYTE, "200 KB": 200 * KILOBYTE, "1 MB": 1000 * KILOBYTE}
-
-
-def new_answer() -> ChatAnswer:
-    return ChatAnswer(Asked(provider="zai"), model="m", seed="s1", input_estimate=1000)
 
 
 def chunk_times(dialect: Dialect, *, streams: int = 20) -> list[float]:

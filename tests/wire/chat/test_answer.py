@@ -1,68 +1,19 @@
 """Chat streams as Anthropic's: every recorded dialect, any split of its bytes, and what is odd about them."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.messages.assembler import Assembler
 from addons.wire.provenance import decode_tool_id, unwrap_signature, valid_tool_id
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said, chunk, openai, usage_chunk
+from tests.wire.chat.translated import ESTIMATE, blocks, call_piece, calls, chat_stream, delta, joined, new_answer, read
 from tests.wire.checker import check, content_of
 from tests.wire.streams import pieces_of
-
-ESTIMATE = 1234
-
-
-def new_answer(strip_thinking: bool = False, **asked: Any) -> ChatAnswer:
-    return ChatAnswer(
-        Asked(**{"provider": "prov"} | asked),
-        model="alias",
-        seed="s1",
-        input_estimate=ESTIMATE,
-        strip_thinking=strip_thinking,
-    )
-
-
-def sse(*chunks: Any, done: bool = True) -> bytes:
-    data = [json.dumps(chunk) for chunk in chunks] + (["[DONE]"] if done else [])
-    return "".join(f"data: {piece}\n\n" for piece in data).encode()
-
-
-def read(data: bytes, **more: Any) -> tuple[ChatAnswer, bytes]:
-    answer = new_answer(**more)
-    return answer, answer.feed(data) + answer.end()
-
-
-def blocks(data: bytes, **more: Any) -> list[dict[str, Any]]:
-    """The content of a stream that is valid in every respect."""
-    answer, out = read(data, **more)
-    assert answer.finished, answer.error
-    return content_of(check(out))
-
-
-def joined(content: Sequence[dict[str, Any]], kind: str) -> str:
-    return "".join(block[kind] for block in content if block["type"] == kind)
-
-
-def calls(content: Sequence[dict[str, Any]]) -> list[tuple[str, Any]]:
-    return [(block["name"], block["input"]) for block in content if block["type"] == "tool_use"]
-
-
-def delta(**fields: Any) -> dict[str, Any]:
-    return chunk(fields)
-
-
-def call_piece(name: str | None = None, arguments: Any = None, **fields: Any) -> dict[str, Any]:
-    function = {"name": name} if name is not None else {}
-    return {**fields, "function": function if arguments is None else {**function, "arguments": arguments}}
-
 
 # What can be between the tags of a model, but for the tags.
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="<>"), min_size=1, max_size=40)
@@ -168,7 +119,7 @@ def test_a_stream_that_was_cut_is_not_finished(dialect: Dialect):
 
 
 def test_message_start_carries_the_estimate():
-    _, out = read(sse(*openai(Said("Hi"))))
+    _, out = read(chat_stream(*openai(Said("Hi"))))
     kind, data = check(out)[0]
     assert kind == "message_start"
     assert data["message"]["usage"]["input_tokens"] == ESTIMATE
@@ -180,22 +131,22 @@ def test_nothing_counts_as_content_before_there_is_some():
     answer = new_answer()
     assert not answer.feed(b": ping - 2026\n\n")
     assert answer.started and not answer.content
-    assert not answer.feed(sse(delta(role="assistant", content=""), done=False))
+    assert not answer.feed(chat_stream(delta(role="assistant", content=""), done=False))
     assert not answer.content
-    assert answer.feed(sse(delta(content="x"), done=False))
+    assert answer.feed(chat_stream(delta(content="x"), done=False))
     assert answer.content
 
 
 def test_created_and_cached_tokens_are_not_input_tokens():
     counted = {"prompt_tokens": 120, "completion_tokens": 5, "cache_read_input_tokens": 30}
-    answer, _ = read(sse(delta(content="x"), usage_chunk({**counted, "cache_creation_input_tokens": 20})))
+    answer, _ = read(chat_stream(delta(content="x"), usage_chunk({**counted, "cache_creation_input_tokens": 20})))
     assert answer.usage.input_tokens == 70
     assert answer.usage.cache_creation_input_tokens == 20
 
 
 def test_usage_with_nulls_and_nonsense_is_passed_over():
     usage = {"prompt_tokens": None, "completion_tokens": "7", "prompt_tokens_details": None}
-    answer, _ = read(sse(delta(content="x"), usage_chunk({"prompt_tokens": 9}), usage_chunk(usage)))
+    answer, _ = read(chat_stream(delta(content="x"), usage_chunk({"prompt_tokens": 9}), usage_chunk(usage)))
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (9, 0)
 
 
@@ -207,40 +158,42 @@ CALL = {"type": "tool_use", "id": "c1", "name": "Bash", "input": {}}
 
 @pytest.mark.parametrize("arguments", ["", "{}", None, {}, "null", " ", [], '""'])
 def test_no_arguments_are_an_empty_object(arguments: Any):
-    assert blocks(sse(delta(tool_calls=[call_piece("Bash", arguments, id="c1", index=0)]))) == [CALL]
+    assert blocks(chat_stream(delta(tool_calls=[call_piece("Bash", arguments, id="c1", index=0)]))) == [CALL]
 
 
 def test_arguments_as_an_object_are_taken_as_they_are():
     piece = call_piece("Bash", {"command": "ls"}, id="c1", index=0)
-    assert blocks(sse(delta(tool_calls=[piece]))) == [CALL | {"input": {"command": "ls"}}]
+    assert blocks(chat_stream(delta(tool_calls=[piece]))) == [CALL | {"input": {"command": "ls"}}]
 
 
 def test_a_call_is_announced_as_soon_as_its_name_is_known():
     answer = new_answer()
-    assert not answer.feed(sse(delta(tool_calls=[call_piece(id="c1", index=0)]), done=False))
-    out = answer.feed(sse(delta(tool_calls=[call_piece("Bash", index=0)]), done=False))
+    assert not answer.feed(chat_stream(delta(tool_calls=[call_piece(id="c1", index=0)]), done=False))
+    out = answer.feed(chat_stream(delta(tool_calls=[call_piece("Bash", index=0)]), done=False))
     assert b'"name":"Bash"' in out
-    out = answer.feed(sse(delta(tool_calls=[call_piece(None, '{"command":"l', index=0)]), done=False))
+    out = answer.feed(chat_stream(delta(tool_calls=[call_piece(None, '{"command":"l', index=0)]), done=False))
     assert b'"partial_json":"{\\"command\\":\\"l"' in out
 
 
 def test_a_call_waits_for_its_turn_and_no_longer():
     """The second call starts in the chunk in which the first one's arguments are whole."""
     answer = new_answer()
-    answer.feed(sse(delta(tool_calls=[call_piece("A", "", id="a", index=0)]), done=False))
-    out = answer.feed(sse(delta(tool_calls=[call_piece("B", '{"y":', id="b", index=1)]), done=False))
+    answer.feed(chat_stream(delta(tool_calls=[call_piece("A", "", id="a", index=0)]), done=False))
+    out = answer.feed(chat_stream(delta(tool_calls=[call_piece("B", '{"y":', id="b", index=1)]), done=False))
     assert not out
-    out = answer.feed(sse(delta(tool_calls=[call_piece(None, '{"x":1}', index=0)]), done=False))
+    out = answer.feed(chat_stream(delta(tool_calls=[call_piece(None, '{"x":1}', index=0)]), done=False))
     assert b'"name":"B"' in out and b"y" in out
 
 
 def test_text_after_a_call_is_a_block_of_its_own():
-    stream = sse(delta(content="a"), delta(tool_calls=[call_piece("Bash", "{}", id="c1", index=0)]), delta(content="b"))
+    stream = chat_stream(
+        delta(content="a"), delta(tool_calls=[call_piece("Bash", "{}", id="c1", index=0)]), delta(content="b")
+    )
     assert [block["type"] for block in blocks(stream)] == ["text", "tool_use", "text"]
 
 
 def test_text_in_the_middle_of_arguments_does_not_break_them():
-    stream = sse(
+    stream = chat_stream(
         delta(tool_calls=[call_piece("Bash", '{"command":', id="c1", index=0)]),
         delta(content="b"),
         delta(tool_calls=[call_piece(None, '"ls"}', index=0)]),
@@ -252,7 +205,7 @@ def test_ids_are_valid_and_unique_and_remember_the_providers_own():
     pieces = [
         call_piece("Bash", "{}", id=id_, index=n) for n, id_ in enumerate(["functions.Bash:0", "x", "x", "", "y"])
     ]
-    found = [block["id"] for block in blocks(sse(delta(tool_calls=pieces)), tool_ids={"y"})]
+    found = [block["id"] for block in blocks(chat_stream(delta(tool_calls=pieces)), tool_ids={"y"})]
     assert len(set(found)) == 5 and all(map(valid_tool_id, found))
     assert decode_tool_id(found[0]) == ("prov", "functions.Bash:0")
     assert found[1] == "x" and found[3] == "call_s1_3"
@@ -263,7 +216,7 @@ def test_ids_are_valid_and_unique_and_remember_the_providers_own():
 
 
 def test_renamed_tools_get_their_names_back():
-    stream = sse(delta(tool_calls=[call_piece("sent", "{}", id="c1", index=0)]))
+    stream = chat_stream(delta(tool_calls=[call_piece("sent", "{}", id="c1", index=0)]))
     assert blocks(stream, tool_names={"sent": "mcp__a.b"})[0]["name"] == "mcp__a.b"
 
 
@@ -271,21 +224,21 @@ def test_renamed_tools_get_their_names_back():
 @pytest.mark.parametrize("index", [{}, {"index": 0}, {"index": None}, {"index": "zero"}])
 def test_parallel_calls_of_one_tool_without_ids(id_: dict[str, Any], index: dict[str, Any]):
     pieces = [call_piece("Bash", json.dumps({"n": n}), **id_, **index) for n in range(3)]
-    together = sse(delta(tool_calls=pieces))
-    apart = sse(*[delta(tool_calls=[piece]) for piece in pieces])
+    together = chat_stream(delta(tool_calls=pieces))
+    apart = chat_stream(*[delta(tool_calls=[piece]) for piece in pieces])
     for stream in (together, apart):
         assert calls(blocks(stream)) == [("Bash", {"n": n}) for n in range(3)]
 
 
 def test_a_call_that_is_repeated_whole_at_the_end_is_one():
     piece = call_piece("Bash", '{"a":1}', id="c1", index=0)
-    answer, out = read(sse(delta(tool_calls=[piece]), chunk({"tool_calls": [piece]}, "tool_calls")))
+    answer, out = read(chat_stream(delta(tool_calls=[piece]), chunk({"tool_calls": [piece]}, "tool_calls")))
     assert calls(content_of(check(out))) == [("Bash", {"a": 1})]
     assert answer.notes == ["the arguments of Bash go on behind their end"]
 
 
 def test_a_call_without_a_name_is_left_out_and_named():
-    answer, out = read(sse(delta(content="x"), delta(tool_calls=[call_piece(None, "{}", index=0)])))
+    answer, out = read(chat_stream(delta(content="x"), delta(tool_calls=[call_piece(None, "{}", index=0)])))
     assert content_of(check(out)) == [{"type": "text", "text": "x"}]
     assert answer.stop_reason == "end_turn"
     assert answer.notes == ["left out a tool call without a name"]
@@ -294,7 +247,7 @@ def test_a_call_without_a_name_is_left_out_and_named():
 def test_cut_arguments_are_marked_and_not_completed():
     """Half a command must not look like a whole one."""
     pieces = call_piece("Bash", '{"command":"rm -rf /tmp/', id="c1", index=0)
-    answer, out = read(sse(chunk({"tool_calls": [pieces]}, "length")))
+    answer, out = read(chat_stream(chunk({"tool_calls": [pieces]}, "length")))
     (block,) = content_of(check(out))
     assert block["input"] == {"command": "rm -rf /tmp/", "INVALID_JSON": "end too early"}
     assert answer.stop_reason == "max_tokens"
@@ -302,7 +255,7 @@ def test_cut_arguments_are_marked_and_not_completed():
 
 
 def test_whole_calls_are_run_even_if_the_answer_was_too_long():
-    answer, _ = read(sse(chunk({"tool_calls": [call_piece("Bash", "{}", id="c1", index=0)]}, "length")))
+    answer, _ = read(chat_stream(chunk({"tool_calls": [call_piece("Bash", "{}", id="c1", index=0)]}, "length")))
     assert answer.stop_reason == "tool_use"
 
 
@@ -311,21 +264,23 @@ def test_whole_calls_are_run_even_if_the_answer_was_too_long():
 
 def test_thinking_remembers_where_it_came_from():
     for field in ("reasoning_content", "reasoning"):
-        (block,) = blocks(sse(delta(**{field: "hm"}), chunk({}, "stop")))
+        (block,) = blocks(chat_stream(delta(**{field: "hm"}), chunk({}, "stop")))
         assert unwrap_signature(block["signature"]) == ("prov", field)
 
 
 def test_stripped_thinking_leaves_an_empty_text():
-    answer, out = read(sse(chunk({"reasoning": "hm"}, "stop")), strip_thinking=True)
+    answer, out = read(chat_stream(chunk({"reasoning": "hm"}, "stop")), strip_thinking=True)
     assert content_of(check(out)) == [{"type": "text", "text": ""}]
     assert answer.content
-    content = blocks(sse(delta(content="<think>hm</think>"), chunk({"content": "Hi"}, "stop")), strip_thinking=True)
+    content = blocks(
+        chat_stream(delta(content="<think>hm</think>"), chunk({"content": "Hi"}, "stop")), strip_thinking=True
+    )
     assert content == [{"type": "text", "text": "Hi"}]
 
 
 def test_a_signature_after_the_text_gets_a_block_that_the_client_gives_back():
     late = {"type": "reasoning.encrypted", "data": "SECRET", "index": 0}
-    content = blocks(sse(delta(content="a"), delta(reasoning_details=[late]), delta(content="b")))
+    content = blocks(chat_stream(delta(content="a"), delta(reasoning_details=[late]), delta(content="b")))
     assert [block["type"] for block in content] == ["text", "redacted_thinking"]
     assert joined(content, "text") == "ab"
     assert "SECRET" in content[1]["data"]
@@ -354,7 +309,7 @@ def test_a_signature_after_the_text_gets_a_block_that_the_client_gives_back():
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_think_tags_at_the_start_in_any_split(content: str, thinking: str, text: str, size: int):
     deltas = [delta(content=content[at : at + size]) for at in range(0, len(content), size)]
-    found = blocks(sse(*deltas))
+    found = blocks(chat_stream(*deltas))
     assert (joined(found, "thinking"), joined(found, "text")) == (thinking, text)
 
 
@@ -375,41 +330,43 @@ def test_think_tags_at_the_start_in_any_split(content: str, thinking: str, text:
     ],
 )
 def test_stop_reasons(finish_reason: str | None, stop_reason: str):
-    answer, out = read(sse(chunk({"content": "x"}, finish_reason)))
+    answer, out = read(chat_stream(chunk({"content": "x"}, finish_reason)))
     check(out)
     assert answer.stop_reason == stop_reason
 
 
 def test_a_refusal_is_shown():
-    answer, out = read(sse(delta(refusal="I can't "), chunk({"refusal": "do that."}, "stop")))
+    answer, out = read(chat_stream(delta(refusal="I can't "), chunk({"refusal": "do that."}, "stop")))
     assert content_of(check(out)) == [{"type": "text", "text": "I can't do that."}]
     assert answer.stop_reason == "refusal"
 
 
 def test_other_choices_are_left_out():
     other = {"choices": [{"index": 1, "delta": {"content": "no"}, "finish_reason": "stop"}]}
-    assert blocks(sse(delta(content="yes"), other, chunk({}, "stop"))) == [{"type": "text", "text": "yes"}]
+    assert blocks(chat_stream(delta(content="yes"), other, chunk({}, "stop"))) == [{"type": "text", "text": "yes"}]
 
 
 ERRORS = {
     "groq": b'event: error\ndata: {"error":{"message":"Failed to call a function","type":"invalid_request_error"}}\n\n',
-    "openrouter": sse(
+    "openrouter": chat_stream(
         {"id": "x", "error": {"code": 502, "message": "Failed to call"}, "choices": [{"index": 0, "delta": {}}]}
     ),
     "gpustack": b'error: {"code": 500, "message": "Failed to call"}\n\n',
     "gpustack, unended": b'error: {"code": 500, "message": "Failed to call"}',
-    "a string": sse({"error": "Failed to call"}, done=False),
-    "vllm": sse({"object": "error", "message": "Failed to call", "code": 400}),
-    "fastapi": sse({"detail": "Failed to call"}),
-    "dashscope": sse({"code": "InternalError", "message": "Failed to call", "request_id": "1"}),
-    "minimax": sse({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "Failed to call"}}),
-    "gemini": sse([{"error": {"code": 503, "message": "Failed to call", "status": "UNAVAILABLE"}}]),
-    "in the choice": sse({"choices": [{"index": 0, "error": {"message": "Failed to call", "code": 502}}]}),
+    "a string": chat_stream({"error": "Failed to call"}, done=False),
+    "vllm": chat_stream({"object": "error", "message": "Failed to call", "code": 400}),
+    "fastapi": chat_stream({"detail": "Failed to call"}),
+    "dashscope": chat_stream({"code": "InternalError", "message": "Failed to call", "request_id": "1"}),
+    "minimax": chat_stream({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "Failed to call"}}),
+    "gemini": chat_stream([{"error": {"code": 503, "message": "Failed to call", "status": "UNAVAILABLE"}}]),
+    "in the choice": chat_stream({"choices": [{"index": 0, "error": {"message": "Failed to call", "code": 502}}]}),
 }
 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
-@pytest.mark.parametrize("before", [b"", sse(delta(content="Partial"), done=False)], ids=["first", "in the middle"])
+@pytest.mark.parametrize(
+    "before", [b"", chat_stream(delta(content="Partial"), done=False)], ids=["first", "in the middle"]
+)
 def test_errors_under_a_200(error: bytes, before: bytes):
     answer, out = read(before + error)
     assert answer.error and "Failed to call" in answer.error.message
@@ -417,12 +374,12 @@ def test_errors_under_a_200(error: bytes, before: bytes):
     assert not answer.finished
     assert answer.content == bool(before)
     assert b"Failed" not in out and b"message_stop" not in out
-    assert answer.feed(sse(delta(content="more"))) == b"" == answer.end()
+    assert answer.feed(chat_stream(delta(content="more"))) == b"" == answer.end()
 
 
 @pytest.mark.parametrize("reason", ["error", "network_error", "insufficient_system_resource"])
 def test_a_finish_reason_that_is_a_failure(reason: str):
-    answer, _ = read(sse(delta(content="x"), chunk({}, reason)))
+    answer, _ = read(chat_stream(delta(content="x"), chunk({}, reason)))
     assert answer.error and reason in answer.error.message and not answer.finished
 
 
@@ -449,24 +406,24 @@ def test_chunks_that_say_nothing_are_passed_over():
     ]
     odd += [{"type": "ping"}, {"object": "chat.completion.chunk"}, delta(tool_calls=None), delta(tool_calls=[])]
     odd += [delta(tool_calls=[None, {}, {"function": None}]), delta(reasoning_details=[None, 1]), delta(content=[])]
-    _, out = read(sse(*odd, delta(content="x"), *odd, chunk({}, "stop")))
+    _, out = read(chat_stream(*odd, delta(content="x"), *odd, chunk({}, "stop")))
     assert content_of(check(out)) == [{"type": "text", "text": "x"}]
 
 
 def test_lines_without_blank_lines_between_them():
-    stream = sse(delta(content="a"), delta(content="b"), chunk({}, "stop")).replace(b"\n\n", b"\n")
+    stream = chat_stream(delta(content="a"), delta(content="b"), chunk({}, "stop")).replace(b"\n\n", b"\n")
     assert blocks(stream) == [{"type": "text", "text": "ab"}]
 
 
 def test_the_last_event_needs_no_blank_line():
-    for stream in (sse(chunk({"content": "a"}, "stop"), done=False), sse(delta(content="a"))):
+    for stream in (chat_stream(chunk({"content": "a"}, "stop"), done=False), chat_stream(delta(content="a"))):
         assert blocks(stream.rstrip(b"\n")) == [{"type": "text", "text": "a"}]
 
 
 def test_a_whole_message_in_one_event():
     """From servers that don't stream."""
     choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
-    assert blocks(sse({"choices": [choice]})) == [{"type": "text", "text": "Hi"}]
+    assert blocks(chat_stream({"choices": [choice]})) == [{"type": "text", "text": "Hi"}]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from addons.wire.chat.calls_in_text import read_calls
 from tests.wire.chat.dialects import chunk
-from tests.wire.chat.test_answer import blocks, calls, delta, joined, read, sse
+from tests.wire.chat.translated import blocks, calls, chat_stream, delta, joined, read
 
 ONE = json.dumps({"name": "Bash", "arguments": {"command": "ls </tool>"}})
 TWO = json.dumps({"name": "Read", "arguments": {"file_path": "/a"}})
@@ -24,7 +24,7 @@ EXPECTED = [("Bash", {"command": "ls </tool>"}), ("Read", {"file_path": "/a"})]
     ],
 )
 def test_calls_in_text_in_any_split(form: str, text: str, shown: str, size: int):
-    stream = sse(*[delta(content=text[at : at + size]) for at in range(0, len(text), size)], chunk({}, "stop"))
+    stream = chat_stream(*[delta(content=text[at : at + size]) for at in range(0, len(text), size)], chunk({}, "stop"))
     content = blocks(stream, calls_in_text=form)
     assert calls(content) == EXPECTED
     assert joined(content, "text") == shown
@@ -44,7 +44,7 @@ def test_calls_in_text_in_any_split(form: str, text: str, shown: str, size: int)
 )
 @pytest.mark.parametrize("size", [1, 1000])
 def test_what_is_no_call_stays_text(text: str, size: int):
-    stream = sse(*[delta(content=text[at : at + size]) for at in range(0, len(text), size)], chunk({}, "stop"))
+    stream = chat_stream(*[delta(content=text[at : at + size]) for at in range(0, len(text), size)], chunk({}, "stop"))
     assert joined(blocks(stream, calls_in_text="hermes"), "text") == text
 
 

@@ -15,8 +15,8 @@ from addons.wire.provenance import valid_tool_id
 from tests.wire.bodies import assistant, request, tool_result, tool_use, user
 from tests.wire.chat.chat_checker import Refused
 from tests.wire.chat.dialects import chunk
-from tests.wire.chat.test_answer import delta, new_answer, sse
 from tests.wire.chat.test_request import sent
+from tests.wire.chat.translated import chat_stream, delta, new_answer
 
 Json = dict[str, Any]
 GOOGLE = ChatOptions(call_signatures="google")
@@ -64,7 +64,7 @@ def next_turn(said: list[Json], options: ChatOptions) -> Json:
 @pytest.mark.parametrize("drops", [True, False], ids=["client drops thinking", "client keeps it"])
 @pytest.mark.parametrize("ids", ["keep", "short"])
 def test_signatures_come_back(call_id: str, strip: bool, drops: bool, ids: Any):
-    stream = sse(
+    stream = chat_stream(
         delta(reasoning_content="hm"), delta(tool_calls=[signed(call_id), signed("b", 1, None)]), chunk({}, "stop")
     )
     said = content(stream, strip_thinking=strip, short_ids=ids == "short")
@@ -82,7 +82,7 @@ def test_signatures_come_back(call_id: str, strip: bool, drops: bool, ids: Any):
 @pytest.mark.parametrize("strip", [True, False], ids=["strip", "keep"])
 def test_a_signature_that_comes_after_its_call(strip: bool):
     late = {"index": 0, "extra_content": {"google": {"thought_signature": "LATE"}}}
-    stream = sse(delta(tool_calls=[signed("call_1", 0, None)]), delta(tool_calls=[late]), chunk({}, "stop"))
+    stream = chat_stream(delta(tool_calls=[signed("call_1", 0, None)]), delta(tool_calls=[late]), chunk({}, "stop"))
     body = next_turn(content(stream, strip_thinking=strip), GOOGLE)
     google(body, {"call_1": "LATE"})
     assert "LATE" in json.dumps(body)
@@ -106,7 +106,7 @@ def test_a_conversation_that_another_model_began():
 def test_openrouters_signatures_come_back(strip: bool, drops: bool, call_id: str):
     secret = {"type": "reasoning.encrypted", "data": "SECRET", "id": call_id, "format": "google-gemini-v1", "index": 0}
     call = signed(call_id, 0, None)
-    stream = sse(
+    stream = chat_stream(
         delta(reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm", "index": 0}]),
         delta(reasoning_details=[secret], tool_calls=[call]),
         chunk({}, "tool_calls"),
@@ -142,7 +142,7 @@ def test_litellms_thinking_blocks_come_back():
         {"type": "thinking", "thinking": "m"},
     ]
     end = {"type": "thinking", "thinking": "", "signature": "S1"}
-    stream = sse(
+    stream = chat_stream(
         *[delta(reasoning_content=block["thinking"], thinking_blocks=[block]) for block in blocks],
         delta(thinking_blocks=[end]),
         delta(tool_calls=[signed("c", 0, None)]),
@@ -157,7 +157,7 @@ def test_litellms_thinking_blocks_come_back():
 
 
 def test_copilots_opaque_reasoning_comes_back():
-    stream = sse(
+    stream = chat_stream(
         delta(reasoning_text="hm"),
         delta(reasoning_opaque="XYZ"),
         delta(tool_calls=[signed("c", 0, None)]),

@@ -9,7 +9,7 @@ from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import ProviderError
 from addons.wire.messages.assembler import Assembler
 from tests.wire.chat.dialects import chunk, usage_chunk
-from tests.wire.chat.test_answer import blocks, calls, delta, joined, new_answer, read, sse
+from tests.wire.chat.translated import blocks, calls, chat_stream, delta, joined, new_answer, read
 from tests.wire.checker import check, content_of
 
 BASH = frozenset({"Bash", "Read", "mcp__a__b"})
@@ -33,23 +33,23 @@ def test_function_call_beside_tool_calls_is_the_same_call(size: int):
     for at in range(0, len(text), size):
         function = {"name": "Bash" if at == 0 else "", "arguments": text[at : at + size]}
         deltas.append(delta(tool_calls=[{"index": 0, "id": "x", "function": function}], function_call=function))
-    assert calls(blocks(sse(*deltas, chunk({}, "tool_calls")))) == [("Bash", {"command": "ls -la"})]
+    assert calls(blocks(chat_stream(*deltas, chunk({}, "tool_calls")))) == [("Bash", {"command": "ls -la"})]
 
 
 @pytest.mark.parametrize("function", [{"name": "", "arguments": ""}, {"name": None}, {}, None])
 def test_an_empty_function_call_is_nothing(function: Any):
-    assert calls(blocks(sse(delta(content="hi", function_call=function), chunk({}, "stop")))) == []
+    assert calls(blocks(chat_stream(delta(content="hi", function_call=function), chunk({}, "stop")))) == []
 
 
 def test_function_call_that_comes_first_gives_way():
-    stream = sse(
+    stream = chat_stream(
         delta(function_call={"name": "Bash", "arguments": ""}), delta(tool_calls=[called()]), chunk({}, "tool_calls")
     )
     assert calls(blocks(stream)) == [("Bash", {"command": "ls"})]
 
 
 def test_function_call_alone_is_a_call():
-    stream = sse(
+    stream = chat_stream(
         delta(function_call={"name": "Bash"}), delta(function_call={"arguments": "{}"}), chunk({}, "function_call")
     )
     assert calls(blocks(stream)) == [("Bash", {})]
@@ -73,7 +73,7 @@ def test_function_call_alone_is_a_call():
 )
 @pytest.mark.parametrize("said", [{"content": "Half a sent"}, {"tool_calls": [called(arguments='{"com')]}, {}])
 def test_a_failed_answer_is_no_end(reason: str, said: dict[str, Any]):
-    answer, out = read(sse(chunk({"role": "assistant"}), chunk(said, reason)))
+    answer, out = read(chat_stream(chunk({"role": "assistant"}), chunk(said, reason)))
     assert answer.error and answer.error.status >= 500 and not answer.finished
     assert b"message_stop" not in out
     assert answer.content == bool(said)
@@ -85,13 +85,13 @@ def test_a_failed_answer_is_no_end(reason: str, said: dict[str, Any]):
     "reason", ["content_filter: RECITATION", "content_filter: PROHIBITED_CONTENT", "SAFETY", "RECITATION", "spii"]
 )
 def test_a_filtered_answer_is_a_refusal(reason: str):
-    answer, _ = read(sse(delta(content="Half"), chunk({}, reason)))
+    answer, _ = read(chat_stream(delta(content="Half"), chunk({}, reason)))
     assert answer.stop_reason == "refusal"
 
 
 @pytest.mark.parametrize("reason", ["stop", "STOP", "eos", "end_turn", "tool_calls"])
 def test_known_ends(reason: str):
-    answer, _ = read(sse(delta(content="hi"), chunk({}, reason)))
+    answer, _ = read(chat_stream(delta(content="hi"), chunk({}, reason)))
     assert answer.stop_reason == "end_turn"
 
 
@@ -122,7 +122,7 @@ def test_json_without_a_message_is_no_answer(choice: dict[str, Any]):
     ],
 )
 def test_tool_names_that_nobody_has(said: str, meant: str):
-    answer, out = read(sse(delta(tool_calls=[called(said)]), chunk({}, "tool_calls")), tools=BASH)
+    answer, out = read(chat_stream(delta(tool_calls=[called(said)]), chunk({}, "tool_calls")), tools=BASH)
     assert f'"name":"{meant}"'.encode() in out
     assert bool(answer.notes) == (said != meant)
 
@@ -134,14 +134,14 @@ def test_tool_names_that_nobody_has(said: str, meant: str):
 def test_an_answer_ends_at_the_clients_stop_sequence(size: int):
     text = "<block>no</bl</block> and more"
     deltas = [delta(content=text[at : at + size]) for at in range(0, len(text), size)]
-    answer, out = read(sse(*deltas, chunk({}, "stop")), stops=("</block>", "###"))
+    answer, out = read(chat_stream(*deltas, chunk({}, "stop")), stops=("</block>", "###"))
     assert answer.finished and answer.stop_reason == "stop_sequence"
     assert joined(content_of(check(out)), "text") == "<block>no</bl"
     assert end_of(out)["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "</block>"}
 
 
 def test_the_beginning_of_a_stop_sequence_is_text_after_all():
-    found = blocks(sse(delta(content="a </blo"), chunk({}, "stop")), stops=("</block>",))
+    found = blocks(chat_stream(delta(content="a </blo"), chunk({}, "stop")), stops=("</block>",))
     assert joined(found, "text") == "a </blo"
 
 
@@ -149,10 +149,10 @@ def test_the_beginning_of_a_stop_sequence_is_text_after_all():
 def test_the_stop_sequence_that_the_provider_tells(field: str):
     last = chunk({}, "stop")
     last["choices"][0][field] = "END"
-    answer, out = read(sse(delta(content="hi"), last), stops=("END",))
+    answer, out = read(chat_stream(delta(content="hi"), last), stops=("END",))
     assert end_of(out)["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
     last["choices"][0][field] = 151645  # the number of the token that ends every answer
-    answer, out = read(sse(delta(content="hi"), last), stops=("END",))
+    answer, out = read(chat_stream(delta(content="hi"), last), stops=("END",))
     assert answer.stop_reason == "end_turn"
 
 
@@ -202,7 +202,7 @@ def test_the_stop_sequence_that_the_provider_tells(field: str):
     ],
 )
 def test_usage_as_anthropic_counts(usage: dict[str, Any], expected: tuple[int, ...]):
-    stream = sse(delta(content="hi"), chunk({}, "stop"), usage_chunk(usage))
+    stream = chat_stream(delta(content="hi"), chunk({}, "stop"), usage_chunk(usage))
     answer, out = read(stream)
     found = answer.usage
     assert (
@@ -221,5 +221,5 @@ def test_usage_as_anthropic_counts(usage: dict[str, Any], expected: tuple[int, .
 
 
 def test_content_that_is_an_object_is_its_json():
-    found = blocks(sse(delta(content={"answer": True}), chunk({}, "stop")))
+    found = blocks(chat_stream(delta(content={"answer": True}), chunk({}, "stop")))
     assert json.loads(joined(found, "text")) == {"answer": True}

@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import ChatRequest, to_chat
 from addons.wire.chat.whole_answer import message_from_chat
@@ -16,6 +14,7 @@ from addons.wire.messages.body import Draft, RequestBody
 from tests.wire.bodies import assistant, request, text, tool_result, tool_use, user
 from tests.wire.chat.chat_checker import check as check_chat
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
+from tests.wire.chat.translated import chat_stream, new_answer
 from tests.wire.checker import check, content_of
 
 SAID = Said(
@@ -32,12 +31,8 @@ def to_provider(content: list[dict[str, Any]], provider: str = "prov") -> ChatRe
     return to_chat(draft, provider=provider, model="m", stream=True, options=ChatOptions())
 
 
-def new_answer(names: dict[str, str]) -> ChatAnswer:
-    return ChatAnswer(Asked(provider="prov", tool_names=names), model="m", seed="s", input_estimate=1)
-
-
 def streamed(dialect: Dialect, said: Said) -> list[dict[str, Any]]:
-    answer = new_answer({})
+    answer = new_answer()
     return content_of(check(answer.feed(dialect.stream(said)) + answer.end()))
 
 
@@ -62,7 +57,7 @@ def told(message: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 )
 def test_a_json_answer_comes_back_as_it_was(dialect: Dialect, said: Said):
     said = dialect.can_say(said)
-    read = message_from_chat(dialect.body(said), new_answer({}), "prov")
+    read = message_from_chat(dialect.body(said), new_answer(), "prov")
     assert isinstance(read, tuple)
     made = to_provider(json.loads(read[0])["content"])
     sent = check_chat(json.loads(made.body))["messages"][1]
@@ -117,9 +112,7 @@ def test_a_signature_that_came_late_joins_its_text():
         {"reasoning_details": details[1:]},
     ]
     chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-    answer = new_answer({})
-    content = content_of(check(answer.feed(stream.encode())))
+    content = content_of(check(new_answer().feed(chat_stream(*chunks))))
     assert [block["type"] for block in content] == ["thinking", "text", "redacted_thinking"]
     sent = json.loads(to_provider(content).body)["messages"][1]
     assert sent["reasoning_details"] == [{"type": "reasoning.text", "text": "hm", "index": 0, "signature": "S"}]
@@ -137,7 +130,7 @@ def test_what_gemini_signs_comes_back_on_its_call():
     ]
     message = {"content": None, "reasoning": "hm", "tool_calls": calls}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-    read = message_from_chat(json.dumps({"choices": [choice]}).encode(), new_answer({}), "prov")
+    read = message_from_chat(json.dumps({"choices": [choice]}).encode(), new_answer(), "prov")
     assert isinstance(read, tuple)
     sent = json.loads(to_provider(json.loads(read[0])["content"]).body)["messages"][1]
     assert [call["extra_content"]["google"]["thought_signature"] for call in sent["tool_calls"]] == ["A", "B"]
@@ -172,7 +165,7 @@ def test_an_anthropic_answer_survives_the_detour(words: str | None, uses: list[t
     echo = json.loads(made.body)["messages"][1]
     choice = {"index": 0, "message": echo, "finish_reason": "stop"}
     read = message_from_chat(
-        json.dumps({"choices": [choice]}).encode(), new_answer(dict(made.asked.tool_names)), "prov"
+        json.dumps({"choices": [choice]}).encode(), new_answer(tool_names=dict(made.asked.tool_names)), "prov"
     )
     assert isinstance(read, tuple)
     assert json.loads(read[0])["content"] == content
