@@ -51,7 +51,9 @@ case "$*" in
       printf '%s\\n' '#!/usr/bin/env bash' 'echo "${0##*/}"; pwd; printf "%s\\n" "$@"' >"$3/bin/$program"
       chmod +x "$3/bin/$program"
     done ;;
-  "-m pip "*) eval "${FAKE_PIP:-}" ;;
+  "-m pip "*)
+    case "$*" in *" -r /dev/stdin"*) cat >/dev/null ;; esac # as pip does: who writes to it must not write to nobody
+    eval "${FAKE_PIP:-}" ;;
   "-m compileall "*) ;;
   "-m pytest"*) echo "python${GATEWAY_CANARIES:+ with canaries}"; pwd; printf '%s\\n' "$@"; eval "${FAKE_PYTEST:-}" ;;
   *) echo python; pwd; printf '%s\\n' "$@" ;;
