@@ -26,6 +26,9 @@ WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
 JSON_OR_PAGE = b"{[<"
 """What anything but an event stream begins with. (Nothing at all is in it too.)"""
 
+BEGINNING = 200
+"""Bytes that are quoted of an answer that is none."""
+
 Complete = Callable[[bytes], tuple[bytes, Usage, str | None] | ProviderError]
 """Reads a whole JSON body: the body for the client, usage and stop reason; or why it is no answer."""
 
@@ -155,16 +158,18 @@ class AnswerReader:
         if not self._first:
             self._first = data.lstrip(WHITE_SPACE)[:1]
             self.started = bool(self._first)
-            self._beginning = data[:200]
             if self._first not in JSON_OR_PAGE:
                 data = bytes(self._buffer) + data
                 self._buffer.clear()
                 if not self.stream:
                     self._assembler = Assembler()
-                elif not self._decoder:
-                    self._relayed = self._events
         if self._first not in JSON_OR_PAGE:
-            return self._given(self._events.feed(data))
+            out = self._given(self._events.feed(data))
+            if not self._events.started:
+                self._beginning += data[: BEGINNING - len(self._beginning)]
+            elif self.stream and not self._decoder:
+                self._relayed = self._events
+            return out
         self._buffer += data
         self.spoke = bool(self._first and data) and not data.isspace()
         if len(self._buffer) > ANSWER:
