@@ -3,6 +3,8 @@
 Why each line is there was seen with the real client: the custom header alone sends nothing ("Not logged in"), so an
 ANTHROPIC_AUTH_TOKEN of any value stands beside it; the context window of a model that Claude Code doesn't know is taken
 as 1M, so that it would never compact unless it is told; with the hint headers it says which kind of request each is.
+Whatever the main model is, subagents with `model: haiku`, `/model sonnet` and auto mode's check ask for Claude: where
+the gateway has no credential for that, the block says what they shall ask for.
 """
 
 from __future__ import annotations
@@ -17,6 +19,16 @@ from addons.config.settings import settings
 
 PLACEHOLDER = "any-value"
 """What a client sends as its own credential where the gateway has one: Claude Code sends nothing without any."""
+
+HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
+"""What Claude Code asks for by itself: in small matters, and else."""
+
+MAIN_STAND_INS = (
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_AUTO_MODE_MODEL",
+)
 
 HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
@@ -38,11 +50,31 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
         del env["ANTHROPIC_AUTH_TOKEN"]  # passthrough: the login of Claude Code itself is used
     if targets and targets[0].context_window and not targets[0].provider.is_anthropic:
         env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(targets[0].context_window)
+    if targets and not targets[0].provider.is_anthropic and not serves_claude(config):
+        env["ANTHROPIC_DEFAULT_HAIKU_MODEL"] = stand_in(config, HAIKU) or alias
+        env |= dict.fromkeys(MAIN_STAND_INS, alias)
     return {"env": env}
 
 
+def serves_claude(config: Config) -> bool:
+    """Whether the gateway itself has a credential for Claude; what clients send in a block of ours is none."""
+    for target in config.targets(SONNET)[:1]:
+        provider = target.provider
+        return not provider.missing and (provider.auth != "claude-oauth" or token_mode(config, "") == "rotate")
+    return False
+
+
+def stand_in(config: Config, asked: str) -> str:
+    """The first fallback of a Claude model that can be used; empty when there is none."""
+    usable = (target for target in config.targets(asked) if target.fallback and not target.provider.missing)
+    return next((target.alias for target in usable if not target.provider.is_anthropic), "")
+
+
 def main(arguments: list[str]) -> int:
-    """Print the block for the alias given, or for the first one that can be used."""
+    """Print the block for the alias given, or for the first one that can be used.
+
+    0: fine; 1: it can't be used as it is, or not at all, which is said; 2: this is no name of a model.
+    """
     where = settings()
     where.routing_path = Path(os.environ.get("GATEWAY_ROUTING") or where.routing_path)
     where.env_path = Path(os.environ.get("GATEWAY_ENV") or where.env_path)
@@ -54,13 +86,20 @@ def main(arguments: list[str]) -> int:
     config = where.current
     usable = [route.alias for route in config.aliases() if not route.provider.missing]
     alias = arguments[0] if arguments else (usable or ["claude-sonnet-5-5"])[0]
-    if not config.targets(alias):
+    if "*" in alias:
+        sys.stderr.write(f"{alias!r} stands for many models: say which one, like {alias.replace('*', 'NAME')!r}\n")
+        return 2
+    targets = config.targets(alias)
+    if not targets:
         sys.stderr.write(f"no route for {alias!r}; models: {', '.join(route.alias for route in config.models)}\n")
         return 1
     host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
     shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
     sys.stdout.write(json.dumps(client_settings(config, alias, url), indent=2) + "\n")
+    if missing := targets[0].provider.missing:
+        sys.stderr.write(f"{alias} can't be used yet: {missing} is not set (in {where.env_path})\n")
+        return 1
     return 0
 
 

@@ -153,6 +153,7 @@ def guide(url: str) -> str:
             "ANTHROPIC_BASE_URL": url,
             "ANTHROPIC_AUTH_TOKEN": "demo",
             "ANTHROPIC_MODEL": "glm",
+            "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "200000",
             "API_TIMEOUT_MS": "3000000",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }

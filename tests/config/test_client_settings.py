@@ -1,0 +1,107 @@
+"""The block that `./run.sh settings` prints: what the real client needs with one key only, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from addons.config.client_settings import client_settings, main
+from tests.config.routing_texts import KEYS, config, with_models
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = (ROOT / "routing.yaml.example").read_text(encoding="utf-8")
+URL = "http://localhost:4000"
+STAND_INS = (
+    "ANTHROPIC_DEFAULT_HAIKU_MODEL",
+    "ANTHROPIC_DEFAULT_SONNET_MODEL",
+    "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "CLAUDE_CODE_SUBAGENT_MODEL",
+    "CLAUDE_CODE_AUTO_MODE_MODEL",
+)
+
+
+def block(alias: str, env: dict[str, str], text: str = EXAMPLE) -> dict[str, str]:
+    return client_settings(config(text, env), alias, URL)["env"]
+
+
+def stand_ins(alias: str, env: dict[str, str], text: str = EXAMPLE) -> list[str | None]:
+    shown = block(alias, env, text)
+    return [shown.get(name) for name in STAND_INS]
+
+
+def test_with_one_key_all_that_the_client_asks_for_by_itself_is_served_with_it() -> None:
+    """Tried with Claude Code 2.1.332: subagents with `model: haiku`, /model sonnet, auto mode's check."""
+    assert stand_ins("glm", {"ZAI_API_KEY": "zai-key"}) == ["glm-fast", "glm", "glm", "glm", "glm"]
+    assert stand_ins("openrouter", {"OPENROUTER_API_KEY": "or-key"}) == ["openrouter"] * 5
+    local = with_models("local: {provider: zai, model: qwen3, context_window: 32768}")
+    assert stand_ins("local", {}, local) == ["local"] * 5
+
+
+@pytest.mark.parametrize(
+    ("alias", "env", "text"),
+    [
+        ("glm", {**KEYS, "CLAUDE_OAUTH_TOKENS": "sk-ant-oat01-one"}, EXAMPLE),
+        ("claude-sonnet-5-5", KEYS, EXAMPLE),
+        ("glm", KEYS, EXAMPLE.replace("{preset: anthropic}", "{preset: anthropic, auth: x-api-key, api_key: key}")),
+    ],
+)
+def test_where_claude_can_be_had_nothing_stands_in_for_it(alias: str, env: dict[str, str], text: str) -> None:
+    assert stand_ins(alias, env, text) == [None] * 5
+
+
+def test_in_passthrough_a_block_with_a_placeholder_has_no_login() -> None:
+    tokens = {**KEYS, "CLAUDE_OAUTH_TOKENS": "sk-ant-oat01-one", "CLAUDE_TOKEN_MODE": "passthrough"}
+    assert stand_ins("kimi", tokens) == ["glm-fast", "kimi", "kimi", "kimi", "kimi"]
+
+
+@pytest.mark.parametrize(
+    ("alias", "window"), [("glm", "200000"), ("glm-fast", "131072"), ("kimi", "262144"), ("openrouter", "1000000")]
+)
+def test_every_model_of_the_example_says_its_window(alias: str, window: str) -> None:
+    assert block(alias, KEYS)["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == window
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """What the command does: its status, the block, and what it complains of."""
+    (tmp_path / "routing.yaml").write_text(EXAMPLE)
+    (tmp_path / ".env").touch(0o600)
+    for name in (*KEYS, "CLAUDE_OAUTH_TOKENS", "GATEWAY_HOST", "GATEWAY_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GATEWAY_ROUTING", str(tmp_path / "routing.yaml"))
+    monkeypatch.setenv("GATEWAY_ENV", str(tmp_path / ".env"))
+
+    def run(*arguments: str, env: str = "") -> tuple[int, dict[str, str], str]:
+        (tmp_path / ".env").write_text(env)
+        status = main(list(arguments))
+        out, err = capsys.readouterr()
+        return status, json.loads(out)["env"] if out else {}, err.replace(f"{tmp_path}/", "")
+
+    return run
+
+
+def test_a_model_without_its_key_is_printed_with_what_is_missing(run: Any) -> None:
+    status, shown, said = run("glm")
+    assert (status, shown["ANTHROPIC_MODEL"]) == (1, "glm")
+    assert said == "glm can't be used yet: ZAI_API_KEY is not set (in .env)\n"
+    assert run("glm", env="ZAI_API_KEY=key\n")[::2] == (0, "")
+
+
+def test_the_first_model_that_can_be_used_is_the_default(run: Any) -> None:
+    status, shown, _ = run(env="OPENROUTER_API_KEY=key\n")
+    assert (status, shown["ANTHROPIC_MODEL"]) == (0, "openrouter")
+    assert run()[1]["ANTHROPIC_MODEL"] == "claude-sonnet-5-5"
+
+
+def test_a_pattern_is_no_name(run: Any) -> None:
+    assert run("claude-*") == (2, {}, "'claude-*' stands for many models: say which one, like 'claude-NAME'\n")
+    assert run("nope")[:2] == (1, {})
+
+
+def test_where_the_gateway_listens(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for host, shown in [("localhost", "localhost"), ("0.0.0.0", "localhost"), ("fd00::1", "[fd00::1]")]:
+        monkeypatch.setenv("GATEWAY_HOST", host)
+        assert run()[1]["ANTHROPIC_BASE_URL"] == f"http://{shown}:4000"
