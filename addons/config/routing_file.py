@@ -55,8 +55,8 @@ class Routing:
     pool: PoolSettings
     ledger: LedgerSettings
     warnings: tuple[str, ...]
-    """One line for each provider that is off, because a variable that it needs is not set, and for each rule that
-    does nothing."""
+    """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
+    and each rule that does nothing."""
     header_secrets: tuple[str, ...] = field(repr=False)
     """What in `headers:` came from a variable, or has a name that credentials have."""
 
@@ -73,15 +73,20 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
     providers = read_providers(given["providers"], env, secrets)
     models = read_models(given["models"], providers, env)
     rules = read_rules(given["routes"], models) if "routes" in given else ()
+    fallbacks = read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else ()
     return Routing(
         providers=providers,
         models=models,
-        fallbacks=read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else (),
+        fallbacks=fallbacks,
         rules=rules,
         failover=read_failover(given["failover"]) if "failover" in given else FailoverSettings(),
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
         ledger=read_ledger(given["ledger"]) if "ledger" in given else LedgerSettings(),
-        warnings=(*disabled(providers.values(), models), *doubtful(rules, models)),
+        warnings=(
+            *disabled(providers.values(), models),
+            *circles(fallbacks, models),
+            *doubtful(rules, models),
+        ),
         header_secrets=tuple(secrets),
     )
 
@@ -205,6 +210,21 @@ def read_ledger(entry: Entry) -> LedgerSettings:
     """`ledger:`."""
     keys = entry.mapping(("keep_days",))
     return LedgerSettings(keep_days=keys["keep_days"].integer(minimum=1)) if keys else LedgerSettings()
+
+
+def circles(fallbacks: Iterable[Fallback], models: Sequence[Route]) -> Iterable[str]:
+    """One line for each fallback that leads back to the model that it stands in for."""
+    table = PatternTable((route.alias, route) for route in models)
+
+    def place(name: str) -> tuple[str, str] | None:
+        found = table.find(table.spelt(name))
+        target = found[0].target(name, found[1], fallback=True) if found else None
+        return (target.provider.name, target.model) if target else None
+
+    for fallback in fallbacks:
+        for name in fallback.models:
+            if place(name) == place(fallback.asked):
+                yield f"fallbacks: {name} can't stand in for {fallback.asked}: it is the same model"
 
 
 def disabled(providers: Iterable[Provider], models: Sequence[Route]) -> Iterable[str]:

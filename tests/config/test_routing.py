@@ -82,6 +82,19 @@ def test_fallbacks_follow_what_was_asked_for_and_never_repeat_a_target() -> None
     assert brief(gateway.targets("claude-x")) == ["claude-x > zai/claude-x"]
 
 
+def test_a_fallback_that_leads_back_to_what_was_asked_for_is_told() -> None:
+    gateway = config(
+        with_models("a: zai/one", "same: zai/one", "b: zai/two", "claude-*: zai/claude-*")
+        + "fallbacks:\n  a: [a, b, same]\n  b: [a]\n  claude-x: [claude-x, a]\n  claude-*: [claude-x]\n"
+    )
+    assert gateway.warnings == (
+        "fallbacks: a can't stand in for a: it is the same model",
+        "fallbacks: same can't stand in for a: it is the same model",
+        "fallbacks: claude-x can't stand in for claude-x: it is the same model",
+    )
+    assert brief(gateway.targets("a")) == ["a > zai/one", "fallback b > zai/two"]
+
+
 def test_a_name_without_a_route_has_no_targets_even_when_a_fallback_matches_it() -> None:
     gateway = config(with_models("glm: zai/glm", "a-b*: zai/*") + "fallbacks:\n  a*: [glm]\n")
     assert gateway.targets("a-c") == []
