@@ -194,6 +194,15 @@ is_set() {
   case " $*" in *[\ =]"$name="*) ;; *) return 1 ;; esac
 }
 
+# ensure_free HOST PORT: nobody listens there. mitmproxy would say it in three lines, with advice about its own options.
+ensure_free() {
+  local host=$1
+  case $host in '' | 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
+  if (exec 3<>"/dev/tcp/$host/$2") 2>/dev/null; then
+    die "port $2 of $1 is taken, by another gateway? GATEWAY_PORT=$(($2 + 1)) takes another"
+  fi
+}
+
 # serve PROGRAM OPTIONS…: mitmdump or mitmweb takes over this process.
 serve() {
   local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000} setting settings=()
@@ -204,6 +213,7 @@ serve() {
     "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}"; do
     is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
   done
+  case " $* " in *' -p'* | *' --listen-'* | *' --mode'* | *' -m'*) ;; *) ensure_free "$host" "$port" ;; esac
   exec "$venv/bin/$program" -s "$root/addons/gateway.py" \
     --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
     ${settings[@]+"${settings[@]}"} "$@"

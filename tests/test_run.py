@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -35,6 +36,8 @@ TOOLS = (
     ),
     *("stat", "touch", "uname"),
 )
+NOBODY = 9
+"""The discard port, at which nobody listens."""
 LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-bench.lock")
 
 PYTHON = """\
@@ -74,7 +77,8 @@ class Project:
             found = shutil.which(tool)
             assert found, f"{tool} is needed to test run.sh"
             (self.bin / tool).symlink_to(found)
-        self.env = {"PATH": str(self.bin), "LOG": str(self.log), "HOME": str(folder)}
+        # On the usual port there may be a gateway of whoever runs the tests.
+        self.env = {"PATH": str(self.bin), "LOG": str(self.log), "HOME": str(folder), "GATEWAY_PORT": str(NOBODY)}
         self.add_python(self.bin / "python3.13")
         (self.root / "addons").mkdir(parents=True)
         (self.root / "tests").mkdir()
@@ -193,7 +197,7 @@ def test_what_is_started(installed: Project, tmp_path: Path) -> None:
         str(elsewhere),
         *("-s", f"{root}/addons/gateway.py"),
         *("--mode", "reverse:https://api.anthropic.com"),
-        *("--listen-host", "127.0.0.1", "-p", "4000"),
+        *("--listen-host", "127.0.0.1", "-p", str(NOBODY)),
         *("--set", "connection_strategy=lazy"),
         *("--set", "tcp_timeout=3600"),
         *("--set", "flow_detail=0"),
@@ -216,6 +220,16 @@ def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) ->
     assert options.endswith("--set gateway_routing=my/routing.yaml --set gateway_env=/my/.env")
     assert not (installed.root / ".env").exists()
     assert not (installed.root / "routing.yaml").exists()
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(installed: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for host in ("127.0.0.1", "0.0.0.0", "localhost"):
+            said = f"run.sh: port {port} of {host} is taken, by another gateway? GATEWAY_PORT={port + 1} takes another"
+            assert installed.run(GATEWAY_PORT=str(port), GATEWAY_HOST=host) == (1, [], [said])
+        assert installed.run("-p", str(NOBODY), GATEWAY_PORT=str(port))[0] == 0, "it listens elsewhere"
+    assert installed.run(GATEWAY_PORT=str(port))[0] == 0
 
 
 def test_what_the_user_sets_is_not_set_twice(installed: Project) -> None:

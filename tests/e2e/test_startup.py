@@ -103,3 +103,9 @@ def test_a_gateway_that_can_t_start_ends_though_somebody_is_there(routing: dict[
             pass
         ended.set()
         assert heard.result() == b""
+
+
+def test_a_name_can_be_listened_on(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
+    """GATEWAY_HOST=localhost"""
+    with Gateway(routing, env, options=("--listen-host", "localhost")) as gateway:
+        assert gateway.client.get(f"http://localhost:{gateway.port}/health").status_code == 200
