@@ -25,6 +25,7 @@ import httpx
 import yaml
 
 from tests.e2e.canaries import Secret, files, leaks
+from tests.e2e.forked import Forked
 from tests.e2e.overheard import SHORTEST, Heard, heard
 from tests.e2e.sse import EventStream
 from tests.fakes.launch import GATEWAY, command, saving
@@ -52,6 +53,7 @@ class Gateway:
     upstream: where unknown paths go (a base URL).
     script: the addon script. options: more options of mitmdump.
     saving: log and save all that can be.
+    forked: from a process that has imported everything (see tests/e2e/forked.py), not a new one.
     """
 
     program = "mitmdump"
@@ -65,6 +67,7 @@ class Gateway:
         script: Path = GATEWAY,
         options: Sequence[str] = (),
         saving: bool = SAVING,
+        forked: bool = True,
     ) -> None:
         self._temporary = TemporaryDirectory(prefix="gateway-")
         self.directory = Path(self._temporary.name)
@@ -72,12 +75,13 @@ class Gateway:
         self.script = script
         self.options = tuple(options)
         self.saving = saving
+        self.forked = forked and not any(name.startswith("COVERAGE_") for name in os.environ)
         self.check_log = True  # False: this gateway may log tracebacks
         self.ends_within = 30.0 if saving else 10.0  # seconds after it was told to stop: a HAR is written at the end
         self._reserved = reserve()
         self.port = port_of(self._reserved)
         self._log = self.directory / "log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._clients = ExitStack()
         self._secrets: dict[str, Secret] = {}
         self.heard = heard[self.port] = Heard()
@@ -104,15 +108,19 @@ class Gateway:
             "PYTHONUNBUFFERED": "1",  # the log is read while it is written
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         }
-        with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*args, *self.options],
-                env=environment,
-                cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        args += self.options
+        if self.forked:
+            self._process = Forked(args, environment=environment, directory=self.directory, log=self._log)
+        else:
+            with self._log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    args,
+                    env=environment,
+                    cwd=self.directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                )
         try:
             self.client = self._clients.enter_context(httpx.Client(base_url=self.url, trust_env=False, timeout=10))
             self.wait_until(lambda: self.client.get("/health").status_code == 200, timeout=20)

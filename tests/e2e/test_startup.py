@@ -61,7 +61,7 @@ def leave(gateway: Gateway, request: bytes = b"", *, reset: bool = False) -> Non
 def test_a_client_that_comes_early_is_served_when_everything_runs(
     kind: type[Gateway], providers: Providers, routing: dict[str, Any], env: dict[str, str]
 ) -> None:
-    gateway = kind(routing, env, upstream=providers.anthropic.url, options=("-s", "late.py"))
+    gateway = kind(routing, env, upstream=providers.anthropic.url, options=("-s", "late.py"), forked=False)
     (gateway.directory / "late.py").write_text(LATE)
     with ThreadPoolExecutor(20) as executor:
         answers = [
@@ -85,7 +85,7 @@ def test_a_client_that_comes_early_is_served_when_everything_runs(
 
 
 def test_a_gateway_that_can_t_start_ends_though_somebody_is_there(routing: dict[str, Any], env: dict[str, str]) -> None:
-    gateway = Gateway("nonsense: [", env)
+    gateway = Gateway("nonsense: [", env, forked=False)
     ended = threading.Event()
 
     def hear() -> bytes:

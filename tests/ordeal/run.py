@@ -125,6 +125,7 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
             ENV,
             upstream=providers[0].provider.url,
             options=("-s", str(probe), "--set", f"ordeal_log={log}", "--set", f"gateway_drain={DRAIN}"),
+            forked=False,
         )
         gateway.check_log = False  # `log_problems` says more than the harness
         gateway.ends_within = DRAIN + PATIENCE
