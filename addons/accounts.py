@@ -22,8 +22,9 @@ from addons.state.account_activity import AccountActivity
 from addons.state.account_commands import AccountCommands
 from addons.state.account_errors import back_in, clock, refused_error, why_none
 from addons.state.account_pools import AccountPools
+from addons.state.attempt import Attempt, Outcome
 from addons.state.control import Control, ControlError
-from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
+from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.state.live_credentials import LiveCredentials, is_live
 from addons.state.pool import NEARLY, Account, AccountPool, Pick
 from addons.state.store import Seat, Store

@@ -20,7 +20,8 @@ from mitmproxy import http
 from addons.config.config import Config, Target
 from addons.proxy.relay import may_be_relayed
 from addons.proxy.replies import error_response
-from addons.state.exchange import ROUTES, Exchange, Trying, Verdict, exchange_of
+from addons.state.attempt import Verdict
+from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown
 from addons.wire.token_estimate import estimate_request
 

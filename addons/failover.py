@@ -14,9 +14,10 @@ from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 
 from addons.proxy.replies import drop_foreign, error_for_client, final_response, label, reported
+from addons.state.attempt import Attempt, Outcome, Verdict, describe
 from addons.state.breakers import Avoided, Breakers
 from addons.state.context_window import larger
-from addons.state.exchange import Attempt, Exchange, Outcome, Plan, Trying, Verdict, describe, exchange_of
+from addons.state.exchange import Exchange, Plan, Trying, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
 from addons.wire.refusals import account_refused, bad_sample, context_overflow, credit_refused, thinking_refused
 

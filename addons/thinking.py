@@ -11,7 +11,8 @@ import msgspec
 from mitmproxy import http
 
 from addons.config.config import Provider, Target
-from addons.state.exchange import Exchange, Outcome, Trying, exchange_of
+from addons.state.attempt import Outcome
+from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.claude_models import claude_of
 from addons.wire.errors import ProviderError, read_error

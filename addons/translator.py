@@ -9,7 +9,8 @@ from __future__ import annotations
 from mitmproxy import http
 
 from addons.proxy.request_head import put_path
-from addons.state.exchange import Exchange, Outcome, Translation, Trying, exchange_of
+from addons.state.attempt import Outcome, Translation
+from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.request import to_chat

@@ -9,7 +9,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.config.config import Config, FailoverSettings, Provider, Target
-from addons.state.exchange import Attempt, Exchange, Outcome, OutcomeKind, Trying, remember
+from addons.state.attempt import Attempt, Outcome, OutcomeKind
+from addons.state.exchange import Exchange, Trying, remember
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message

@@ -17,7 +17,8 @@ from addons.config.routing import Auth
 from addons.config.settings import Settings
 from addons.oauth import OAUTH_BETA, OAuthRotator
 from addons.proxy.request_head import with_flag
-from addons.state.exchange import ClientCredential, Exchange, Outcome, Trying
+from addons.state.attempt import Outcome
+from addons.state.exchange import ClientCredential, Exchange, Trying
 from addons.state.store import Store
 from tests.exchanges import DROPPED, answered, exchange, failed, failure, provider, status, target, trying
 

@@ -11,7 +11,8 @@ from mitmproxy.test import tflow
 
 from addons.config.config import Config, Route, Target
 from addons.endpoints import ESTIMATE_HEADER, Endpoints, model_list
-from addons.state.exchange import ClientCredential, Exchange, Outcome, Trying, Verdict, exchange_of, remember
+from addons.state.attempt import Outcome, Verdict
+from addons.state.exchange import ClientCredential, Exchange, Trying, exchange_of, remember
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import DROPPED, exchange, failed, failure, provider, status, target, targets, trying
 

@@ -11,7 +11,8 @@ import pytest
 from mitmproxy import http
 
 from addons.failover import Failover, follow, next_move
-from addons.state.exchange import Outcome, Verdict, exchange_of
+from addons.state.attempt import Outcome, Verdict
+from addons.state.exchange import exchange_of
 from addons.state.pool import Account
 from addons.wire.errors import ProviderError
 from tests.exchanges import DROPPED, answered, exchange, failed, failure, status, target, targets, trying

@@ -26,7 +26,8 @@ from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.stream_layer import StreamLayer
-from addons.state.exchange import Attempt, Exchange
+from addons.state.attempt import Attempt
+from addons.state.exchange import Exchange
 from addons.wire import limits
 
 MOST_PARTS = 1000

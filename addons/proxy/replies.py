@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from mitmproxy import http
 
-from addons.state.exchange import Attempt, Exchange, Outcome
+from addons.state.attempt import Attempt, Outcome
+from addons.state.exchange import Exchange
 from addons.wire import limits
 from addons.wire.errors import ProviderError, envelope, error_type, is_envelope
 from addons.wire.rate_limits import client_visible

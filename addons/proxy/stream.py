@@ -45,7 +45,8 @@ from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.replies import error_response
 from addons.proxy.request_head import note_hosts
 from addons.proxy.stream_layer import StreamLayer
-from addons.state.exchange import Attempt, Outcome, OutcomeKind, Trying, exchange_of
+from addons.state.attempt import Attempt, Outcome, OutcomeKind
+from addons.state.exchange import Trying, exchange_of
 from addons.wire import limits
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type

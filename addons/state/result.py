@@ -9,7 +9,8 @@ from mitmproxy import http
 from mitmproxy.flow import Error
 
 from addons.config.config import Price
-from addons.state.exchange import Attempt, Exchange, Result
+from addons.state.attempt import Attempt
+from addons.state.exchange import Exchange, Result
 from addons.wire.usage import Usage
 
 

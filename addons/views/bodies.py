@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from addons.state.exchange import Exchange, Kept
+from addons.state.attempt import Kept
+from addons.state.exchange import Exchange
 from addons.wire import raw_json
 from addons.wire.encoding import Decoder
 from addons.wire.limits import SHOWN_BODY

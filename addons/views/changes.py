@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from addons.state.exchange import Attempt, Exchange, Kept
+from addons.state.attempt import Attempt, Kept
+from addons.state.exchange import Exchange
 from addons.views.bodies import body_of, events_of, is_stream, presentable, text_of
 from addons.views.diff.event_changes import event_changes
 from addons.views.diff.json_changes import json_changes

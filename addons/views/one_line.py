@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mitmproxy import http
 
-from addons.state.exchange import Attempt, Exchange
+from addons.state.attempt import Attempt
+from addons.state.exchange import Exchange
 from addons.state.result import result_of
 from addons.wire.words import in_a_line
 

@@ -9,7 +9,8 @@ from mitmproxy import ctx, http
 
 from addons.proxy.connections import own_address
 from addons.proxy.recorder import NO_RECORDER, Recorder
-from addons.state.exchange import Exchange, Kept, exchange_of
+from addons.state.attempt import Kept
+from addons.state.exchange import Exchange, exchange_of
 from addons.views.bodies import presentable_body
 from addons.views.one_line import mark
 from addons.views.summary import METADATA, to_metadata

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 from mitmproxy import http
 
-from addons.state.exchange import Attempt, Exchange, Kept, Outcome, TrailLine, describe
+from addons.state.attempt import Attempt, Kept, Outcome, describe
+from addons.state.exchange import Exchange, TrailLine
 from addons.state.result import compute, since
 from addons.views.bodies import body_of, header, presentable
 from addons.wire.errors import read_error

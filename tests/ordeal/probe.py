@@ -15,7 +15,8 @@ from mitmproxy.addonmanager import Loader
 from addons.failover import died_of_age, is_answer, session_of
 from addons.proxy.connections import proxyserver
 from addons.state import exchange as state
-from addons.state.exchange import Attempt, Exchange, Outcome, Trying, exchange_of
+from addons.state.attempt import Attempt, Outcome
+from addons.state.exchange import Exchange, Trying, exchange_of
 from tests.ordeal.providers import MARKER
 from tests.ordeal.words import Answered, Closed, Count, Failed, Planned, Refused, Started, Target, Used, Word, say
 

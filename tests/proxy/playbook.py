@@ -34,7 +34,8 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.stream import GatewayStream
-from addons.state.exchange import Exchange, Outcome, OutcomeKind, exchange_of
+from addons.state.attempt import Outcome, OutcomeKind
+from addons.state.exchange import Exchange, exchange_of
 from tests.exchanges import Clock
 from tests.proxy.provider_bytes import encode, stream
 from tests.proxy.provider_bytes import events as events_of

@@ -12,7 +12,8 @@ from mitmproxy import http
 
 from addons.config.config import Config, FailoverSettings, Provider, Target
 from addons.proxy.replies import error_response
-from addons.state.exchange import Exchange, Trying, Verdict, exchange_of, remember
+from addons.state.attempt import Verdict
+from addons.state.exchange import Exchange, Trying, exchange_of, remember
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.messages.body import RequestBody

@@ -3,7 +3,7 @@
 import pytest
 
 from addons.proxy.replies import error_response
-from addons.state.exchange import Verdict
+from addons.state.attempt import Verdict
 from addons.wire.errors import ProviderError
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import (

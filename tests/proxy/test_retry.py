@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from addons.state.exchange import Outcome, Verdict
+from addons.state.attempt import Outcome, Verdict
 from addons.wire.errors import ProviderError
 from tests.proxy.playbook import Playbook
 from tests.proxy.provider_bytes import (

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from addons.config.config import Price
-from addons.state.exchange import Attempt, Exchange, Kept, Outcome, Verdict
+from addons.state.attempt import Attempt, Kept, Outcome, Verdict
+from addons.state.exchange import Exchange
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.state.exchange import Outcome
+from addons.state.attempt import Outcome
 from addons.views import answer
 from addons.views.summary import Ending
 from addons.wire.errors import ProviderError, envelope, error_event

@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from addons.state.exchange import Outcome
+from addons.state.attempt import Outcome
 from addons.views import changes
 from addons.views.changes import body_changes, head_changes
 from addons.views.summary import Ending

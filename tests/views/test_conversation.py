@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.state.exchange import Kept
+from addons.state.attempt import Kept
 from addons.views import conversation
 from addons.wire.provenance import encode_tool_id
 from tests.exchanges import exchange, target

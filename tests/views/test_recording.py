@@ -18,7 +18,8 @@ from addons.config.config import Config
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.recorder import NO_RECORDER
-from addons.state.exchange import ClientCredential, Kept, Trying, remember
+from addons.state.attempt import Kept
+from addons.state.exchange import ClientCredential, Trying, remember
 from addons.views.recording import VIEW_RECORDER, Recording, as_asked, recorder, share, take_secrets
 from addons.views.summary import METADATA, from_metadata
 from addons.wire.messages.body import RequestBody

@@ -9,7 +9,8 @@ from mitmproxy import http
 from mitmproxy.addons.view import View
 from mitmproxy.test import taddons, tflow
 
-from addons.state.exchange import Kept, remember
+from addons.state.attempt import Kept
+from addons.state.exchange import remember
 from addons.views.retention import Retention, kept_bytes
 from tests.exchanges import exchange, failed, status, targets
 

@@ -1,6 +1,6 @@
 """The Trail view: who asked, what each addon did, how each attempt went, what came of it."""
 
-from addons.state.exchange import Outcome
+from addons.state.attempt import Outcome
 from addons.views import trail
 from addons.views.summary import Ending
 from addons.wire.errors import ProviderError

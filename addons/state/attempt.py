@@ -1,0 +1,138 @@
+"""One try at one target: what it goes out with, how it ended, and what was decided after it had failed.
+
+Rules of this file: those of exchange.py, whose requests the attempts belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from addons.config.config import Target
+from addons.wire.errors import ProviderError
+from addons.wire.messages.body import Draft
+
+if TYPE_CHECKING:
+    from addons.state.pool import Account
+    from addons.wire.answer_reader import AnswerReader
+    from addons.wire.chat.request import ChatRequest
+
+OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", "invalid", "skipped"]
+"""How an attempt failed: an HTTP error; an error event before any content; no connection; a connection that ended
+too early; nothing in time; an answer that is no answer; not sent at all (nothing to send it with)."""
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """How an attempt failed. `error` is what a client would be told; `headers` are the provider's, lower-case."""
+
+    kind: OutcomeKind
+    error: ProviderError
+    headers: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+    """The provider's response was read to its end, so that its connection can be used again."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """An HTTP message as it was on the wire, with masked credentials. Kept only where somebody can look at it."""
+
+    first_line: str
+    """`POST https://api.z.ai/api/anthropic/v1/messages` or `200 OK`."""
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | bytearray
+    """As far as it has come: a bytearray while more may come."""
+
+
+@dataclass(slots=True)
+class AccountChoice:
+    """The account of a pool that an attempt goes out with, and what its refusal says about the pool."""
+
+    account: Account | None = None
+    """None: the provider has no pool, or no account of it may be used now."""
+    others: bool = False
+    """After a refusal that concerns the account: another one of the pool could serve."""
+    refused: bool = False
+    """The provider doesn't take this account any more."""
+    is_passing: bool = False
+    """A 429 that says nothing about the account: the same target may be asked again."""
+    pooled: bool = False
+    """The provider has a pool with accounts in it, usable or not."""
+    probe: bool = False
+    """The account cools down still: an answer ends that."""
+    error: ProviderError | None = None
+    """What the client is told of this failure, if of any: that a key is refused, or that all accounts cool down."""
+    value: str = field(default="", repr=False)
+    """The account's credential of the moment, where it is one that changes."""
+    back_in: float | None = None
+    """Seconds until the first account of the pool is usable again, when none is now."""
+
+
+@dataclass(slots=True)
+class Translation:
+    """What a Chat Completions provider was sent."""
+
+    request: ChatRequest
+    """How to read its answer."""
+    oddities: list[str] = field(default_factory=list)
+    """What was odd about the answer and had to be changed, as its reader finds it."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one target. (Three fields more than fifteen: those that only a recorder fills.)"""
+
+    number: int
+    target: Target | None
+    """None for a relayed request."""
+    started: float
+    """Monotonic seconds, as all times here."""
+    draft: Draft | None = None
+    """The body of this try, to be edited by the addons; what it encodes to is sent."""
+    credential: dict[str, str] = field(default_factory=dict, repr=False)
+    """Real values of headers that the flow shows masked: put on the wire only."""
+    choice: AccountChoice = field(default_factory=AccountChoice)
+    translation: Translation | None = None
+    """What was sent in its place to a Chat Completions provider."""
+    whole: bool = False
+    """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
+    answer: AnswerReader | None = None
+    """Reads a 2xx of the provider; installed at its headers."""
+    reused: bool = False
+    """The connection had served an earlier request (and may have died of age)."""
+    first_event: float | None = None
+    ended: float | None = None
+    status: int | None = None
+    outcome: Outcome | None = None
+    """None while it runs and after success. Set by an addon before anything is sent: this target isn't asked."""
+    verdict: Verdict | None = None
+    """What was decided after it had failed."""
+    sent: Kept | None = None
+    """What went to the provider; only where a recorder keeps it."""
+    received: Kept | None = None
+    """What the provider answered, as it sent it; only where a recorder keeps it."""
+
+    postponed: bool = False
+    """Set by an addon that waits for something: the attempt is made anew in a moment."""
+
+    def skip(self, error: ProviderError) -> None:
+        """Don't ask this target, for this reason."""
+        self.outcome = Outcome("skipped", error, complete=True)
+
+
+@dataclass(slots=True, frozen=True)
+class Verdict:
+    """What to do after a failed attempt: `again` after `delay` seconds (at the plan's cursor), or give up."""
+
+    again: bool
+    reason: str
+    delay: float = 0.0
+    error: ProviderError | None = None
+    """What the client is told when it already got its 200 and so can't get a status."""
+
+
+def describe(outcome: Outcome) -> str:
+    """A failure in a few words, for the trail."""
+    words = outcome.error.message if len(outcome.error.message) < 120 else outcome.error.message[:117] + "…"
+    return f"{outcome.error.status if outcome.kind in ('status', 'error event') else outcome.kind} ({words})"
