@@ -46,6 +46,14 @@ class Kept:
 
 
 @dataclass(slots=True)
+class Recorded:
+    """A request and its response as they were on the wire; both None where no recorder keeps anything."""
+
+    request: Kept | None = None
+    response: Kept | None = None
+
+
+@dataclass(slots=True)
 class AccountChoice:
     """The account of a pool that an attempt goes out with, and what its refusal says about the pool."""
 
@@ -81,7 +89,7 @@ class Translation:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. (Three fields more than fifteen: those that only a recorder fills.)"""
+    """One try at one target. (Seventeen fields: stream and addons fill them in turn, and few change together.)"""
 
     number: int
     target: Target | None
@@ -108,13 +116,10 @@ class Attempt:
     """None while it runs and after success. Set by an addon before anything is sent: this target isn't asked."""
     verdict: Verdict | None = None
     """What was decided after it had failed."""
-    sent: Kept | None = None
-    """What went to the provider; only where a recorder keeps it."""
-    received: Kept | None = None
-    """What the provider answered, as it sent it; only where a recorder keeps it."""
-
     postponed: bool = False
     """Set by an addon that waits for something: the attempt is made anew in a moment."""
+    recorded: Recorded = field(default_factory=Recorded)
+    """What went to the provider, and what it answered, as it sent it."""
 
     def skip(self, error: ProviderError) -> None:
         """Don't ask this target, for this reason."""

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.config.config import Config, Provider, Target, TokenMode
-from addons.state.attempt import Attempt, Kept, Verdict
+from addons.state.attempt import Attempt, Recorded, Verdict
 from addons.wire.limits import NOTE
 from addons.wire.masking import SCHEME
 from addons.wire.messages.body import Draft, RequestBody
@@ -129,7 +129,7 @@ class Result:
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request, from its first header to its last byte. (Eighteen fields: here all meets.)"""
+    """One client request, from its first header to its last byte. (Sixteen fields: here the addons meet.)"""
 
     config: Config
     """The configuration that was current when the request came; a reload doesn't touch it."""
@@ -152,10 +152,8 @@ class Exchange:
     request_id: str = ""
     result: Result | None = None
     """What is known of it now that it has ended."""
-    asked: Kept | None = None
-    """The client's request; only where a recorder keeps it."""
-    told: Kept | None = None
-    """What the client got; only where a recorder keeps it."""
+    recorded: Recorded = field(default_factory=Recorded)
+    """The client's request, and what the client got."""
 
     @property
     def stream(self) -> bool:

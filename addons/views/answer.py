@@ -52,10 +52,10 @@ ALONE: Final = Frame()
 def render(exchange: Exchange, end: Ending | None = None) -> str:
     """What the client got; what the provider has sent, while the client has nothing of it."""
     end = end or ending(exchange)
-    last, kept = exchange.attempt, exchange.told
+    last, kept = exchange.attempt, exchange.recorded.response
     note, signer = "", "Anthropic"
-    if (kept is None or not kept.body) and last and last.received and last.received.body:
-        kept, note = last.received, "The client has nothing of it yet; this is what the provider sent."
+    if (kept is None or not kept.body) and last and last.recorded.response and last.recorded.response.body:
+        kept, note = last.recorded.response, "The client has nothing of it yet; this is what the provider sent."
         if end.over:
             note = "The client got nothing of it; this is what the provider sent."
         if last.target and not last.target.provider.is_anthropic:

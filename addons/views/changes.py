@@ -31,7 +31,7 @@ NOT_KEPT: Final = (
 def render(exchange: Exchange, end: Ending | None = None) -> str:
     """Every attempt, then the answer."""
     end = end or ending(exchange)
-    asked = exchange.asked
+    asked = exchange.recorded.request
     if asked is None:
         return NOT_KEPT
     if not exchange.attempts:
@@ -48,7 +48,7 @@ def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, bodies: dic
     target = attempt.target
     where = f"{target.provider.name}/{target.model}" if target else "the default upstream"
     out = [rule(f"attempt {attempt.number} · request · client → {where}")]
-    sent = attempt.sent
+    sent = attempt.recorded.request
     if sent is None:
         why = f": {failure(attempt.outcome)}" if attempt.outcome else ""
         return [*out, fold(f"Nothing was sent{why}", 2 * LONGEST_LINE)]
@@ -66,14 +66,18 @@ def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, bodies: dic
 
 def answer_lines(exchange: Exchange, end: Ending) -> list[str]:
     """What the client was told in place of what the last provider said."""
-    last, told = exchange.attempt, exchange.told
+    last, told = exchange.attempt, exchange.recorded.response
     assert last
     out = [rule(f"answer · {last.target.provider.name if last.target else 'the default upstream'} → client")]
-    if last.received is None or told is None:
+    if last.recorded.response is None or told is None:
         if not end.over:
             return [*out, "Still running: nothing has come yet."]
         return [*out, "The client got nothing." if told is None else "The gateway answered itself."]
-    out += [*head_changes(last.received, told), "", *body_changes(body_of(last.received), body_of(told))]
+    out += [
+        *head_changes(last.recorded.response, told),
+        "",
+        *body_changes(body_of(last.recorded.response), body_of(told)),
+    ]
     if not end.over:
         out += ["", "Still running: what is not passed on yet counts as removed."]
     return out

@@ -93,7 +93,7 @@ class AnswerContentview(GatewayView):
 
     def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
         end = ending(exchange, flow)
-        if exchange.told is None and flow.response and end.over and not end.error:
+        if exchange.recorded.response is None and flow.response and end.over and not end.error:
             frame = answer.Frame(status=flow.response.status_code)
             return presentable(answer.render_body(content(flow.response), frame), exchange)
         return answer.render(exchange, end)

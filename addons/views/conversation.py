@@ -43,8 +43,8 @@ NO_TEXT: Final = 12_000
 
 def render(exchange: Exchange) -> str:
     """The request of the client; the body as it was parsed when nobody watched."""
-    if exchange.asked:
-        shown = render_body(body_of(exchange.asked))
+    if exchange.recorded.request:
+        shown = render_body(body_of(exchange.recorded.request))
     else:
         shown = render_body(exchange.body.raw) if exchange.body else "The client's request was not kept."
     return presentable(shown, exchange)

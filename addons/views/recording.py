@@ -46,36 +46,36 @@ class ViewRecorder:
 
     def begin(self, exchange: Exchange, request: http.Request) -> None:
         """The head; the body is added when it has been read (`Recording.request`)."""
-        asked = exchange.asked = kept_request(request, b"")
+        asked = exchange.recorded.request = kept_request(request, b"")
         asked.first_line = f"{exchange.method} {exchange.path}"
         # mitmproxy has put the default upstream there
         asked.headers = tuple(header for header in asked.headers if header[0].lower() != "host")
 
     def sent(self, exchange: Exchange, request: http.Request) -> None:
         if exchange.attempt:
-            exchange.attempt.sent = kept_request(request, request.raw_content or b"")
+            exchange.attempt.recorded.request = kept_request(request, request.raw_content or b"")
 
     def received(self, exchange: Exchange, part: http.Response | bytes) -> None:
         attempt = exchange.attempt
         if attempt and isinstance(part, http.Response):
-            attempt.received = kept_response(part)
-        elif attempt and attempt.received and isinstance(part, bytes):
-            attempt.received.body += part
+            attempt.recorded.response = kept_response(part)
+        elif attempt and attempt.recorded.response and isinstance(part, bytes):
+            attempt.recorded.response.body += part
 
     def told(self, exchange: Exchange, part: http.Response | bytes) -> None:
         if isinstance(part, http.Response):
-            exchange.told = kept_response(part)
+            exchange.recorded.response = kept_response(part)
             part.data.content = b""  # so that the views show it while it runs
-        elif exchange.told:
-            exchange.told.body += part
+        elif exchange.recorded.response:
+            exchange.recorded.response.body += part
 
     def ended(self, exchange: Exchange, response: http.Response, *, streamed: bool) -> None:
         """What is shown and saved has no secret in it; the client gets what the model said."""
         if not streamed:
-            exchange.told = kept_response(response, response.raw_content or b"")
-        if exchange.told:
-            body = mask_strings(bytes(exchange.told.body), exchange.secrets())
-            exchange.told.body = response.data.content = body
+            exchange.recorded.response = kept_response(response, response.raw_content or b"")
+        if exchange.recorded.response:
+            body = mask_strings(bytes(exchange.recorded.response.body), exchange.secrets())
+            exchange.recorded.response.body = response.data.content = body
 
 
 VIEW_RECORDER = ViewRecorder()
@@ -87,9 +87,9 @@ class Recording:
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange and exchange.asked:
-            exchange.asked.body = flow.request.raw_content or b""
-            take_secrets(exchange, exchange.asked)
+        if exchange and exchange.recorded.request:
+            exchange.recorded.request.body = flow.request.raw_content or b""
+            take_secrets(exchange, exchange.recorded.request)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self.ended(flow)
@@ -99,9 +99,9 @@ class Recording:
 
     def ended(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange and exchange.asked:
-            share(exchange, exchange.asked)
-            flow.request = as_asked(flow.request, exchange, exchange.asked)
+        if exchange and exchange.recorded.request:
+            share(exchange, exchange.recorded.request)
+            flow.request = as_asked(flow.request, exchange, exchange.recorded.request)
             flow.marked = mark(exchange, flow)
             flow.metadata[METADATA] = to_metadata(exchange, flow)
 
@@ -110,7 +110,10 @@ def share(exchange: Exchange, asked: Kept) -> None:
     """What went through unchanged is kept once, and the workpieces not at all."""
     for attempt in exchange.attempts:
         attempt.draft = attempt.translation = None
-        for copy, original in ((attempt.sent, asked), (attempt.received, exchange.told)):
+        for copy, original in (
+            (attempt.recorded.request, asked),
+            (attempt.recorded.response, exchange.recorded.response),
+        ):
             if copy and original and copy.body == original.body:
                 copy.body = original.body
 

@@ -60,9 +60,9 @@ def kept_bytes(flow: http.HTTPFlow, exchange: Exchange | None) -> int:
     messages = [flow.request, flow.response] if flow.response else [flow.request]
     bodies: list[bytes | bytearray] = [message.raw_content or b"" for message in messages]
     if exchange:
-        kept = [exchange.asked, exchange.told]
+        kept = [exchange.recorded.request, exchange.recorded.response]
         for attempt in exchange.attempts:
-            kept += [attempt.sent, attempt.received]
+            kept += [attempt.recorded.request, attempt.recorded.response]
         bodies += [message.body for message in kept if message]
         bodies += [exchange.body.raw] if exchange.body else []
     return sum({id(body): len(body) for body in bodies}.values())

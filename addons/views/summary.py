@@ -128,13 +128,13 @@ def ending(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Ending:
     attempt has ended for good."""
     last = exchange.attempt
     if flow is None:
-        over, error = exchange.told is not None, ""
+        over, error = exchange.recorded.response is not None, ""
         if last:
             over = last.ended is not None and (answers(last) or not will_retry(exchange))
     else:
         error = flow.error.msg if flow.error else ""
         over = bool(error) or not flow.live or bool(flow.response and flow.response.timestamp_end)
-    status = status_told(exchange.told)
+    status = status_told(exchange.recorded.response)
     if status is None and over and not error:
         status = flow.response.status_code if flow and flow.response else last.status if last else None
     if not over:
@@ -143,7 +143,7 @@ def ending(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Ending:
         seconds = last.ended - exchange.started
     else:
         seconds = by_the_wall(flow)
-    return Ending(over, status, error, error_told(status, exchange.told, flow), seconds)
+    return Ending(over, status, error, error_told(status, exchange.recorded.response, flow), seconds)
 
 
 def will_retry(exchange: Exchange) -> bool:
@@ -195,7 +195,11 @@ def summarize(exchange: Exchange, end: Ending) -> Summary:
         path=clean(exchange.path),
         session=clean(result.session or ""),
         request_id=exchange.request_id,
-        bytes_asked=len(exchange.asked.body) if exchange.asked else len(exchange.body.raw) if exchange.body else None,
+        bytes_asked=len(exchange.recorded.request.body)
+        if exchange.recorded.request
+        else len(exchange.body.raw)
+        if exchange.body
+        else None,
         answered_by=clean(f"{target.provider.name}/{target.model}") if target else "",
         fallback=bool(target and target.fallback),
         ending=msgspec.structs.replace(end, error=clean(end.error), told=clean(end.told)),
@@ -218,7 +222,7 @@ def answers(attempt: Attempt) -> bool:
 
 def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
     """The summary of one attempt."""
-    target, sent = attempt.target, attempt.sent
+    target, sent = attempt.target, attempt.recorded.request
     account = attempt.choice.account
     token = f"account {account.name} ({account.masked})" if account else ""
     lines = [line for line in exchange.trail if line.attempt == attempt.number]
@@ -236,7 +240,7 @@ def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
         first_event=since(exchange, attempt.first_event),
         ended=since(exchange, attempt.ended),
         bytes_up=len(sent.body) if sent else None,
-        bytes_down=len(attempt.received.body) if attempt.received else None,
+        bytes_down=len(attempt.recorded.response.body) if attempt.recorded.response else None,
         verdict="; ".join(verdicts),
         steps=[line_summary(line, presentable(line.what, exchange)) for line in lines if line.who != VERDICT],
     )

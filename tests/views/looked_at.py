@@ -45,10 +45,10 @@ class Watched:
         self.exchange = exchange(*targets, clock=lambda: self.now, **fields)
         self.exchange.client.caller = "alice"
         self.exchange.path = "/v1/messages?beta=true"
-        self.exchange.asked = kept("POST /v1/messages?beta=true", body, [("Host", "127.0.0.1:4000")])
+        self.exchange.recorded.request = kept("POST /v1/messages?beta=true", body, [("Host", "127.0.0.1:4000")])
         self.exchange.body = None
         if not isinstance(body, bytes):
-            self.exchange.body = RequestBody.parse(bytes(self.exchange.asked.body))
+            self.exchange.body = RequestBody.parse(bytes(self.exchange.recorded.request.body))
 
     def sends(self, after: float = 0.1, *, headers: Headers = ()) -> Attempt:
         """The next attempt goes out: what the router and the steps make of the request."""
@@ -64,7 +64,7 @@ class Watched:
         for name, line in apply(attempt.draft, context, {}):
             exchange.note(name, line)
         url = f"https://{to.provider.host}/v1/messages?beta=true"
-        attempt.sent = kept(f"POST {url}", attempt.draft.encode(), [("host", to.provider.host), *headers])
+        attempt.recorded.request = kept(f"POST {url}", attempt.draft.encode(), [("host", to.provider.host), *headers])
         return attempt
 
     def fails(self, after: float = 0.3, status: int = 429, words: str = "slow down", verdict: str = "") -> None:
@@ -74,12 +74,12 @@ class Watched:
         error = ProviderError(status, error_type(status), words)
         attempt.outcome, attempt.status, attempt.ended = Outcome("status", error), status, self.now
         body = {"type": "error", "error": {"type": error.type, "message": words}}
-        attempt.received = kept(f"{status} No", body, [("content-type", "application/json")])
+        attempt.recorded.response = kept(f"{status} No", body, [("content-type", "application/json")])
         exchange.attempts[-1].verdict = Verdict(not verdict, verdict or "next target", error=error)
         exchange.note("failover", f"{status} ({words}) after {after:.1f} s: {verdict or 'next target'}")
         exchange.plan.cursor += not verdict
         if verdict:
-            exchange.told = kept(f"{status} No", body, [("content-type", "application/json")])
+            exchange.recorded.response = kept(f"{status} No", body, [("content-type", "application/json")])
 
     def streams(self, *chunks: bytes, strip: bool = False, first: float = 1.0) -> None:
         """It answers: each chunk a second after the other."""
@@ -91,19 +91,19 @@ class Watched:
         attempt.answer = AnswerReader(
             stream=True, events=MessagesAnswer(rewrite), complete=lambda body: rewrite_message(body, rewrite)
         )
-        attempt.received = kept("200 OK", b"", [("content-type", "text/event-stream")])
-        exchange.told = kept("200 OK", b"", [("content-type", "text/event-stream")])
+        attempt.recorded.response = kept("200 OK", b"", [("content-type", "text/event-stream")])
+        exchange.recorded.response = kept("200 OK", b"", [("content-type", "text/event-stream")])
         for number, chunk in enumerate(chunks):
             self.now += first if number == 0 else 1.0
-            attempt.received.body += chunk
-            exchange.told.body += attempt.answer.feed(chunk)
+            attempt.recorded.response.body += chunk
+            exchange.recorded.response.body += attempt.answer.feed(chunk)
             attempt.first_event = attempt.first_event or self.now
 
     def ends(self) -> Exchange:
         """The answer is at its end."""
         attempt = self.exchange.attempts[-1]
-        assert attempt.answer and self.exchange.told
-        self.exchange.told.body += attempt.answer.end()
+        assert attempt.answer and self.exchange.recorded.response
+        self.exchange.recorded.response.body += attempt.answer.end()
         attempt.ended = self.now
         return self.exchange
 

@@ -50,7 +50,9 @@ def test_an_answer_that_is_still_running():
 
 def test_an_answer_that_was_cut():
     watched = streaming(EVENTS[:10])
-    watched.exchange.told.body += error_event(ProviderError(502, "api_error", "the provider broke off"), "req_1")
+    watched.exchange.recorded.response.body += error_event(
+        ProviderError(502, "api_error", "the provider broke off"), "req_1"
+    )
     lines = answer.render(watched.breaks_off()).split("\n")
     assert lines[0] == "zai/glm-5 · 200 · CUT: the provider broke off"
     assert lines[lines.index("Hello") :] == [
@@ -79,7 +81,7 @@ def test_a_stream_without_an_end_says_so_also_when_nobody_knows_why():
 
 def test_before_the_client_has_anything_the_providers_own_bytes_are_shown():
     watched = streaming(EVENTS[:5])
-    watched.exchange.told = None
+    watched.exchange.recorded.response = None
     lines = answer.render(watched.exchange).split("\n")
     assert "The client has nothing of it yet; this is what the provider sent." in lines
     assert lines[-2:] == ["[thinking · 2 characters · signed by zai]", "  hm"]
@@ -94,14 +96,14 @@ def test_before_anything_has_come():
 def test_before_anything_but_pings_has_come():
     watched = Watched("zai")
     watched.sends()
-    watched.exchange.told = kept("200 OK", sse([PING, PING]))
+    watched.exchange.recorded.response = kept("200 OK", sse([PING, PING]))
     lines = answer.render(watched.exchange).split("\n")
     assert lines == ["zai/glm-5 · 200 · still running", "2 events", "", "Nothing has come but pings."]
 
 
 def told(body, status=200, content_type="application/json"):
     made = exchange(target("zai"))
-    made.told = kept(f"{status} So", body, [("content-type", content_type)])
+    made.recorded.response = kept(f"{status} So", body, [("content-type", content_type)])
     return answer.render(made).split("\n")
 
 
@@ -163,7 +165,7 @@ def test_a_failure_after_the_client_got_its_200():
     watched = Watched("zai")
     watched.sends().outcome = Outcome("timeout", ProviderError(504, "timeout_error", "too slow"))
     watched.exchange.attempts[0].ended = 100.0
-    watched.exchange.told = kept("200 OK", error_event(ProviderError(504, "timeout_error", "too slow")))
+    watched.exchange.recorded.response = kept("200 OK", error_event(ProviderError(504, "timeout_error", "too slow")))
     end = Ending(over=True, status=200, error="", told="", seconds=1)
     lines = answer.render(watched.exchange, end).split("\n")
     assert lines[0] == "zai/glm-5 · 200 · FAILED: too slow"

@@ -24,7 +24,7 @@ def answered(events, **fields):
 
 def test_a_request_on_its_way_out():
     lines = section(changes.render(answered(whole(text(0, "a"))).ends()), "attempt 1 · request · client → zai/glm-5")
-    body = answered(whole(text(0, "a"))).exchange.attempts[0].sent.body
+    body = answered(whole(text(0, "a"))).exchange.attempts[0].recorded.request.body
     assert lines == [
         "- POST /v1/messages?beta=true",
         "+ POST https://zai.test/v1/messages?beta=true",
@@ -94,7 +94,7 @@ def test_an_answer_that_was_filtered():
 def test_an_answer_that_is_still_running():
     watched = answered(whole(text(0, "a"))[:3])
     assert section(changes.render(watched.exchange), "answer")[-1].startswith("Still running")
-    watched.exchange.told = None
+    watched.exchange.recorded.response = None
     assert section(changes.render(watched.exchange), "answer") == ["Still running: nothing has come yet."]
     assert section(changes.render(watched.exchange, OVER), "answer") == ["The client got nothing."]
 
@@ -102,7 +102,7 @@ def test_an_answer_that_is_still_running():
 def test_an_answer_of_the_gateways_own():
     watched = Watched("zai")
     watched.sends()
-    watched.exchange.told = kept("502 Bad Gateway", {"type": "error"})
+    watched.exchange.recorded.response = kept("502 Bad Gateway", {"type": "error"})
     watched.exchange.attempts[0].ended = watched.now
     assert section(changes.render(watched.exchange, OVER), "answer") == ["The gateway answered itself."]
 
@@ -139,7 +139,7 @@ def test_no_bodies():
 
 def test_a_compressed_answer():
     watched = answered(whole(text(0, "a")))
-    received = watched.exchange.attempts[0].received
+    received = watched.exchange.attempts[0].recorded.response
     received.headers = (("content-encoding", "gzip"),)
     received.body[:] = gzip.compress(bytes(received.body))
     assert "6 events" in section(changes.render(watched.ends()), "answer")[-1]
@@ -157,7 +157,7 @@ def test_a_long_diff_has_an_end():
 def test_nothing_to_compare():
     made = exchange(target("zai"))
     assert changes.render(made) == changes.NOT_KEPT
-    made.asked = kept("GET /health")
+    made.recorded.request = kept("GET /health")
     assert changes.render(made) == "No provider was asked: nothing was changed."
 
 

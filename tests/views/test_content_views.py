@@ -41,8 +41,8 @@ def streamed(*, cut=False):
     watched.sends()
     watched.streams(sse(whole(text(0, "Hello"))[: 3 if cut else None]))
     made = watched.breaks_off() if cut else watched.ends()
-    assert made.told
-    response = http.Response.make(200, bytes(made.told.body), {"content-type": "text/event-stream"})
+    assert made.recorded.response
+    response = http.Response.make(200, bytes(made.recorded.response.body), {"content-type": "text/event-stream"})
     return flow_of(made, response=response)
 
 
@@ -142,7 +142,7 @@ def test_a_flow_that_has_only_begun(registry, name):
 def test_a_flow_that_nobody_watched(registry, name):
     flow = streamed()
     made = Watched("zai").exchange
-    made.asked = None
+    made.recorded.request = None
     remember(flow, made)
     flow.response.timestamp_end = 1.0
     with taddons.context():
@@ -167,8 +167,8 @@ def test_a_flow_from_a_file(registry, tmp_path):
     watched.sends()
     watched.streams(sse(whole(text(0, "Hello"))))
     flow.metadata["gateway"] = to_metadata(watched.ends(), flow)
-    assert watched.exchange.asked
-    flow.request.content = bytes(watched.exchange.asked.body)
+    assert watched.exchange.recorded.request
+    flow.request.content = bytes(watched.exchange.recorded.request.body)
     again = saved(flow, tmp_path)
     assert opened(registry, again, again.request) == "Conversation"
     assert opened(registry, again, again.response) == "Answer"
@@ -195,7 +195,7 @@ def test_a_flow_from_a_file_of_another_version(registry, tmp_path, name):
 def test_control_characters_do_not_reach_a_terminal():
     made = exchange(target("zai"))
     made.note("router", "\x1b[2Jgone\r")
-    made.told = kept("400 Bad", b"\x1b[31m")
+    made.recorded.response = kept("400 Bad", b"\x1b[31m")
     flow = flow_of(made)
     for view in VIEWS:
         shown = view().prettify(b"", contentviews.Metadata(flow=flow, http_message=flow.request))

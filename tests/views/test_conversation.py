@@ -193,9 +193,9 @@ def test_the_middle_of_an_endless_conversation_is_left_out():
 
 def test_a_compressed_request():
     watched = Watched("zai")
-    asked = watched.exchange.asked
+    asked = watched.exchange.recorded.request
     assert asked
-    watched.exchange.asked = Kept(
+    watched.exchange.recorded.request = Kept(
         asked.first_line, (("Content-Encoding", "gzip"),), bytearray(gzip.compress(asked.body))
     )
     assert section(conversation.render(watched.exchange), "0 · user") == ["  hi"]

@@ -77,8 +77,8 @@ def test_nothing_is_kept_of_a_stream_that_is_not_watched() -> None:
         play.client_asks()
         play.succeeds(1)
         made = play.exchange
-        assert (made.asked, made.told) == (None, None)
-        assert (made.attempts[0].sent, made.attempts[0].received) == (None, None)
+        assert (made.recorded.request, made.recorded.response) == (None, None)
+        assert (made.attempts[0].recorded.request, made.attempts[0].recorded.response) == (None, None)
     Recording().response(play.flows[0])
     assert METADATA not in play.flows[0].metadata
 
@@ -93,21 +93,27 @@ def test_what_went_by() -> None:
         play.advance(0)
         play.server(2).sends(stream(events("yes")))
         made = play.exchange
-    assert made.asked
-    assert made.asked.first_line == "POST /v1/messages"
-    assert ("x-mine", "1") in made.asked.headers
-    assert "host" not in {name.lower() for name, _ in made.asked.headers}
+    assert made.recorded.request
+    assert made.recorded.request.first_line == "POST /v1/messages"
+    assert ("x-mine", "1") in made.recorded.request.headers
+    assert "host" not in {name.lower() for name, _ in made.recorded.request.headers}
     first, second = made.attempts
-    assert first.sent and first.received and second.sent and second.received and made.told
-    assert first.sent.first_line == "POST http://one.test:80/v1/messages"
-    assert ("authorization", f"Bearer {MASKED}") in first.sent.headers
-    assert first.sent.body == made.asked.body
-    assert (first.received.first_line, first.received.body) == ("500 Status", b'{"error": "no"}')
-    assert ("x-from", "one") in first.received.headers
-    assert second.sent.first_line == "POST http://two.test:80/v1/messages"
-    assert second.received.first_line == "200 Status"
-    assert second.received.body == made.told.body == events("yes")
-    assert made.told.first_line == "200 Status"
+    assert (
+        first.recorded.request
+        and first.recorded.response
+        and second.recorded.request
+        and second.recorded.response
+        and made.recorded.response
+    )
+    assert first.recorded.request.first_line == "POST http://one.test:80/v1/messages"
+    assert ("authorization", f"Bearer {MASKED}") in first.recorded.request.headers
+    assert first.recorded.request.body == made.recorded.request.body
+    assert (first.recorded.response.first_line, first.recorded.response.body) == ("500 Status", b'{"error": "no"}')
+    assert ("x-from", "one") in first.recorded.response.headers
+    assert second.recorded.request.first_line == "POST http://two.test:80/v1/messages"
+    assert second.recorded.response.first_line == "200 Status"
+    assert second.recorded.response.body == made.recorded.response.body == events("yes")
+    assert made.recorded.response.first_line == "200 Status"
 
 
 def test_a_json_answer() -> None:
@@ -115,21 +121,21 @@ def test_a_json_answer() -> None:
         play.client_asks(stream=False)
         play.server(1).sends(answer(200, message()))
         made = play.exchange
-    assert made.told
-    assert made.told.body == message() == play.flow.response.raw_content  # type: ignore[union-attr]
+    assert made.recorded.response
+    assert made.recorded.response.body == message() == play.flow.response.raw_content  # type: ignore[union-attr]
 
 
 def test_a_running_stream_is_kept_as_far_as_it_has_come() -> None:
     with Watched() as play:
         play.client_asks()
         play.server(1).sends(STREAM_HEAD, chunk(START), chunk(delta("a")))
-        assert play.exchange.told
-        assert play.exchange.told.body == START + delta("a")
+        assert play.exchange.recorded.response
+        assert play.exchange.recorded.response.body == START + delta("a")
         response = play.flow.response
         assert response
         assert response.raw_content == b""  # else mitmweb would say that it is missing
         play.server(1).sends(chunk(delta("b")))
-        assert play.exchange.told.body == START + delta("a") + delta("b")
+        assert play.exchange.recorded.response.body == START + delta("a") + delta("b")
         play.server(1).ends()
         assert response.raw_content == play.answer.body
 
@@ -145,9 +151,9 @@ def test_a_request_that_is_answered_at_once() -> None:
         play.client_asks()
         assert play.answer.status == 401
     made = known(play.flow)
-    assert made.asked
-    assert made.told
-    assert (made.asked.body, made.told.body) == (b"", b"no")
+    assert made.recorded.request
+    assert made.recorded.response
+    assert (made.recorded.request.body, made.recorded.response.body) == (b"", b"no")
 
 
 def test_a_relayed_request() -> None:
@@ -156,9 +162,9 @@ def test_a_relayed_request() -> None:
         play.server(1).sends(answer(200, b"file"))
         made = play.exchange
     (attempt,) = made.attempts
-    assert attempt.sent and attempt.received
-    assert attempt.sent.first_line == "POST http://default.test:80/v1/files"
-    assert attempt.received.body == b"file"
+    assert attempt.recorded.request and attempt.recorded.response
+    assert attempt.recorded.request.first_line == "POST http://default.test:80/v1/files"
+    assert attempt.recorded.response.body == b"file"
 
 
 def test_a_client_that_hangs_up() -> None:
@@ -232,7 +238,7 @@ def test_an_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_mark_and_the_summary() -> None:
     made = exchange(*targets("anthropic", "zai"))
-    made.asked = Kept("POST /v1/messages", (), b"")
+    made.recorded.request = Kept("POST /v1/messages", (), b"")
     failed(made.begin(), status(429))
     made.plan.cursor = 1
     made.begin()
@@ -248,17 +254,17 @@ def test_the_mark_and_the_summary() -> None:
 def test_what_went_through_unchanged_is_kept_once_and_workpieces_not_at_all() -> None:
     made = exchange(*targets("anthropic", "zai"))
     body, other = b"x" * 1000, b"y" * 1000
-    made.asked, made.told = Kept("", (), body), Kept("", (), other)
+    made.recorded.request, made.recorded.response = Kept("", (), body), Kept("", (), other)
     for copy, back in ((bytes(bytearray(body)), bytearray(b"no")), (other, bytearray(other))):
         attempt = made.begin()
-        attempt.sent, attempt.received = Kept("", (), copy), Kept("", (), back)
-    share(made, made.asked)
+        attempt.recorded.request, attempt.recorded.response = Kept("", (), copy), Kept("", (), back)
+    share(made, made.recorded.request)
     first, second = made.attempts
-    assert first.sent and first.received and second.sent and second.received
-    assert first.sent.body is body
-    assert first.received.body == b"no"
-    assert second.sent.body is other
-    assert second.received.body is other
+    assert first.recorded.request and first.recorded.response and second.recorded.request and second.recorded.response
+    assert first.recorded.request.body is body
+    assert first.recorded.response.body == b"no"
+    assert second.recorded.request.body is other
+    assert second.recorded.response.body is other
     assert (first.draft, second.draft) == (None, None)
 
 

@@ -140,11 +140,11 @@ def test_what_is_kept_twice_takes_its_room_once() -> None:
     body, other = b"x" * 1000, b"y" * 100
     flow = tflow.tflow(req=http.Request.make("POST", "http://g/", body), resp=http.Response.make(200, b"z" * 10))
     made = exchange(*targets("anthropic", "zai"))
-    made.asked = Kept("POST /", (), body)
-    failed(made.begin(), status(429)).sent = Kept("POST /", (), body)
+    made.recorded.request = Kept("POST /", (), body)
+    failed(made.begin(), status(429)).recorded.request = Kept("POST /", (), body)
     made.plan.cursor = 1
     last = made.begin()
-    last.sent, last.received = Kept("POST /", (), other), Kept("200 OK", (), bytearray(b"z" * 10))
+    last.recorded.request, last.recorded.response = Kept("POST /", (), other), Kept("200 OK", (), bytearray(b"z" * 10))
     assert made.body
     assert kept_bytes(flow, made) == 1000 + 100 + 10 + 10 + len(made.body.raw)
     assert kept_bytes(flow, None) == 1010

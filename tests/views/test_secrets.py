@@ -55,9 +55,11 @@ def exchange_with(secret):
     events = whole(text_events(0, "your key: ", secret), tool(1, "t1", json.dumps({"key": secret, "long": long})))
     watched.streams(sse(events))
     made = watched.ends()
-    assert made.told
+    assert made.recorded.response
     assert made.attempts[0].outcome
-    made.told.body = made.told.body.replace(b"your key", b"YOUR KEY") + error_event(made.attempts[0].outcome.error)
+    made.recorded.response.body = made.recorded.response.body.replace(b"your key", b"YOUR KEY") + error_event(
+        made.attempts[0].outcome.error
+    )
     return made
 
 
@@ -75,9 +77,9 @@ def test_no_view_shows_it(name, whose):
 def test_no_fold_leaves_half_of_it(length):
     secret = CANARIES["the gateway's token"]
     made = exchange_with(secret)
-    made.asked = kept(
+    made.recorded.request = kept(
         "POST /", request("x " * (length // 2) + secret + " y" * 5000, system="y " * (length // 2) + secret)
     )
-    made.attempts[0].sent = kept("POST /", request("x " * (length // 2) + secret + " z" * 5000))
+    made.attempts[0].recorded.request = kept("POST /", request("x " * (length // 2) + secret + " z" * 5000))
     for view in VIEWS.values():
         assert "canary" not in view.render(made)

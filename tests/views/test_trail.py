@@ -38,7 +38,9 @@ def test_what_identifies_the_request():
 
 def test_a_failed_attempt_tells_where_with_what_and_why_it_went_on():
     lines = section(trail.render(failed_over()), "attempt 1 · anthropic/claude-sonnet-5-5 · 429")
-    up, down = (len(m.body) for m in (failed_over().attempts[0].sent, failed_over().attempts[0].received))
+    up, down = (
+        len(m.body) for m in (failed_over().attempts[0].recorded.request, failed_over().attempts[0].recorded.response)
+    )
     assert lines == [
         "sent to      POST https://anthropic.test/v1/messages?beta=true",
         "credential   authorization: Bearer sk-ant-oat01…3f9a",
@@ -97,7 +99,9 @@ def test_a_client_that_hung_up():
 def test_a_request_that_was_refused_before_its_body_was_read():
     made = exchange(target("zai"))
     made.body = None
-    made.told = kept("401 Unauthorized", {"type": "error", "error": {"type": "x", "message": "wrong gateway token"}})
+    made.recorded.response = kept(
+        "401 Unauthorized", {"type": "error", "error": {"type": "x", "message": "wrong gateway token"}}
+    )
     shown = trail.render(made)
     assert shown.split("\n")[0] == "anyone · POST /v1/messages · 401 · 0.000 s"
     assert "told         wrong gateway token" in shown
@@ -108,7 +112,7 @@ def test_a_bad_request():
     made = exchange(target("zai"))
     made.body = None
     made.note("router", "answered 400: model: is missing")
-    made.told = kept("400 Bad Request", {"type": "error", "error": {"message": "model: is missing"}})
+    made.recorded.response = kept("400 Bad Request", {"type": "error", "error": {"message": "model: is missing"}})
     assert section(trail.render(made), "before the first attempt") == [
         "  +0.000 s  router  answered 400: model: is missing",
         "",
