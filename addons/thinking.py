@@ -15,7 +15,8 @@ from addons.state.attempt import Outcome
 from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.claude_models import claude_of
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.steps.table import Context, apply
 from addons.wire.usage import Usage

@@ -21,7 +21,8 @@ from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.encoding import decode
-from addons.wire.errors import BadRequest, is_envelope, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import BadRequest, is_envelope
 from addons.wire.masking import mask_bytes, mask_strings, mask_text
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.messages.assembler import Assembler

@@ -11,7 +11,8 @@ from mitmproxy import http
 
 from addons.wire import limits
 from addons.wire.encoding import decode
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.masking import mask_bytes
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

@@ -12,7 +12,6 @@ Rules that hold here:
 """
 
 import logging
-import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -20,9 +19,9 @@ from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from threading import Event, Lock, Thread
-from time import monotonic, sleep
 from typing import Final, NamedTuple
 
+from addons.state.database import opened, transaction
 from addons.state.pool import Cooldown
 from addons.wire.masking import mask_text
 
@@ -32,61 +31,16 @@ BATCH_ROWS: Final = 100
 BATCH_SECONDS: Final = 1.0
 # More than this is never waiting, however long the disk is stuck.
 MOST_QUEUED: Final = 10_000
-BUSY_SECONDS: Final = 5.0
-BUSY_PAUSE: Final = 0.02
 # A transaction that deletes old rows keeps others waiting for a few milliseconds.
 PRUNED_AT_ONCE: Final = 1000
 # Characters of a text in a column. Those that clients and providers make up are shorter, or are cut.
 LONGEST_TEXT: Final = 1000
 LARGEST_INTEGER: Final = 2**63 - 1
 
-# One entry per version of the file; `user_version` says how many have been applied.
-MIGRATIONS: Final = (
-    """
-    CREATE TABLE benches (
-        fingerprint TEXT NOT NULL,
-        model TEXT NOT NULL, -- '': all models
-        until REAL NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (fingerprint, model)
-    ) WITHOUT ROWID;
-    CREATE TABLE requests (
-        time REAL NOT NULL,
-        session TEXT,
-        caller TEXT,
-        asked_model TEXT NOT NULL,
-        provider TEXT NOT NULL,
-        model TEXT NOT NULL,
-        status INTEGER NOT NULL,
-        attempts INTEGER NOT NULL,
-        fallback INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        cache_read_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL,
-        cost_usd REAL,
-        first_event_s REAL,
-        duration_s REAL NOT NULL,
-        error TEXT
-    );
-    CREATE INDEX requests_time ON requests (time);
-    """,
-    """
-    ALTER TABLE benches RENAME TO cooldowns;
-    ALTER TABLE cooldowns ADD COLUMN probe_at REAL NOT NULL DEFAULT 0;
-    CREATE TABLE seats (
-        session TEXT NOT NULL,
-        pool TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
-        time REAL NOT NULL,
-        PRIMARY KEY (session, pool)
-    ) WITHOUT ROWID;
-    """,
-)
-
 
 class RequestRow(NamedTuple):
-    """One finished client request, with the target that gave the answer the client got; the columns of `requests`.
+    """One finished client request, with the target that gave the answer the client got: the seventeen columns of
+    `requests`.
 
     time           epoch seconds, when the request came in
     session        Claude Code's session id, if it sent one
@@ -202,7 +156,7 @@ class Store:
     def load_cooldowns(self, now: float) -> list[Cooldown]:
         """The cooldowns that still hold; the others are deleted. Waits for the file: meant for the start."""
         rows = []
-        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+        with self.survived(0), closing(opened(self.path)) as connection, transaction(connection):
             connection.execute("DELETE FROM cooldowns WHERE until <= ?", (now,))
             rows = connection.execute("SELECT fingerprint, model, until, reason, probe_at FROM cooldowns").fetchall()
         return [Cooldown(mark, model or None, until, reason, probe) for mark, model, until, reason, probe in rows]
@@ -210,7 +164,7 @@ class Store:
     def load_seats(self, now: float) -> list[Seat]:
         """The sessions of the last day, oldest first; older ones are deleted. Waits for the file."""
         rows = []
-        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+        with self.survived(0), closing(opened(self.path)) as connection, transaction(connection):
             connection.execute("DELETE FROM seats WHERE time <= ?", (now - SEATS_KEPT,))
             rows = connection.execute("SELECT session, pool, fingerprint, time FROM seats ORDER BY time").fetchall()
         return [Seat(*row) for row in rows]
@@ -255,7 +209,7 @@ class Store:
     def delete_oldest(self, oldest_kept: float) -> None:
         """Delete some of the rows that are too old; if there may be more, they are the thread's next work."""
         self.oldest_kept = None
-        with self.survived(0), closing(self.open()) as connection, transaction(connection):
+        with self.survived(0), closing(opened(self.path)) as connection, transaction(connection):
             if connection.execute(DELETE_OLDEST, (oldest_kept, PRUNED_AT_ONCE)).rowcount == PRUNED_AT_ONCE:
                 self.prune(oldest_kept)
 
@@ -273,7 +227,7 @@ class Store:
         ended = [(item.fingerprint, item.model) for item in batch if isinstance(item, Resumed)]
         if rows or seats or cooldowns or ended:
             # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
-            with self.survived(len(rows)), closing(self.open()) as connection, transaction(connection):
+            with self.survived(len(rows)), closing(opened(self.path)) as connection, transaction(connection):
                 connection.executemany(END_COOLDOWNS, ended)
                 connection.executemany(INSERT_COOLDOWN, cooldowns)
                 connection.executemany(INSERT_SEAT, seats)
@@ -284,26 +238,6 @@ class Store:
         for done in batch:
             if isinstance(done, Event):
                 done.set()
-
-    def open(self) -> sqlite3.Connection:
-        """A connection to the file in its present version. Raises OSError or sqlite3.Error."""
-        # SQLite would make it readable by all; its -wal and -shm files take after it.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        deadline = monotonic() + BUSY_SECONDS
-        while True:
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                migrate(connection)
-                return connection
-            except (OSError, sqlite3.Error) as error:
-                connection.close()
-                # SQLite's own time limit does not cover another process making, opening or leaving a WAL.
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code != sqlite3.SQLITE_BUSY or monotonic() > deadline:
-                    raise
-                sleep(BUSY_PAUSE)
 
     @contextmanager
     def survived(self, rows: int) -> Iterator[None]:
@@ -321,37 +255,6 @@ class Store:
             if not self.warned:
                 self.warned = True
                 logger.warning("%s can't be used (%s): nothing is recorded until it can", self.path, why)
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file up to the present version, once, whoever else opens it at the same time."""
-    if user_version(connection) == len(MIGRATIONS):
-        return
-    with transaction(connection):
-        version = user_version(connection)
-        if version > len(MIGRATIONS):
-            raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
-        for script in MIGRATIONS[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-def user_version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. Takes the right to write at once: a lock gained later is not waited for."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 Cell = str | int | float | None

@@ -15,7 +15,7 @@ from addons.state.attempt import Attempt, Kept, Outcome, describe
 from addons.state.exchange import Exchange, TrailLine
 from addons.state.result import compute, since
 from addons.views.bodies import body_of, header, presentable
-from addons.wire.errors import read_error
+from addons.wire.error_reading import read_error
 from addons.wire.masking import is_credential_header
 
 VERDICT: Final = "failover"

@@ -17,7 +17,8 @@ from typing import Protocol
 import msgspec
 
 from addons.wire.encoding import Decoder
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.limits import ANSWER
 from addons.wire.messages.assembler import Assembler, message_events, message_in
 from addons.wire.usage import Usage

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from addons.wire.errors import read_error
+from addons.wire.error_reading import read_error
 from addons.wire.masking import mask_text
 from addons.wire.rate_limits import retry_after
 

@@ -21,7 +21,8 @@ from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
-from addons.wire.errors import BadRequest, envelope, is_envelope, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import BadRequest, envelope, is_envelope
 from addons.wire.masking import mask_strings, mask_text
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.messages.body import Draft, RequestBody, session_of

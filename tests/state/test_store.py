@@ -11,8 +11,9 @@ from threading import Event
 import pytest
 
 from addons.state import store as store_module
+from addons.state.database import MIGRATIONS, transaction
 from addons.state.pool import Cooldown
-from addons.state.store import MIGRATIONS, RequestRow, Seat, Store
+from addons.state.store import RequestRow, Seat, Store
 
 NOW = 1_790_000_000.0
 ROW = RequestRow(
@@ -65,7 +66,7 @@ def test_a_row_is_written_as_it_was(store, path):
 def test_rows_are_written_within_a_second_without_being_asked_for(store, path, monkeypatch):
     store.load_cooldowns(NOW)  # makes the file: else that is the first transaction
     written = Event()
-    monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
+    monkeypatch.setattr(store_module, "transaction", signalling(transaction, written))
     store.record(ROW)
     assert written.wait(10)
     assert len(rows_in(path)) == 1
@@ -162,7 +163,7 @@ def test_a_cooldown_does_not_wait_for_the_batch(store, path, monkeypatch):
     store.load_cooldowns(NOW)  # makes the file: else that is the first transaction
     written = Event()
     monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
-    monkeypatch.setattr(store_module, "transaction", signalling(store_module.transaction, written))
+    monkeypatch.setattr(store_module, "transaction", signalling(transaction, written))
     store.save_cooldown(Cooldown("f1", None, NOW + 60, "5h limit"))
     assert written.wait(10)
     assert rows_in(path, "cooldowns") == [

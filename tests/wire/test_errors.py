@@ -6,18 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.errors import (
-    MESSAGE_LIMIT,
-    PAGE_LIMIT,
-    STATUSES,
-    TYPES,
-    BadRequest,
-    ProviderError,
-    envelope,
-    error_event,
-    error_type,
-    read_error,
-)
+from addons.wire.error_reading import MESSAGE_LIMIT, PAGE_LIMIT, read_error
+from addons.wire.errors import STATUSES, TYPES, BadRequest, ProviderError, envelope, error_event, error_type
 
 JSON = "application/json"
 

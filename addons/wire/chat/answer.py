@@ -17,7 +17,8 @@ from addons.wire.chat.answer_content import AnswerContent, Asked
 from addons.wire.chat.chunk import Tokens, first_choices, is_error, usage_in
 from addons.wire.chat.ending import Ending
 from addons.wire.chat.events import Carried, carried, carried_at_end
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
 from addons.wire.usage import Usage
 

@@ -14,8 +14,9 @@ from typing import Any, Final, Literal
 from addons.wire.chat.block_writer import Blocks
 from addons.wire.chat.calls_in_text import TextCalls
 from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
-from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning, TagReader
+from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning
 from addons.wire.chat.stops import StopFinder
+from addons.wire.chat.thinking_tags import TagReader
 from addons.wire.chat.tool_calls import Call, Calls
 from addons.wire.chat.tools import CallIds, meant
 

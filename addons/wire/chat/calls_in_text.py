@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any, Final, NamedTuple
 
-from addons.wire.chat.reasoning import half_of
+from addons.wire.chat.thinking_tags import half_of
 
 Json = dict[str, Any]
 

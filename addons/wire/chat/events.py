@@ -6,7 +6,8 @@ Rules that hold here: providers are told apart by what they send; nothing raises
 from typing import Any, Final, Literal
 
 from addons.wire.chat.chunk import decode
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.sse import BARE_ERROR, parse
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ that is decided.
 import re
 from collections.abc import Sequence
 
-from addons.wire.chat.reasoning import half_of
+from addons.wire.chat.thinking_tags import half_of
 
 
 class StopFinder:

@@ -30,7 +30,8 @@ from addons.wire.chat.content import (
     text_part,
 )
 from addons.wire.chat.options import ChatOptions
-from addons.wire.chat.reasoning import DETAILS, PARTS, TAGS, Returned
+from addons.wire.chat.reasoning import DETAILS, PARTS, Returned
+from addons.wire.chat.thinking_tags import TAGS
 from addons.wire.chat.tools import ToolNames, carried_by, provider_id, short_id
 from addons.wire.messages.message import Message
 from addons.wire.messages.traits import THINKING_TYPES, is_server_tool

@@ -7,7 +7,8 @@ import msgspec
 
 from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.chunk import decode, first_choices, is_error
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.messages.assembler import Assembler
 from addons.wire.usage import Usage
 

@@ -16,7 +16,8 @@ from typing import Final
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
-from addons.wire.errors import ProviderError, read_error
+from addons.wire.error_reading import read_error
+from addons.wire.errors import ProviderError
 from addons.wire.messages.answer_blocks import DELTA, AnswerBlocks
 from addons.wire.messages.stamps import kind_of, stamp_all
 from addons.wire.sse import (

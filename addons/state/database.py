@@ -1,0 +1,113 @@
+"""The SQLite file of the gateway: its tables, version by version, and connections to it.
+
+Rules that hold here: only the owner of the file may read it; several processes may open it at the same time, also in
+different versions; a file of a newer version than this gateway knows is refused, never changed.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+BUSY_SECONDS: Final = 5.0
+BUSY_PAUSE: Final = 0.02
+
+# One entry per version of the file; `user_version` says how many have been applied.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE benches (
+        fingerprint TEXT NOT NULL,
+        model TEXT NOT NULL, -- '': all models
+        until REAL NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (fingerprint, model)
+    ) WITHOUT ROWID;
+    CREATE TABLE requests (
+        time REAL NOT NULL,
+        session TEXT,
+        caller TEXT,
+        asked_model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        fallback INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cost_usd REAL,
+        first_event_s REAL,
+        duration_s REAL NOT NULL,
+        error TEXT
+    );
+    CREATE INDEX requests_time ON requests (time);
+    """,
+    """
+    ALTER TABLE benches RENAME TO cooldowns;
+    ALTER TABLE cooldowns ADD COLUMN probe_at REAL NOT NULL DEFAULT 0;
+    CREATE TABLE seats (
+        session TEXT NOT NULL,
+        pool TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        time REAL NOT NULL,
+        PRIMARY KEY (session, pool)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to the file at `path`, made when there is none, in its present version. Raises OSError or
+    sqlite3.Error."""
+    # SQLite would make it readable by all; its -wal and -shm files take after it.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    deadline = monotonic() + BUSY_SECONDS
+    while True:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            migrate(connection)
+            return connection
+        except (OSError, sqlite3.Error) as error:
+            connection.close()
+            # SQLite's own time limit does not cover another process making, opening or leaving a WAL.
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(BUSY_PAUSE)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file up to the present version, once, whoever else opens it at the same time."""
+    if user_version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = user_version(connection)
+        if version > len(MIGRATIONS):
+            raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def user_version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. Takes the right to write at once: a lock gained later is not waited for."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
