@@ -198,7 +198,7 @@ class Accounts:
             attempt.choice.is_passing = True
             return True
         scope = attempt.target.model if limit.scope == "model" and attempt.target else None
-        if row := pool.cool_down(account, limit.until, now, model=scope, reason=limit.reason, told=limit.told):
+        if row := pool.cool_down(account, limit.until, now, model=scope, reason=limit.reason, stated=limit.stated):
             self.store.save_cooldown(row)
         note(exchange, pool, f"{account.name} ({account.masked}) cools down until {clock(limit.until)}: {limit.reason}")
         return True

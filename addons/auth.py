@@ -97,7 +97,7 @@ def admit(
 
 
 class AuthGate:
-    """The first addon of the chain."""
+    """Lets a client in as somebody, or answers that it may not; makes the state of the request."""
 
     def __init__(self, settings: Settings, tickets: Tickets | None = None, control: Control | None = None) -> None:
         self.settings = settings

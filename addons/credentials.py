@@ -88,7 +88,7 @@ class Credentials:
             self.live.follow(config.live_credentials())
 
     def notice_changes(self) -> None:
-        """A file that another process has written is read again."""
+        """Have each file read again that another process has written."""
         for name, live in self.live.known.items():
             if name.startswith(FILE) and name not in self.tasks:
                 now = stamp(path_of(name))
@@ -97,7 +97,7 @@ class Credentials:
                     live.renew_at = 0.0
 
     def ended(self, name: str, task: asyncio.Task[None]) -> None:
-        """A renewal is over, one way or another."""
+        """Note that a renewal is over, and what went wrong in a way that nobody expected."""
         del self.tasks[name]
         if not task.cancelled() and (error := task.exception()):
             logger.error("credentials: %s: %s", label(name), type(error).__name__)
@@ -105,7 +105,7 @@ class Credentials:
         self.wanted.set()
 
     async def renew(self, name: str) -> None:
-        """Get a new value."""
+        """Get a new value for the credential of this name."""
         if name.startswith(COMMAND):
             await self.run(name)
         else:
@@ -151,7 +151,7 @@ class Credentials:
         self.take(name, outcome)
 
     def take(self, name: str, outcome: Login | Unsaved | Refused | Later) -> None:
-        """What came of it."""
+        """Take over what came of reading or renewing a login."""
         now = self.clock()
         match outcome:
             case Login() | Unsaved():
@@ -174,7 +174,7 @@ class Credentials:
                 self.live.failed(name, reason, now, wait=wait)
 
     def tell(self, name: str, problem: str) -> None:
-        """Say once what is wrong."""
+        """Log what is wrong with a credential, once until it is well again."""
         if (live := self.live.known.get(name)) and not live.failures:
             logger.warning("credentials: %s", problem)
 
@@ -185,5 +185,5 @@ def path_of(name: str) -> Path:
 
 
 def label(name: str) -> str:
-    """What people call it."""
+    """What people call a credential: its file, or whose command prints it."""
     return name.removeprefix(FILE) if name.startswith(FILE) else f"the command of {name.removeprefix(COMMAND)}"

@@ -163,7 +163,7 @@ def lacked_an_account(attempt: Attempt) -> bool:
 
 
 def died_of_age(attempt: Attempt) -> bool:
-    """A kept connection that the provider had closed by then: it says nothing about the provider."""
+    """Whether a kept connection failed because the provider had closed it by then, which says nothing about it."""
     return attempt.reused and attempt.outcome is not None and attempt.outcome.kind == "dropped"
 
 

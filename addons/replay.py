@@ -78,7 +78,8 @@ class Replay:
         flow.request.headers[TICKET_HEADER] = ticket.number
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        """mitmproxy keeps a proxy from connecting to itself; here that is what is meant, and it can't go round."""
+        """Let a replayed flow connect to this gateway: mitmproxy keeps a proxy from connecting to itself, but here that
+        is what is meant, and it can't go round."""
         if data.client.peername in self.clients and data.server.address == own_address():
             data.server.error = None
 

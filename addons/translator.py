@@ -74,7 +74,7 @@ class Translator:
         self.tell_oddities(flow)
 
     def tell_oddities(self, flow: http.HTTPFlow) -> None:
-        """The answer is at its end: what had to be changed in it goes into the trail."""
+        """Note in the trail what had to be changed in the answer, now that it is at its end."""
         exchange = exchange_of(flow)
         if exchange and exchange.attempt and exchange.attempt.translation:
             for line in exchange.attempt.translation.oddities:

@@ -19,7 +19,7 @@ HEAD = ["ACCOUNT", "CREDENTIAL", "STATE", "5H", "7D", "SESSIONS", "1H", "FAILED"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what was asked."""
+    """Run `./run.sh pool` with these arguments; returns the exit code."""
     options = parsed(arguments)
     gateway = RunningGateway(options)
     if options.action == "resume":
@@ -53,7 +53,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def print_or_show(options: argparse.Namespace, value: object, text: str) -> None:
-    """As JSON, or as a sentence."""
+    """Print the answer of a command, as JSON or as a sentence."""
     if options.json:
         show(value)
     else:
@@ -74,7 +74,7 @@ def described(found: dict[str, Any]) -> str:
 
 
 def row(account: dict[str, Any]) -> list[str]:
-    """One account."""
+    """The cells of one account in the table, as in HEAD."""
     until = f" until {time_of(account['until'])}" if account["until"] else ""
     return [
         account["account"],

@@ -27,7 +27,7 @@ def as_json(name: str) -> dict[str, object]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints what is asked for; returns the exit code."""
+    """Run `./run.sh presets` with these arguments; returns the exit code."""
     parser = argparse.ArgumentParser(prog="./run.sh presets", description="Known services, for `preset: NAME`.")
     parser.add_argument("name", nargs="?", help="print all that is known of this one")
     parser.add_argument("--json", action="store_true", help="print it as JSON")

@@ -29,7 +29,7 @@ from addons.wire.errors import BadRequest
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what was asked."""
+    """Run `./run.sh routes` with these arguments; returns the exit code."""
     options = parsed(arguments)
     asked = question(options)
     try:

@@ -32,7 +32,7 @@ class Failed(Exception):
 
 
 class NotRunning(Failed):
-    """Nobody answers."""
+    """No gateway answers at the address."""
 
 
 class Refused(Failed):

@@ -2,7 +2,7 @@
 
 Rules of this file: a Config never changes (a reload makes another one), and a request keeps the one it began
 with; nothing here knows of mitmproxy or of a clock; no `repr`, error or warning holds a secret. The types
-that a Config is made of are in `routes`, and can be had from here.
+that a Config is made of are in `routing`, and can be had from here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,11 @@ LONGEST_REMEMBERED = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything that can be configured, validated."""
+    """Everything that can be configured, validated.
+
+    Seventeen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
+    made of them.
+    """
 
     providers: Mapping[str, Provider]
     """By name. One that misses an environment variable is among them, with `missing`."""
@@ -187,6 +191,6 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
 
 
 def token_mode(config: Config, asked: str) -> TokenMode:
-    """The request's own wish, else the configured mode; rotating over no tokens is passthrough."""
+    """The token mode of a request: its own wish, else the configured one; without accounts it is passthrough."""
     wished = asked if asked in ("rotate", "passthrough") else config.token_mode
     return "rotate" if wished == "rotate" and config.claude_accounts() else "passthrough"

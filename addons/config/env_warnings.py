@@ -46,7 +46,8 @@ def unread_lines(text: str) -> Iterator[str]:
 
 
 def line_of(binding: Binding) -> int:
-    """The line in which it stands: what python-dotenv takes for one begins with the empty lines before it."""
+    """The number of the line in which a variable stands: what python-dotenv takes for one begins with the empty lines
+    before it."""
     whole: str = binding.original.string
     lead = whole[: len(whole) - len(whole.lstrip())]
     return binding.original.line + lead.count("\n")

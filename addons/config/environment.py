@@ -76,6 +76,6 @@ def credential_files(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def unreadable(path: Path | None, error: OSError | UnicodeDecodeError) -> ConfigError:
-    """What to raise when a file can't be read."""
+    """The ConfigError for a file that can't be read."""
     why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
     return ConfigError(f"{path}: {why}")

@@ -31,7 +31,10 @@ COMMAND = "command:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One upstream: where it is, how to log in there, and what it takes."""
+    """One upstream: where it is, how to log in there, and what it takes.
+
+    Twenty-four fields: the keys of an entry of `providers:`, whose reference this is, and the parts of its address.
+    """
 
     name: str
     """Its key in `providers:`. Matches `[a-z0-9_]+(-[a-z0-9_]+)*`: it becomes a part of tool-use ids."""

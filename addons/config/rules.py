@@ -64,7 +64,7 @@ class Bound:
 
     @property
     def is_lower(self) -> bool:
-        """It asks for a large request. A conversation only grows, so what it decided may be held on to."""
+        """Whether it asks for a large request. A conversation only grows, so what it decided may be held on to."""
         return self.comparison in (">", ">=")
 
     def covers(self, other: Bound) -> bool:
@@ -161,7 +161,7 @@ class Rule:
 
     @property
     def measures(self) -> bool:
-        """It asks for a large request."""
+        """Whether it asks for a large request."""
         return self.when.tokens is not None and self.when.tokens.is_lower
 
     def __str__(self) -> str:

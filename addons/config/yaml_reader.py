@@ -47,17 +47,17 @@ class Entry:
 
     @property
     def empty(self) -> bool:
-        """Nothing stands there, or null."""
+        """Whether nothing stands there, or null."""
         return self.node.tag == CORE_TAG + "null"
 
     @property
     def is_mapping(self) -> bool:
-        """It has keys."""
+        """Whether it has keys."""
         return isinstance(self.node, yaml.MappingNode)
 
     @property
     def is_list(self) -> bool:
-        """It has items."""
+        """Whether it has items."""
         return isinstance(self.node, yaml.SequenceNode)
 
     def mapping(self, known: Collection[str] | None = None) -> dict[str, Entry]:

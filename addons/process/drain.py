@@ -66,7 +66,7 @@ class Drain:
         self.running_flows.discard(flow)
 
     def terminate(self) -> None:
-        """SIGTERM has come."""
+        """Begin to drain: SIGTERM has come."""
         if self.draining or not ctx.options.gateway_drain:
             ctx.master.shutdown()
         else:

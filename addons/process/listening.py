@@ -56,7 +56,7 @@ class Listening:
                     mode.transport_protocol = "tcp"
 
     def reported(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What asyncio says of an exception that nobody has caught."""
+        """Handle what asyncio reports of an exception that nobody has caught."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR and "socket" in context:
             if self.clock() - self.said_at >= SAY_EVERY:

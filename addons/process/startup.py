@@ -39,7 +39,7 @@ class Startup:
                 await self.over.wait()
 
     async def wait(self) -> None:
-        """Until every addon has been told, and mitmproxy no longer ends at an error."""
+        """Wait until every addon has been told that mitmproxy runs, and no error ends it any more."""
         while ends_at_an_error():  # noqa: ASYNC110  # nobody says when
             await asyncio.sleep(LOOK_EVERY)
         self.over.set()

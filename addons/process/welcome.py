@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Welcome:
-    """Alerts, so that they are seen where mitmproxy's own lines are not."""
+    """Says it as alerts, which are seen where mitmproxy's own lines are not."""
 
     def running(self) -> None:
         ports = {}

@@ -89,6 +89,6 @@ class ClientAnswer:
             head.headers["connection"] = "close"
 
     def let_go(self) -> None:
-        """The answer is over: hold nothing of the request."""
+        """Hold nothing of the request any more: the answer is over."""
         self.exchange = None
         self.stored = None

@@ -49,15 +49,15 @@ class ClientStream(HookedStream):
         self.body_size = 0
 
     def attempt(self) -> Commands:
-        """The request is here, and nobody has answered it: ask a provider."""
+        """Ask a provider: the request is whole, and no addon has answered it."""
         raise NotImplementedError
 
     def give_up(self) -> Commands:
-        """Nobody wants an answer any more: wait for nothing, and let go of the provider."""
+        """Wait for nothing any more, and let go of the provider: nobody wants an answer."""
         raise NotImplementedError
 
     def break_off(self) -> Commands:
-        """A handler has failed: give up, and tell the client."""
+        """Give up, and tell the client: a handler of ours has failed."""
         raise NotImplementedError
 
     def ends_at(self, hook: commands.StartHook) -> layer.CommandGenerator[bool]:
@@ -131,21 +131,22 @@ class ClientStream(HookedStream):
             self.let_go()
 
     def let_go(self) -> None:
-        """This was the last of it. A stream is a cycle of references (its states are methods of it): with its flow
-        still in it, whole conversations would wait for the garbage collector."""
+        """Hold nothing of the request any more: it is over. A stream is a cycle of references (its states are methods
+        of it): with its flow still in it, whole conversations would wait for the garbage collector."""
         self.over = True
         self.exchange = None
         self.client.let_go()
         del self.flow
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
-        """mitmproxy's own limits send a body on before the plan is known; `limits.BODY` takes their place."""
+        """Switch mitmproxy's own limits off: they send a body on before the plan is known. `limits.BODY` takes their
+        place."""
         yield from ()
         return False
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
-        """Somebody has killed the flow, or the client hung up while this stream was paused (the event that says so is
-        in the queue): then this was the last that was done for it."""
+        """Whether the flow is over: somebody has killed it, or the client hung up while this stream was paused (the
+        event that says so is in the queue): then this was the last that was done for it."""
         killed = yield from super().check_killed(emit_error_hook)
         if killed:
             yield from self.give_up()
@@ -171,7 +172,7 @@ class ClientStream(HookedStream):
             yield command
 
     def client_hung_up(self, event: RequestProtocolError) -> Commands:
-        """Nobody is listening: nothing more is sent to anybody, and the provider stops generating."""
+        """End a request whose client has gone: nothing more is sent to anybody, and the provider stops generating."""
         yield from self.give_up()
         over = (self.state_done, self.state_errored)
         if self.server_state not in over and self.client_state != self.state_errored:

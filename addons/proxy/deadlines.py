@@ -30,7 +30,7 @@ class Deadlines:
         self.clear()
 
     def clear(self) -> None:
-        """Nothing is waited for any more."""
+        """Wait for nothing any more."""
         self.retry = math.inf
         """The next attempt starts."""
         self.give_up = math.inf
@@ -47,7 +47,7 @@ class Deadlines:
         return self.clock() + limit if limit else math.inf
 
     def is_due(self, name: str, now: float) -> bool:
-        """Whether this one has come. It does so once."""
+        """Whether the time of this name (a field of this class) has come; for each time set, it is True once."""
         if now + EARLY < getattr(self, name):
             return False
         setattr(self, name, math.inf)

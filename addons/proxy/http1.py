@@ -96,10 +96,11 @@ class ProviderSide(BodyReading, Http1Client):
     """The HTTP/1 connection to a provider."""
 
     closes = False
-    """It ends after the answer that is being read."""
+    """Whether the connection ends after the answer that is being read."""
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        """mitmproxy takes an interim response for the answer, and reads a head for as long as it comes."""
+        """Read the head of an answer, of at most `limits.HEAD` bytes, behind any interim responses: mitmproxy takes one
+        of those for the answer, and reads a head for as long as it comes."""
         if self.request and isinstance(event, events.DataReceived):
             raw = bytes(self.buf)
             while interim := INTERIM.match(raw):
@@ -134,7 +135,8 @@ class ProviderSide(BodyReading, Http1Client):
         return any(http1.connection_close(head.http_version, head.headers) for head in (self.request, response))
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
-        """mitmproxy asks the heads of the flow, which are others by now: the client's request, the client's answer."""
+        """Close the connection or keep it, by the heads that were on it. (mitmproxy asks those of the flow, which are
+        others by now: the client's request, the client's answer.)"""
         is_whole = (request or self.request_done) and (response or self.response_done)
         if not is_whole or self.response is None or self.response.status_code == 101:
             yield from super().mark_done(request=request, response=response)
@@ -215,7 +217,7 @@ class ClientSide(BodyReading, Http1Server):
         self.idle_due = now + limits.IDLE if is_idle else math.inf
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
-        """Requests that came at once, and are answered at once, are read one after the other, and not for long."""
+        """Read requests that came at once, and are answered at once, one after the other, and not for long."""
         if self.is_reading:
             self.has_next = True
             return

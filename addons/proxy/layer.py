@@ -121,7 +121,7 @@ class GatewayLayer(HttpLayer):
         return server not in self.connections and server is not self.context.server
 
     def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
-        """Nobody waits for this connection any more. Returns the connection that is being opened for it."""
+        """Forget a connection that nobody waits for any more. Returns the connection that is being opened for it."""
         self.command_sources.pop(command, None)
         for server, waiting in self.waiting_for_establishment.items():
             others = [other for other in waiting if other is not command]  # equal they are when their addresses are

@@ -56,20 +56,20 @@ class ProviderStream(ClientStream):
         raise NotImplementedError
 
     def stop_waiting(self) -> None:
-        """Expect nothing more of anybody."""
+        """Wait for nothing any more, neither of the client nor of a provider."""
         self.relayed = None
         self.gateway.relaying.discard(self)
         self.deadlines.clear()
 
     def give_up(self) -> Commands:
-        """Nobody is listening: nothing more is sent to anybody, and the provider stops generating."""
+        """Wait for nothing, and close the provider's connection, so that it stops generating: nobody is listening."""
         self.stop_waiting()
         yield from self.provider.abandon()
 
     # Receiving
 
     def handle_event(self, event: events.Event) -> Commands:
-        """Events of an answer that is being relayed go right through."""
+        """Handle an event; the pieces of an answer that is being relayed go right through."""
         if type(event) is ResponseData and self.exchange:
             self.recorder.received(self.exchange, event.data)
             if self.relayed and not self._paused and not self.debug:
@@ -116,7 +116,7 @@ class ProviderStream(ClientStream):
             self.server_state = self.state_read_error
 
     def state_read_error(self, event: events.Event) -> Commands:
-        """A status that is no success: the verdict sees the whole error."""
+        """Read the body of an HTTP error to its end, for the verdict."""
         if isinstance(event, ResponseData):
             self.response_body_buf += event.data
             if len(self.response_body_buf) > limits.ERROR_BODY:
@@ -130,7 +130,7 @@ class ProviderStream(ClientStream):
             yield from self.fail(self.current(), Outcome("status", error, self.provider_headers(), complete=True))
 
     def state_read_answer(self, event: events.Event) -> Commands:
-        """A success that may still turn out to be none: hold it back until there is content."""
+        """Hold a success back until there is content: it may still turn out to be none."""
         attempt, answer = self.current(), self.current().answer
         assert answer and self.exchange
         if isinstance(event, ResponseData):
@@ -164,7 +164,7 @@ class ProviderStream(ClientStream):
             self.deadlines.give_up = self.deadlines.after(self.deadlines.answer_timeout)
 
     def state_relay_events(self, event: events.Event) -> Commands:
-        """The first content is out: this provider's answer is the client's, to its end."""
+        """Relay the answer to its end: its first content is out, so nobody else is asked."""
         answer = self.current().answer
         assert answer and self.exchange
         if isinstance(event, ResponseData):
@@ -186,7 +186,7 @@ class ProviderStream(ClientStream):
     # Answering the client
 
     def finish_body(self, body: bytes) -> Commands:
-        """The whole JSON answer is here."""
+        """Send the client the whole JSON answer."""
         assert self.flow.response
         self.stop_waiting()
         self.provider.release()
@@ -198,7 +198,7 @@ class ProviderStream(ClientStream):
         yield from self.send_response()
 
     def start_events(self) -> Commands:
-        """The first content: from here on the answer is the client's."""
+        """Send the client the first content, and what was held back before it."""
         assert self.flow.response and self.exchange
         self.deadlines.hold = math.inf
         self.flow.response.stream = True
@@ -212,7 +212,7 @@ class ProviderStream(ClientStream):
         self.gateway.relaying.add(self)
 
     def await_more(self, answer: AnswerReader) -> Commands:
-        """More is to come: another event, or only HTTP's own end."""
+        """Set the time limit for what is still to come: another event, or only HTTP's own end."""
         limit = limits.ANSWER_END if answer.finished else self.deadlines.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)
         if answer.finished:
@@ -220,7 +220,7 @@ class ProviderStream(ClientStream):
         yield from self.deadlines.arm()
 
     def finish_events(self) -> Commands:
-        """The stream is at its end, a good one or one with an error event."""
+        """End the client's stream, which has come to a good end or to an error event."""
         assert self.flow.response
         self.stop_waiting()
         self.provider.release()
@@ -230,8 +230,8 @@ class ProviderStream(ClientStream):
         yield from self.send_response(already_streamed=True)
 
     def cut(self, why: str, error: ProviderError | None = None, *, complete: bool = False) -> Commands:
-        """The provider broke off after content went out: no second provider, the client is told and the response
-        ends properly. Claude Code repairs it by asking again with `stream: false`."""
+        """End a stream that the provider broke off after content went out: the client is told, and the response ends
+        properly. Claude Code repairs it by asking again with `stream: false`."""
         attempt = self.current()
         if not complete:
             yield from self.provider.abandon()
@@ -247,7 +247,7 @@ class ProviderStream(ClientStream):
     # Failing
 
     def failed(self, kind: OutcomeKind, why: str, *, status: int = 502, complete: bool = False) -> Commands:
-        """This attempt is over and the client has no content of it."""
+        """End an attempt that failed for this reason before the client had content of it."""
         error = ProviderError(status, error_type(status), why)
         yield from self.fail(self.current(), Outcome(kind, error, self.provider_headers(), complete))
 

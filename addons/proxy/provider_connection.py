@@ -36,7 +36,7 @@ class ProviderConnection:
         yield self.opening
 
     def use(self, server: connection.Server) -> bool:
-        """This is the connection. Returns whether it has served an earlier request."""
+        """Take this connection for the attempt. Returns whether it has served an earlier request."""
         self.open = server
         is_reused = server in self.gateway.used
         self.gateway.used.add(server)
@@ -52,11 +52,11 @@ class ProviderConnection:
         yield SendHttp(RequestEndOfMessage(stream_id), self.open)
 
     def release(self) -> None:
-        """The answer was read to its end: the connection may serve the next request."""
+        """Let go of the connection after a whole answer: it may serve the next request."""
         self.open = None
 
     def abandon(self) -> Commands:
-        """Give it up, established or not."""
+        """Give the connection up, established or not."""
         server: connection.Connection | None = self.open
         if self.opening:
             server = self.gateway.forget_pending(self.opening)

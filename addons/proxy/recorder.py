@@ -1,4 +1,5 @@
-"""What the stream tells whoever keeps what goes by (views/recording.py): nobody, unless somebody can look."""
+"""The interface of a recorder, which keeps requests and answers as they go by (views/recording.py), where somebody can
+look at them."""
 
 from __future__ import annotations
 

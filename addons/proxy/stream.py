@@ -74,7 +74,7 @@ class GatewayStream(ProviderStream):
             yield from super()._handle_event(event)
 
     def tick(self) -> Commands:
-        """Something that was waited for is due (or was: an alarm can be older than its reason)."""
+        """Do what is due now; maybe nothing, as an alarm can be older than its reason."""
         deadlines, now = self.deadlines, self.gateway.clock()
         if deadlines.is_due("discard", now):
             self.stop_waiting()
@@ -137,7 +137,7 @@ class GatewayStream(ProviderStream):
         yield from self.deadlines.arm()
 
     def connected(self, event: GetHttpConnectionCompleted) -> Commands:
-        """A connection is there, or can't be had: send the request."""
+        """Send the request on the connection that was asked for, or fail when there is none."""
         if event.command is not self.provider.opening:
             return  # of an attempt that was given up
         self.provider.opening = None
@@ -154,12 +154,12 @@ class GatewayStream(ProviderStream):
         yield from self.provider.send(self.stream_id, self.flow.request, attempt.credential)
 
     def state_connecting(self, event: events.Event) -> Commands:
-        """Between the attempts, or waiting for a connection: no provider has anything to say. What still comes was in
-        the same read of the socket as the end of the last attempt."""
+        """Drop what comes between the attempts, or while a connection is waited for: no provider has anything to say.
+        What still comes was in the same read of the socket as the end of the last attempt."""
         yield from ()
 
     def state_done(self, event: events.Event) -> Commands:
-        """After the last attempt, what a provider still says is dropped; the base class would raise."""
+        """Drop what a provider still says after the last attempt; the base class would raise."""
         yield from ()
 
     # Failing
@@ -205,7 +205,7 @@ class GatewayStream(ProviderStream):
         yield from self.finish_events()
 
     def break_off(self) -> Commands:
-        """A handler has failed: no provider hears anything more of this request, and the client gets a 500."""
+        """End a request of which a handler has failed: no provider hears more of it, and the client gets a 500."""
         yield from self.give_up()
         assert self.flow.response
         error = read_status(self.flow.response)

@@ -42,4 +42,4 @@ class StreamLayer(Protocol):
         """Drop closed provider connections, so that their addresses are tried again."""
 
     def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
-        """Nobody waits for this connection any more. Returns the one that is being opened for it."""
+        """Forget a connection that nobody waits for any more. Returns the one that is being opened for it."""

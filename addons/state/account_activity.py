@@ -23,7 +23,7 @@ class AccountActivity:
         minutes[-1][2 if failed else 1] += 1
 
     def last_hour(self, account: str, now: float) -> tuple[int, int]:
-        """Requests, and failures."""
+        """How many requests went out with an account in the last hour, and how many failed."""
         since = int(now // 60) - MINUTES
         rows = [row for row in self.minutes.get(account, ()) if row[0] > since]
         return sum(row[1] for row in rows), sum(row[2] for row in rows)

@@ -102,7 +102,7 @@ class Attempt:
     """Real values of headers that the flow shows masked: put on the wire only."""
     choice: AccountChoice = field(default_factory=AccountChoice)
     translation: Translation | None = None
-    """What was sent in its place to a Chat Completions provider."""
+    """What a Chat Completions provider was sent in place of `draft`."""
     whole: bool = False
     """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
     answer: AnswerReader | None = None

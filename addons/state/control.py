@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 FILE_NAME: Final = ".gateway.control"
 PATH: Final = "/gateway/control/"
 HEADER: Final = "x-gateway-control-secret"
-"""Its ending makes it a credential: it is masked in the flow, and goes nowhere."""
+"""The header with the secret. A name that ends so is a credential's: it is masked in the flow, and goes nowhere."""
 
 CALLER: Final = "control"
-"""Who somebody with the secret is."""
+"""The caller of a request that has the secret."""
 
 
 class ControlError(Exception):
@@ -49,14 +49,14 @@ class Control:
         """Empty: nobody is let in."""
         self.answers: dict[str, Answer] = {}
         self.account_of: AccountOf = lambda _target, _session: (None, None)
-        """Knows the accounts."""
+        """Set by the addon that knows the accounts."""
 
     def serve(self, name: str, answer: Answer) -> None:
-        """From now on `name` is answered."""
+        """Have the command `name` answered from now on."""
         self.answers[name] = answer
 
     def admits(self, given: str) -> bool:
-        """Whether this is the secret."""
+        """Whether a client has given the secret."""
         return bool(self.secret) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.secret.encode())
 
 

@@ -69,17 +69,17 @@ class Conversations:
         return found.held if found else NOTHING
 
     def hold(self, key: Key, rule: Rule, now: float) -> None:
-        """From now on the rule holds on to this conversation."""
+        """Let the rule hold on to this conversation from now on."""
         conversation = self._use(key, now)
         conversation.held |= {rule}
 
     def release(self, key: Key) -> None:
-        """No rule holds on to it any more."""
+        """Let no rule hold on to this conversation any more."""
         if found := self.known.get(key):
             found.held = NOTHING
 
     def count(self, key: Key, size: Size, now: float) -> None:
-        """A provider has counted a request of it."""
+        """Remember how a provider has counted a request of this conversation."""
         self._use(key, now).counted = size
 
     def _use(self, key: Key, now: float) -> Conversation:

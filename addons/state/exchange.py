@@ -75,7 +75,7 @@ class Plan:
     """Where the request may go, and what its failures so far have taught."""
 
     rule: Rule | None = None
-    """What sent it elsewhere than its model says."""
+    """The rule of `routes:` that sent it elsewhere than its model says."""
     targets: list[Target] = field(default_factory=list)
     cursor: int = 0
     """The index in `targets` of the next attempt."""
@@ -208,7 +208,7 @@ class Exchange:
         return attempt
 
     def postpone(self) -> None:
-        """The attempt that has begun didn't: it begins again when what it waits for may be there."""
+        """Take back the attempt that has begun, and its lines in the trail: it begins again in a moment."""
         number = self.attempts.pop().number
         self.trail = [line for line in self.trail if line.attempt < number]
 
@@ -248,7 +248,7 @@ def remember(flow: http.HTTPFlow, exchange: Exchange) -> None:
 
 
 def forget(flow: http.HTTPFlow) -> None:
-    """Untie a flow from its state: it begins anew."""
+    """Untie a flow from its state, so that it begins anew."""
     _exchanges.pop(flow, None)
 
 

@@ -24,7 +24,7 @@ def is_live(credential: str) -> bool:
 
 @dataclass(slots=True)
 class Live:
-    """One credential."""
+    """One credential that changes: its value of the moment, and until when that is good (epoch seconds)."""
 
     value: str = field(default="", repr=False)
     """Empty: there is none (yet)."""
@@ -46,7 +46,7 @@ class Live:
 
 
 class LiveCredentials:
-    """All of them, by name."""
+    """All credentials that change, by name."""
 
     def __init__(self) -> None:
         self.known: dict[str, Live] = {}
@@ -54,7 +54,7 @@ class LiveCredentials:
         """Tells whoever renews them that there is something to do."""
 
     def follow(self, names: list[str]) -> None:
-        """These are the ones that the configuration has now."""
+        """Keep the credentials of these names, which the configuration has now, and forget all others."""
         self.known = {name: self.known.get(name) or Live() for name in names}
 
     def usable(self, name: str, now: float) -> str:
@@ -68,12 +68,12 @@ class LiveCredentials:
         return bool(found) and not found.is_final and not found.failures if found else False
 
     def problem(self, name: str) -> str:
-        """Why there is no value."""
+        """Why a credential has no value; empty when it has one."""
         found = self.known.get(name)
         return found.problem if found else ""
 
     def doubt(self, name: str, value: str, now: float) -> bool:
-        """A provider has refused this value: get another one. False when that has been tried for it already."""
+        """Have a value renewed that a provider has refused. False when that has been tried for it already."""
         found = self.known.get(name)
         if found is None or found.is_final or found.value != value or found.doubted == value:
             return False
@@ -82,13 +82,13 @@ class LiveCredentials:
         return True
 
     def renewed(self, name: str, value: str, *, renew_at: float, ends_at: float = float("inf")) -> None:
-        """There is a value."""
+        """Note the new value of a credential, when it is to be renewed, and when it ends (epoch seconds)."""
         if name in self.known:
             # What was doubted and didn't change is good enough: nothing better is to be had.
             self.known[name] = Live(value, renew_at, ends_at)
 
     def failed(self, name: str, problem: str, now: float, *, wait: float | None = None, is_final: bool = False) -> None:
-        """No new value was to be had. `wait`: seconds until it is to be tried again, when somebody has said so."""
+        """Note that no new value could be had. `wait`: seconds until the next try, when somebody has said so."""
         if found := self.known.get(name):
             pause = min(FIRST_PAUSE * 2**found.failures, LONGEST_PAUSE) if wait is None else wait
             found.problem, found.is_final, found.failures = problem, is_final, found.failures + 1

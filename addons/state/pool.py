@@ -167,14 +167,14 @@ class AccountPool:
         return Pick(account, moved=seat is not None and not stays, seated=sticky is not None and not stays)
 
     def preview(self, session: str | None, model: str, now: float, exclude: Collection[Account] = ()) -> Account | None:
-        """Who an attempt would go out with; nothing is remembered of the question."""
+        """The account that an attempt would go out with; nothing is remembered of the question."""
         seat = self.sessions.get(session) if session and self.strategy != "request" else None
         if seat and seat not in exclude and self.is_usable(seat, model, now):
             return seat
         return self.next_usable(model, now, exclude)
 
     def sit(self, session: str, account: Account) -> None:
-        """From now on the session stays on this account."""
+        """Let the session stay on this account from now on."""
         self.sessions[session] = account
         self.sessions.move_to_end(session)
         if len(self.sessions) > MOST_SESSIONS:
@@ -230,13 +230,13 @@ class AccountPool:
         *,
         model: str | None = None,
         reason: str = "",
-        told: bool = False,
+        stated: bool = False,
     ) -> Cooldown | None:
         """Let the account cool down, for one model or for all. The new cooldown, to be kept; None when it cools down
-        for longer already. `told`: the provider has named the time, so that a probe may look whether it holds."""
+        for longer already. `stated`: the provider has named the time, so that a probe may look whether it holds."""
         self.probes.pop(account.fingerprint, None)
         until = min(until, now + LONGEST_COOLDOWN)
-        probe = now + min(max(PROBE_SHARE * (until - now), SOONEST_PROBE), LATEST_PROBE) if told else 0.0
+        probe = now + min(max(PROBE_SHARE * (until - now), SOONEST_PROBE), LATEST_PROBE) if stated else 0.0
         return self.put(Cooldown(account.fingerprint, model, until, reason, probe if probe < until else 0.0), now)
 
     def put(self, cooldown: Cooldown, now: float) -> Cooldown | None:
@@ -252,8 +252,8 @@ class AccountPool:
         return cooldown
 
     def resume(self, account: Account, model: str | None = None) -> bool:
-        """The account may be used again: somebody knows better than the headers. `model`: only what keeps it from
-        that model is over. Returns whether anything was in its way."""
+        """End an account's cooldowns and its refusal: somebody knows better than the headers. `model`: only what keeps
+        it from that model is over. Returns whether anything was in its way."""
         mark = account.fingerprint
         over = [key for key in self.cooldowns if key[0] == mark and model in (None, key[1] or model)]
         for key in over:
@@ -262,7 +262,7 @@ class AccountPool:
         return (self.refused.pop(mark, None) is not None) or bool(over)
 
     def refuse(self, account: Account, reason: str, now: float, seconds: float | None = None) -> None:
-        """The provider does not take this account any more: it is out for so long (default: an hour)."""
+        """Take an account out that the provider refuses, for so many seconds (default: an hour)."""
         self.refused[account.fingerprint] = Refusal(now + (REFUSED_FOR if seconds is None else seconds), reason)
 
     def soonest(self, model: str, now: float, exclude: Collection[Account] = ()) -> tuple[Account, float] | None:

@@ -24,7 +24,7 @@ LONGEST_AGENT: Final = 100
 SURE: Final = 1.05
 """How far an input must be over a limit to be surely over it, when most of it was counted by a provider."""
 ESTIMATED: Final = 1.25
-"""The same when all of it is estimated."""
+"""How far an input must be over a limit to be surely over it, when all of it is estimated."""
 
 
 class RequestFacts:
@@ -114,7 +114,7 @@ class RequestFacts:
 
     @property
     def is_measured(self) -> bool:
-        """Somebody has asked for the input's size."""
+        """Whether somebody has asked for the input's size."""
         return "tokens" in self.__dict__
 
     def size(self, tokens: int) -> Size:

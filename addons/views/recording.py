@@ -107,7 +107,7 @@ class Recording:
 
 
 def share(exchange: Exchange, asked: Kept) -> None:
-    """What went through unchanged is kept once, and the workpieces not at all."""
+    """Keep once what went through unchanged, and the drafts and translations of attempts not at all."""
     for attempt in exchange.attempts:
         attempt.draft = attempt.translation = None
         for copy, original in (

@@ -78,7 +78,10 @@ class AttemptSummary(msgspec.Struct):
 
 
 class Summary(msgspec.Struct):
-    """What happened to one client request."""
+    """What happened to one client request.
+
+    Seventeen fields: the keys under which it is saved with a flow, for views and exports.
+    """
 
     caller: str
     asked: str

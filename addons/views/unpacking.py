@@ -42,5 +42,5 @@ def decode(encoded: Any, name: str, errors: str = "strict") -> Any:
 
 
 def install() -> None:
-    """From here on mitmproxy decodes by this."""
+    """Have mitmproxy decode bodies by `decode` from here on."""
     encoding.decode = decode  # type: ignore[assignment]  # it has overloads

@@ -42,11 +42,11 @@ class AnswerStream(Protocol):
 
     @property
     def started(self) -> bool:
-        """Something complete came: an event or a comment."""
+        """Whether something complete came: an event or a comment."""
 
     @property
     def content(self) -> bool:
-        """An event other than message_start and ping came, even if it is not for the client."""
+        """Whether an event other than message_start and ping came, even one that is not for the client."""
 
     @property
     def spoke(self) -> bool:
@@ -59,7 +59,7 @@ class AnswerStream(Protocol):
 
     @property
     def finished(self) -> bool:
-        """The message is whole: message_stop came, or a stop reason and then the end."""
+        """Whether the message is whole: message_stop came, or a stop reason and then the end."""
 
     @property
     def usage(self) -> Usage:
@@ -77,7 +77,9 @@ class AnswerStream(Protocol):
 
 
 class AnswerReader:
-    """One answer of a provider. `feed` as bytes arrive, `end` once when the provider ended properly."""
+    """One answer of a provider. `feed` as bytes arrive, `end` once when the provider ended properly.  Eighteen fields:
+    seven say how the answer stands, and are plain attributes because the stream looks at them with every piece; the
+    others are for the forms that an answer may have."""
 
     def __init__(self, *, stream: bool, events: AnswerStream, complete: Complete, content_encoding: str = "") -> None:
         """`stream` is what the client asked for; `events` reads SSE, `complete` a JSON body.

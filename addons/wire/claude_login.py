@@ -32,7 +32,7 @@ VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the file says."""
+    """A login as the file has it: its tokens, and when the access token ends."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
@@ -71,7 +71,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not now."""
+    """A renewal that has failed for now, and why."""
 
     reason: str
     wait: float | None = None

@@ -48,10 +48,10 @@ def read_provider_limit(headers: Mapping[str, str], words: str, now: float, cool
     until = named_time(headers, words, now)
     if code in ZAI_PLAN:
         end = until or now + max(ZAI_PLAN_SECONDS, cooldown)
-        return Limit("account", min(end, now + LONGEST_WAIT), ZAI_PLAN[code], told=until is not None)
+        return Limit("account", min(end, now + LONGEST_WAIT), ZAI_PLAN[code], stated=until is not None)
     scope: Literal["account", "model"] = "account" if ACCOUNT_WIDE.search(words) else "model"
     if until is not None:
-        return Limit(scope, min(until, now + LONGEST_WAIT), "rate limit", told=True)
+        return Limit(scope, min(until, now + LONGEST_WAIT), "rate limit", stated=True)
     if is_passing(headers):
         return Limit("none", None, "a passing 429 without a limit")
     return Limit(scope, now + min(cooldown, LONGEST_WAIT), "429 without a time")

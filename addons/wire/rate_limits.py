@@ -30,13 +30,13 @@ class Limit:
     scope   "account": nothing of it may be used · "model": only this model may not · "none": nothing cools down
     until   epoch seconds, at most a day ahead; None with scope "none"
     reason  for the trail: "5h limit", "retry-after", …
-    told    the provider has named the time
+    stated  the provider has named the time
     """
 
     scope: Literal["account", "model", "none"]
     until: float | None
     reason: str
-    told: bool = False
+    stated: bool = False
 
 
 def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
@@ -57,7 +57,7 @@ def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
         scope = "model" if MODEL_CLAIM.fullmatch(claim) else "account"
         reason = f"{claim or 'account'} limit"
     elif wait:
-        return Limit("account", now + min(wait, LONGEST_WAIT), "retry-after", told=True)
+        return Limit("account", now + min(wait, LONGEST_WAIT), "retry-after", stated=True)
     elif is_passing(fields):
         return Limit("none", None, "a passing 429 without a limit")
     else:
@@ -65,7 +65,7 @@ def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
     ends = [reset(fields.get(f"{UNIFIED}{window}-reset", ""), now) for window in windows]
     until = max(filter(None, ends), default=None) or reset(fields.get(f"{UNIFIED}reset", ""), now)
     end = min(until or now + (wait or cooldown), now + LONGEST_WAIT)
-    return Limit(scope, end, reason, told=bool(until or wait))
+    return Limit(scope, end, reason, stated=bool(until or wait))
 
 
 def rejected_windows(fields: Mapping[str, str]) -> list[str]:

@@ -61,12 +61,12 @@ class Splitter:
 
     @property
     def between(self) -> bool:
-        """Nothing has come of the next event."""
+        """Whether nothing has come yet of the next event."""
         return not self._rest
 
     @property
     def tells(self) -> bool:
-        """What has come of the event that is not complete yet is more than a ping or a comment."""
+        """Whether what has come of the unfinished event is more than a ping or a comment."""
         return is_long(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:

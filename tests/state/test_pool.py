@@ -360,7 +360,7 @@ class TestProbes:
     def cooling(self, seconds, **how):
         pool = make(A, B, **how)
         for account in pool.accounts:
-            pool.cool_down(account, NOW + seconds, NOW, told=True)
+            pool.cool_down(account, NOW + seconds, NOW, stated=True)
         return pool
 
     def test_one_request_at_a_time_asks_after_a_tenth_of_the_wait(self):
@@ -387,15 +387,15 @@ class TestProbes:
     def test_a_failure_puts_the_next_one_off(self):
         pool = self.cooling(3600)
         pick = pool.pick("s1", OPUS, NOW + 360)
-        pool.cool_down(pick.account, NOW + 3600, NOW + 360, told=True)
-        pool.cool_down(pool.accounts[1], NOW + 3600, NOW + 360, told=True)
+        pool.cool_down(pick.account, NOW + 3600, NOW + 360, stated=True)
+        pool.cool_down(pool.accounts[1], NOW + 3600, NOW + 360, stated=True)
         assert picked(pool, "s1", NOW + 360 + 323) is None
         assert picked(pool, "s1", NOW + 360 + 324) == A
 
     def test_who_can_go_elsewhere_is_not_moved(self):
         pool = make(A, B)
         assert [picked(pool, "s1"), picked(pool, "s2")] == [A, B]
-        pool.cool_down(pool.accounts[0], NOW + 3600, NOW, told=True)
+        pool.cool_down(pool.accounts[0], NOW + 3600, NOW, stated=True)
         assert picked(pool, "s2", NOW + 400) == B
 
     def test_counting_tokens_is_none(self):

@@ -308,7 +308,7 @@ def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
 
 
 def test_a_locked_file_costs_rows_until_it_is_free(path, caplog, monkeypatch):
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("addons.state.database.BUSY_SECONDS", 0.01)
     store = Store(path)
     assert store.load_cooldowns(NOW) == []
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -330,12 +330,12 @@ def test_a_stuck_disk_fills_no_memory(path, monkeypatch, caplog):
     released = Event()
     opened = Event()
 
-    def stuck(self):
+    def stuck(_path):
         opened.set()
         released.wait(10)
         raise OSError("stuck")
 
-    monkeypatch.setattr(Store, "open", stuck)
+    monkeypatch.setattr(store_module, "opened", stuck)
     monkeypatch.setattr(store_module, "BATCH_ROWS", 1)
     store = Store(path)
     store.record(ROW)

@@ -19,7 +19,7 @@ COOLDOWN = 60.0
 def seen(words: str = "slow down", **headers: str) -> tuple[str, float | None, bool]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     limit = read_provider_limit(named, words, NOW, COOLDOWN)
-    return limit.scope, None if limit.until is None else round(limit.until - NOW, 3), limit.told
+    return limit.scope, None if limit.until is None else round(limit.until - NOW, 3), limit.stated
 
 
 @pytest.mark.parametrize(

@@ -31,18 +31,18 @@ def seen(headers):
 
 def test_a_shared_window_cools_the_account_until_its_reset():
     headers = unified(s="rejected", s5h="rejected", r5h=HOUR, s7d="allowed_warning", r7d=9 * HOUR, r=5)
-    assert read({**headers, "retry-after": "7"}, NOW, COOLDOWN) == Limit("account", NOW + HOUR, "5h limit", told=True)
+    assert read({**headers, "retry-after": "7"}, NOW, COOLDOWN) == Limit("account", NOW + HOUR, "5h limit", stated=True)
 
 
 def test_of_two_shared_windows_the_latest_reset_counts():
     headers = unified(s="rejected", s5h="rejected", r5h=HOUR, s7d="rejected", r7d=3 * HOUR)
-    assert read(headers, NOW, COOLDOWN) == Limit("account", NOW + 3 * HOUR, "5h and 7d limit", told=True)
+    assert read(headers, NOW, COOLDOWN) == Limit("account", NOW + 3 * HOUR, "5h and 7d limit", stated=True)
 
 
 @pytest.mark.parametrize("window", ["7d_oi", "7d_opus", "7d_sonnet", "5h_new"])
 def test_a_window_of_some_models_cools_the_model_only(window):
     headers = unified(s="rejected", s5h="allowed", s7d="allowed", **{f"s{window}": "rejected", f"r{window}": HOUR})
-    assert read(headers, NOW, COOLDOWN) == Limit("model", NOW + HOUR, f"{window} limit", told=True)
+    assert read(headers, NOW, COOLDOWN) == Limit("model", NOW + HOUR, f"{window} limit", stated=True)
 
 
 def test_an_account_window_outweighs_a_model_window():
@@ -107,7 +107,7 @@ def test_an_unreadable_reset_is_none(reset):
 
 def test_an_api_keys_limit_has_only_retry_after():
     headers = {"anthropic-ratelimit-requests-remaining": "0", "retry-after": "12", "x-should-retry": "true"}
-    assert read(headers, NOW, COOLDOWN) == Limit("account", NOW + 12, "retry-after", told=True)
+    assert read(headers, NOW, COOLDOWN) == Limit("account", NOW + 12, "retry-after", stated=True)
 
 
 def test_a_429_without_a_limit_cools_nothing():

@@ -86,7 +86,7 @@ class ChatAnswer:
         items = carried_at_end(self._splitter.unfinished, self._asked.provider)
         self.started = self.started or bool(items)
         self._take(items)
-        if not self.error and not self.finished and self._ending.told:
+        if not self.error and not self.finished and self._ending.announced:
             self._finish()
         return self._out()
 
@@ -146,7 +146,7 @@ class ChatAnswer:
             self._finish()
 
     def _finish(self) -> None:
-        """The message is whole."""
+        """End the message, which is whole."""
         if not self._ending.begun:
             self._fail("ended its answer before it had begun")
             return
@@ -182,8 +182,8 @@ class ChatAnswer:
         return usage
 
     def _message_start(self) -> bytes:
-        told: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": self._usage(at_end=False)}
-        return frame("message_start", {"type": "message_start", "message": self._head | told})
+        fields: Json = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": self._usage(at_end=False)}
+        return frame("message_start", {"type": "message_start", "message": self._head | fields})
 
     def _fail(self, what: str) -> None:
         self.error = ProviderError(502, "api_error", f"{self._asked.provider} {what}")

@@ -49,7 +49,10 @@ class Asked:
 
 
 class AnswerContent:
-    """The blocks of one message on their way from the provider to the client."""
+    """The blocks of one message on their way from the provider to the client.
+
+    Sixteen fields: half of them are the parts of the work, each a class of its own, which are put together here.
+    """
 
     def __init__(self, asked: Asked, seed: str, *, strip_thinking: bool, start: Callable[[], bytes]) -> None:
         """`seed`: letters, digits and _ that no other answer has. `start` gives the message_start."""
@@ -81,12 +84,12 @@ class AnswerContent:
 
     @property
     def has_calls(self) -> bool:
-        """A tool was called."""
+        """Whether a tool was called."""
         return any(call.name for call in self._calls.all)
 
     @property
     def cut_in_call(self) -> bool:
-        """The last call's arguments are no whole object."""
+        """Whether the last call's arguments are no whole object."""
         called = [call for call in self._calls.all if call.name]
         return bool(called) and not called[-1].arguments.complete
 
@@ -112,7 +115,7 @@ class AnswerContent:
             self._function_call.append(entry)
 
     def finish(self) -> None:
-        """The message is whole: ends its blocks."""
+        """End the blocks of the message, which is whole."""
         if self._function_call and not self._calls.all:
             for entry in self._function_call:
                 self._tool_calls([entry])
@@ -169,7 +172,7 @@ class AnswerContent:
                 self._call([item])
 
     def _flush(self) -> None:
-        """No text follows: what was held back of it is sent."""
+        """Send what was held back of a text: no more of it follows."""
         self._tagged(self._tags.flush())
         if not self._plain:
             self._text(self._stops.flush())

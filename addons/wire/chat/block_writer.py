@@ -69,7 +69,7 @@ class Blocks:
 
     @property
     def thinks(self) -> bool:
-        """The block that began last is thinking."""
+        """Whether the block that began last is thinking."""
         return isinstance(last := self.last, Written) and last.kind == "thinking"
 
     def text(self, text: str) -> None:
@@ -104,7 +104,7 @@ class Blocks:
         self._write()
 
     def finish(self) -> None:
-        """Nothing more comes: ends every block."""
+        """End every block: nothing more comes."""
         while self._queue:
             self._write()
             if self._queue:

@@ -21,7 +21,7 @@ Text = str | Raw
 """A text, or its JSON."""
 
 NOTHING: Final = "(no content)"
-"""Where a message must have some (the words are Claude Code's own)."""
+"""Stands in a message that must have words and has none (they are Claude Code's own)."""
 SEPARATOR: Final = "\n\n"
 """Between blocks that become one text."""
 DEEPEST: Final = 3  # a document's content in a tool's result

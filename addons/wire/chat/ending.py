@@ -70,8 +70,8 @@ class Ending:
         """The one that the provider says it stopped at."""
 
     @property
-    def told(self) -> bool:
-        """An end was announced: a stream that stops now is whole."""
+    def announced(self) -> bool:
+        """Whether an end was announced: a stream that stops now is whole."""
         return bool(self.reason) or self.only_usage
 
     def take(self, choice: Json, provider: str) -> ProviderError | None:

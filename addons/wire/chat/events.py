@@ -44,7 +44,7 @@ def carried(raw: bytes, provider: str) -> list[Carried]:
 
 
 def carried_at_end(rest: bytes, provider: str) -> list[Carried]:
-    """The same for a last event without its blank line, which may have been cut: only what is whole counts."""
+    """What a last event without its blank line carries. It may have been cut: only what is whole counts."""
     event = parse(rest)
     if event.type == "error" or BARE_ERROR.match(event.other):
         return carried(rest, provider)

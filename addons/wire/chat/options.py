@@ -8,8 +8,8 @@ from addons.wire.thinking_rules import ThinkingRules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatOptions:
-    """The defaults suit most servers; each field says when to change it. One field for each thing that some provider
-    was seen to refuse or to need: that is why there are so many."""
+    """What is particular about a provider's Chat Completions. The defaults suit most servers; each field says when to
+    change it. Nineteen fields: one for each thing that some provider was seen to refuse or to need."""
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """The field that limits the answer. OpenAI's reasoning models refuse `max_tokens`."""

@@ -93,7 +93,7 @@ class Reasoning:
 
     @property
     def plain(self) -> bool:
-        """There is nothing to remember but the form."""
+        """Whether there is nothing to remember but the form."""
         return not (self.lists or self.calls or self.opaque)
 
     def joins(self, other: "Reasoning") -> bool:
@@ -101,7 +101,7 @@ class Reasoning:
         return self.form == other.form or (self.form in FIELDS and other.form in FIELDS)
 
     def add(self, other: "Reasoning") -> None:
-        """Remember another piece's too."""
+        """Remember what is to be remembered of another piece, too."""
         for name, entries in other.lists.items():
             self.lists.setdefault(name, []).extend(entries)
         self.calls.update(other.calls)

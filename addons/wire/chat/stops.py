@@ -36,6 +36,6 @@ class StopFinder:
         return text[: len(text) - half]
 
     def flush(self) -> str:
-        """What was held back, when no more text follows."""
+        """The text that was held back, now that no more follows."""
         text, self._held = self._held, ""
         return text

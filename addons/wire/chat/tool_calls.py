@@ -113,7 +113,7 @@ def _name(function: Json) -> str:
 
 
 def _arguments(function: Json) -> str:
-    """As text, whatever they came as."""
+    """The arguments of a call as text, whatever they came as."""
     value = function.get("arguments")
     if value is None:
         return ""

@@ -71,7 +71,7 @@ class Functions(NamedTuple):
     kept: tuple[tuple[str, Json], ...]
     """(name, function without its name) of each tool that the client runs itself."""
     left_out: tuple[str, ...]
-    """The names of the others."""
+    """The names of the tools that the client doesn't run itself."""
 
 
 def functions(array: Optional, rules: SchemaRules) -> Functions:

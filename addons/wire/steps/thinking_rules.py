@@ -53,6 +53,6 @@ def missing_thinking(draft: Draft, context: Context) -> str | None:
 
 
 def is_off(draft: Draft) -> bool:
-    """The request asks for no thinking."""
+    """Whether the request asks for no thinking."""
     thinking = draft.get("thinking")
     return isinstance(thinking, dict) and thinking.get("type") == "disabled"
