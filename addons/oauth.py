@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from addons.proxy.relay import accepted
 from addons.proxy.request_head import with_flag
-from addons.state.exchange import Trying
+from addons.state.exchange import Exchange, Trying
 from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
 
@@ -15,9 +15,10 @@ OAUTH_BETA = "oauth-2025-04-20"
 """Without it Anthropic answers 401 "OAuth authentication is currently not supported" (facts of public clients)."""
 
 NO_CREDENTIAL = (
-    "no Claude credential: log in to Claude Code (or set CLAUDE_CODE_OAUTH_TOKEN), "
-    "or set CLAUDE_OAUTH_TOKENS on the gateway"
+    "no Claude credential: log in to Claude Code (or set CLAUDE_CODE_OAUTH_TOKEN), set CLAUDE_OAUTH_TOKENS on the "
+    "gateway, or give {model} a fallback there{off}; `./run.sh settings` prints what makes Claude Code ask for others"
 )
+"""Subagents, /model and auto mode's check ask for Claude by themselves: who has only another key reads this."""
 
 
 class OAuthRotator:
@@ -34,9 +35,17 @@ class OAuthRotator:
             return
         own = accepted(trying.exchange.client.credential, provider.host)
         if not own:
-            attempt.skip(ProviderError(403, "permission_error", NO_CREDENTIAL))
+            attempt.skip(ProviderError(403, "permission_error", no_credential(trying.exchange)))
             return
         for name, value in own.items():
             attempt.credential[name] = value
             headers[name] = mask(value)
         trying.exchange.note("oauth", "passthrough: the client's own credential")
+
+
+def no_credential(exchange: Exchange) -> str:
+    """What can be set so that the model is served, in one sentence: the fallbacks that lack a key are named in it."""
+    model = exchange.plan.rule.to if exchange.plan.rule else exchange.model
+    fallbacks = [target for target in exchange.config.targets(model) if target.fallback and target.provider.missing]
+    off = "; ".join(f"{target.alias} is off: {target.provider.missing} is not set" for target in fallbacks)
+    return NO_CREDENTIAL.format(model=model, off=off and f" ({off})")

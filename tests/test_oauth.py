@@ -6,7 +6,7 @@ import pytest
 from mitmproxy import http
 
 from addons.config.config import Target
-from addons.oauth import NO_CREDENTIAL, OAUTH_BETA, OAuthRotator
+from addons.oauth import OAUTH_BETA, OAuthRotator
 from addons.state.exchange import ClientCredential, Trying
 from addons.state.pool import Account
 from addons.wire.errors import ProviderError
@@ -65,7 +65,9 @@ class TestTheClientsOwn:
         assert tried.attempt.credential == {}
         assert tried.attempt.outcome
         error = tried.attempt.outcome.error
-        assert (error.status, error.type, error.message) == (403, "permission_error", NO_CREDENTIAL)
+        assert (error.status, error.type) == (403, "permission_error")
+        assert error.message.startswith("no Claude credential: log in to Claude Code (or set CLAUDE_CODE_OAUTH_TOKEN)")
+        assert "or give asked a fallback there; `./run.sh settings`" in error.message
 
     def test_is_a_company_s_upstream_s_to_judge(self) -> None:
         own = ClientCredential(authorization="Bearer a-key-of-somebody-else-0123")
