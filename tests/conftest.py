@@ -11,6 +11,25 @@ settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
 
 
+LONGEST = (
+    "tests/e2e/test_ordeal.py",
+    "tests/proxy/test_interleavings.py",
+    "tests/test_linear.py",
+    "tests/e2e/test_browser.py",
+    "tests/e2e/test_commands.py",
+    "tests/e2e/test_startup.py",
+    "tests/e2e/test_hostile.py",
+    "tests/e2e/test_no_secret.py",
+    "tests/bench/test_bench.py",
+)
+"""The modules that take half a minute: a run must not end with waiting for one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules come first: whoever has a worker for a module keeps it (`--dist=loadfile`)."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONGEST)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What a playbook plays goes both ways: hooks called in place, as in mitmdump, and by mitmproxy, as in mitmweb."""
     if getattr(metafunc.module, "Playbook", None) is Playbook:
