@@ -11,6 +11,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import Mock
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,10 @@ from h11._readers import Http10Reader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import connection, flow, http, tls
 from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.addons.maplocal import MapLocal
+from mitmproxy.addons.mapremote import MapRemote
+from mitmproxy.addons.modifybody import ModifyBody
+from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import ConnectionState
@@ -41,6 +46,7 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
     _events,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
@@ -688,3 +694,43 @@ class TestWhatIsSwitchedOff:
         assert asyncio.iscoroutinefunction(check.shutdown_if_errored)
         check.finish()
         assert check.logger not in logging.getLogger().handlers
+
+    def test_a_mode_is_one_object_for_one_text(self):
+        """Why `transport_protocol` can be set on it: mitmproxy listens by the same object."""
+        mode = ProxyMode.parse("reverse:https://one.test:1")
+        assert mode is ProxyMode.parse("reverse:https://one.test:1")
+        assert mode.transport_protocol == "both"
+
+    def test_a_stream_reader_keeps_what_has_come_in_a_buffer(self):
+        """Of asyncio: `LargeReads` takes the place of this class."""
+
+        async def run() -> tuple[object, object, bytes]:
+            reader: Any = asyncio.StreamReader()
+            before = bytearray(reader._buffer), reader._eof
+            for name in ("_wakeup_waiter", "_wait_for_data", "_maybe_resume_transport"):
+                assert callable(getattr(reader, name))
+            reader.__class__ = type("Other", (asyncio.StreamReader,), {})
+            reader.feed_data(b"one")
+            return *before, bytes(reader._buffer)
+
+        assert asyncio.run(run()) == (bytearray(), False, b"one")
+
+
+class TestHooksInPlace:
+    """What addons/proxy/hook_dispatch.py knows of mitmproxy."""
+
+    def test_the_addons_are_known_by_name_and_in_order(self):
+        async def run() -> bool:
+            addons = Master(Options(), asyncio.get_running_loop()).addons
+            addons.add(addon := ErrorCheck())
+            return addons.lookup["errorcheck"] is addon and addons.chain[-1] is addon
+
+        assert asyncio.run(run())
+
+    @pytest.mark.parametrize("addon", [MapLocal, MapRemote, ModifyBody, ModifyHeaders])
+    def test_addons_that_replace_nothing_have_no_replacements(self, addon):
+        assert addon().replacements == []
+
+    def test_a_hook_has_its_argument_in_its_only_field(self):
+        flow = tflow.tflow()
+        assert list(vars(HttpRequestHook(flow)).values()) == HttpRequestHook(flow).args() == [flow]
