@@ -38,16 +38,16 @@ def described(name: str) -> Mapping[str, Entry]:
     return parse(texts()[name], file=FILE.name).mapping()[name].mapping()
 
 
-def filled(own: Mapping[str, Entry], name: str) -> dict[str, Entry]:
+def filled(given: Mapping[str, Entry], name: str) -> dict[str, Entry]:
     """A provider's keys together with those of its preset. What belongs to another format, or to another way to log
     in, than the provider's own is not taken over."""
     preset = {key: entry for key, entry in described(name).items() if key not in DESCRIPTIONS}
-    if "format" in own and own["format"].text() != (preset["format"].text() if "format" in preset else "anthropic"):
+    if "format" in given and given["format"].text() != (preset["format"].text() if "format" in preset else "anthropic"):
         for key in ("chat", "schema", "by_model", "thinking_rules", "format"):
             preset.pop(key, None)
-    if "api_keys" in own or ("auth" in own and own["auth"].text() not in ("bearer", "x-api-key")):
+    if "api_keys" in given or ("auth" in given and given["auth"].text() not in ("bearer", "x-api-key")):
         preset.pop("api_key", None)
-    return laid_over(preset, {key: entry for key, entry in own.items() if key != "preset"})
+    return laid_over(preset, {key: entry for key, entry in given.items() if key != "preset"})
 
 
 def laid_over(below: Mapping[str, Entry], above: Mapping[str, Entry]) -> dict[str, Entry]:

@@ -145,10 +145,10 @@ def read_keys(
     found: dict[str, None] = {}
     missing, sources = "", dict.fromkeys(name for item in items for name in VARIABLE.findall(item.text()))
     for item in items:
-        own = Variables(variables.env)
-        text = own.expand(item)
-        missing = missing or own.missing
-        for key in () if own.missing else filter(None, (part.strip() for part in text.split(","))):
+        known = Variables(variables.env)
+        text = known.expand(item)
+        missing = missing or known.missing
+        for key in () if known.missing else filter(None, (part.strip() for part in text.split(","))):
             if not VISIBLE.fullmatch(key):
                 raise item.error(NOT_VISIBLE)
             found[key] = None

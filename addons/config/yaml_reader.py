@@ -82,8 +82,8 @@ class Entry:
         """This mapping with those keys of another one that it doesn't have itself."""
         if not isinstance(self.node, yaml.MappingNode) or not isinstance(below.node, yaml.MappingNode):
             return self
-        own = {key.value for key, _ in self.node.value}
-        pairs = [*(pair for pair in below.node.value if pair[0].value not in own), *self.node.value]
+        known = {key.value for key, _ in self.node.value}
+        pairs = [*(pair for pair in below.node.value if pair[0].value not in known), *self.node.value]
         return Entry(yaml.MappingNode(self.node.tag, pairs, self.node.start_mark), self.file, self.line, self.key)
 
     def value(self) -> Any:

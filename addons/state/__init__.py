@@ -1,0 +1,1 @@
+"""What lives longer than a hook: the exchange, accounts, breakers, conversations, the store."""

@@ -48,8 +48,8 @@ class Health:
 
     def concerns(self, session: str) -> bool:
         """Whether there were failures enough for everybody, or for this session."""
-        own = self.sessions.get(session)
-        return len(self.sessions) >= THRESHOLD or (own is not None and own.count >= THRESHOLD)
+        failures = self.sessions.get(session)
+        return len(self.sessions) >= THRESHOLD or (failures is not None and failures.count >= THRESHOLD)
 
     def until(self) -> float:
         return max(self.open_until, self.probe_until)
@@ -82,14 +82,14 @@ class Breakers:
         health = self._health.setdefault(scope, Health())
         if len(self._health) > MOST_TARGETS:
             self._health.popitem(last=False)
-        own = health.sessions.setdefault(session, Failures())
+        failures = health.sessions.setdefault(session, Failures())
         if len(health.sessions) > MOST_SESSIONS:
             health.sessions.popitem(last=False)
         if kind == "timeout":
-            own.count = THRESHOLD  # it has cost somebody minutes already
-        elif own.last_request != request:
-            own.count += 1
-        own.last_request = request
+            failures.count = THRESHOLD  # it has cost somebody minutes already
+        elif failures.last_request != request:
+            failures.count += 1
+        failures.last_request = request
         health.why, health.open_until, health.probe_until = why, now + cooldown, 0.0
 
     def succeeded(self, target: Target) -> None:

@@ -1,0 +1,1 @@
+"""What differs between two bodies: texts, JSON values, event streams."""

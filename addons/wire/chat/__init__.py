@@ -1,0 +1,1 @@
+"""OpenAI's Chat Completions: requests in that form, answers out of it."""

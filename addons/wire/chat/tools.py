@@ -145,18 +145,18 @@ class CallIds:
         """The client's id of a new call: the provider's own, if that is valid and new and would go back as it is.
         `carried`: what has to go back with the call."""
         salt = f"{self._seed}_{len(self._ids)}"
-        own = call.id or f"call_{salt}"
+        call_id = call.id or f"call_{salt}"
         if call.extra:
             carried = carried or Reasoning(FIELDS[0])
-            carried.calls[own] = call.extra
+            carried.calls[call_id] = call.extra
         if carried and not carried.plain:
-            client_id = encode_tool_id(self._provider, _SALT.join((own, salt, carried.record(""))))
-        elif own in self._taken or encode_tool_id(self._provider, own) in self._taken:
-            client_id = encode_tool_id(self._provider, f"{own}{_SALT}{salt}")
-        elif valid_tool_id(own) and (not call.id or _fits(own, short=self._short)):
-            client_id = own
+            client_id = encode_tool_id(self._provider, _SALT.join((call_id, salt, carried.record(""))))
+        elif call_id in self._taken or encode_tool_id(self._provider, call_id) in self._taken:
+            client_id = encode_tool_id(self._provider, f"{call_id}{_SALT}{salt}")
+        elif valid_tool_id(call_id) and (not call.id or _fits(call_id, short=self._short)):
+            client_id = call_id
         else:
-            client_id = encode_tool_id(self._provider, own)
+            client_id = encode_tool_id(self._provider, call_id)
         self._taken.add(client_id)
         self._ids[call] = client_id
         return client_id

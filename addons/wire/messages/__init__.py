@@ -1,0 +1,1 @@
+"""Anthropic's Messages: bodies, answers, and what is remembered of a conversation."""
