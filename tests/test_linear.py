@@ -33,6 +33,7 @@ from addons.wire.sse import Splitter, parse
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import apply
 from addons.wire.token_estimate import estimate_request
+from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
 from tests.wire.chat.translated import new_answer
 
 QUICK: Final = 0.05
@@ -212,38 +213,14 @@ def in_one(block: Callable[[int], Any], role: str = "user", **fields: Any) -> Ca
 
 
 def encoded(fields: dict[str, Any]) -> bytes:
-    thinking = {"type": "enabled", "budget_tokens": 1024}
-    return json.dumps({"model": "glm", "max_tokens": 9000, "thinking": thinking, **fields}, ensure_ascii=False).encode()
-
-
-def user(*content: Any) -> dict[str, Any]:
-    return {"role": "user", "content": list(content)}
-
-
-def assistant(*content: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": list(content)}
-
-
-def text(words: str = "hi") -> dict[str, Any]:
-    return {"type": "text", "text": words}
-
-
-def thought(signature: str = "gw1.kimi.abc") -> dict[str, Any]:
-    return {"type": "thinking", "thinking": "hm", "signature": signature}
-
-
-def call(call_id: str) -> dict[str, Any]:
-    return {"type": "tool_use", "id": call_id, "name": "Bash", "input": {}}
-
-
-def result(call_id: str, content: Any = "done") -> dict[str, Any]:
-    return {"type": "tool_result", "tool_use_id": call_id, "content": content}
+    common = {"model": "glm", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    return json.dumps({**common, **fields}, ensure_ascii=False).encode()
 
 
 def nested_results(depth: int) -> Any:
     content: Any = [text("")]
     for _ in range(depth):
-        content = [result("i 1", content), text()]
+        content = [tool_result("i 1", content), text("hi")]
     return content
 
 
@@ -253,65 +230,70 @@ def raw(start: bytes, piece: bytes, end: bytes) -> Callable[[int], bytes]:
 
 DETAILED: Final = 'gw1.zai.{"form":"reasoning","reasoning_details":[{"type":"reasoning.text","text":1}]}'
 BODIES: dict[str, Callable[[int], bytes]] = {
-    "odd ids": in_one(lambda n: call(f"i {n}"), "assistant"),
-    "odd ids of another provider": in_one(lambda n: call(f"gw1-zai--{n:06}"), "assistant"),
-    "results of odd ids": in_one(lambda n: result(f"i {n}")),
-    "calls and results": many(lambda n: [assistant(call(f"i {n}")), user(result(f"i {n}"))]),
-    "results of one call": in_one(lambda n: result("i 1")),
-    "thinking of others only": many(lambda n: [user(text()), assistant(thought())]),
-    "thinking of nobody": many(lambda n: [user(text()), assistant(thought(""))]),
-    "thinking and text": many(lambda n: [user(text()), assistant(thought(), text())]),
-    "thinking in one message": in_one(lambda n: thought(f"gw1.kimi.{n}"), "assistant"),
-    "own thinking in one message": in_one(lambda n: thought(f"gw1.zai.{n}"), "assistant"),
-    "own thinking with details": in_one(lambda n: thought(DETAILED), "assistant"),
-    "empty users": many(lambda n: [user(text("")), assistant(text())]),
-    "empty assistants": many(lambda n: [user(text()), assistant(text(""))]),
-    "empty assistants behind results": many(lambda n: [user(result("t")), assistant(text("")), user(text())]),
-    "users only": many(lambda n: user(text())),
-    "assistants only": many(lambda n: assistant(text())),
-    "assistants with thinking only": many(lambda n: assistant(thought("gw1.zai.x"))),
+    "odd ids": in_one(lambda n: tool_use(f"i {n}"), "assistant"),
+    "odd ids of another provider": in_one(lambda n: tool_use(f"gw1-zai--{n:06}"), "assistant"),
+    "results of odd ids": in_one(lambda n: tool_result(f"i {n}")),
+    "calls and results": many(lambda n: [assistant(tool_use(f"i {n}")), user(tool_result(f"i {n}"))]),
+    "results of one call": in_one(lambda n: tool_result("i 1")),
+    "thinking of others only": many(lambda n: [user(text("hi")), assistant(thinking("gw1.kimi.abc"))]),
+    "thinking of nobody": many(lambda n: [user(text("hi")), assistant(thinking(""))]),
+    "thinking and text": many(lambda n: [user(text("hi")), assistant(thinking("gw1.kimi.abc"), text("hi"))]),
+    "thinking in one message": in_one(lambda n: thinking(f"gw1.kimi.{n}"), "assistant"),
+    "own thinking in one message": in_one(lambda n: thinking(f"gw1.zai.{n}"), "assistant"),
+    "own thinking with details": in_one(lambda n: thinking(DETAILED), "assistant"),
+    "empty users": many(lambda n: [user(text("")), assistant(text("hi"))]),
+    "empty assistants": many(lambda n: [user(text("hi")), assistant(text(""))]),
+    "empty assistants behind results": many(lambda n: [user(tool_result("t")), assistant(text("")), user(text("hi"))]),
+    "users only": many(lambda n: user(text("hi"))),
+    "assistants only": many(lambda n: assistant(text("hi"))),
+    "assistants with thinking only": many(lambda n: assistant(thinking("gw1.zai.x"))),
     "system messages": many(lambda n: {"role": "system", "content": "be brief"}),
-    "system messages between": many(lambda n: [user(text()), {"role": "system", "content": "x"}, assistant(text())]),
+    "system messages between": many(
+        lambda n: [user(text("hi")), {"role": "system", "content": "x"}, assistant(text("hi"))]
+    ),
     "system messages that are cleared": many(
-        lambda n: [user(text()), {"role": "system", "content": "x", "clear_at": "next_user_message"}]
+        lambda n: [user(text("hi")), {"role": "system", "content": "x", "clear_at": "next_user_message"}]
     ),
     "empty texts": in_one(lambda n: text("")),
     "texts": in_one(lambda n: text(str(n))),
     "server tools": in_one(lambda n: {"type": "server_tool_use", "id": f"gw1-zai--{n:06}"}, "assistant"),
     "odd types": in_one(lambda n: {"type": f"t{n}_tool_use", "id": "x"}, "assistant"),
     "references": in_one(lambda n: {"type": "tool_reference", "tool_name": f"t{n}"}),
-    "cache controls": in_one(lambda n: text() | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
-    "callers": in_one(lambda n: call(f"t{n}") | {"caller": {"type": "direct"}}, "assistant"),
+    "cache controls": in_one(lambda n: text("hi") | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+    "callers": in_one(lambda n: tool_use(f"t{n}") | {"caller": {"type": "direct"}}, "assistant"),
     "images": in_one(lambda n: {"type": "image", "source": {"type": "url", "url": "aa"}}),
     "documents": in_one(lambda n: {"type": "document", "source": {"type": "text", "data": "words"}}),
-    "nested results": in_one(lambda n: result("i 1", nested_results(15))),
+    "nested results": in_one(lambda n: tool_result("i 1", nested_results(15))),
     "one long text": lambda size: encoded({"messages": [user(text("a" * size))]}),
     "one long escaped text": lambda size: encoded({"messages": [user(text('"\\' * (size // 4)))]}),
     "one long blank": lambda size: encoded({"messages": [user(text(" \n" * (size // 3)))]}),
     "tools": lambda size: encoded(
         {
-            "messages": [user(text())],
+            "messages": [user(text("hi"))],
             "tools": [{"name": f"t {n}", "input_schema": {}, "strict": True} for n in range(size // 60)],
         }
     ),
     "tools of Anthropic": lambda size: encoded(
-        {"messages": [user(text())], "tools": [{"name": f"t{n}", "type": "bash_20250124"} for n in range(size // 60)]}
+        {
+            "messages": [user(text("hi"))],
+            "tools": [{"name": f"t{n}", "type": "bash_20250124"} for n in range(size // 60)],
+        }
     ),
     "system blocks": lambda size: encoded(
-        {"messages": [user(text())], "system": [text("")] + [text(str(n)) for n in range(size // 40)]}
+        {"messages": [user(text("hi"))], "system": [text("")] + [text(str(n)) for n in range(size // 40)]}
     ),
     "fields": lambda size: encoded(
-        {"messages": [user(text())], **{f"f{n}": {"api_key": 1} for n in range(size // 30)}}
+        {"messages": [user(text("hi"))], **{f"f{n}": {"api_key": 1} for n in range(size // 30)}}
     ),
-    "credentials": lambda size: encoded({"messages": [user(text())], "x": [{"api_key": 1}] * (size // 16)}),
+    "credentials": lambda size: encoded({"messages": [user(text("hi"))], "x": [{"api_key": 1}] * (size // 16)}),
     "context edits": lambda size: encoded(
         {
-            "messages": [user(text())],
+            "messages": [user(text("hi"))],
             "context_management": {"edits": [{"type": "clear_thinking_20251015"}] * (size // 36)},
         }
     ),
     "user_id nested": lambda size: encoded(
-        {"messages": [user(text())], "metadata": {"user_id": '{"a":' * (size // 6)}}
+        {"messages": [user(text("hi"))], "metadata": {"user_id": '{"a":' * (size // 6)}}
     ),
     "nested without end": raw(b'{"model":"glm","messages":', b"[", b""),
     "nested objects without end": raw(b'{"model":"glm","messages":', b'{"a":', b""),

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.client_messages import assistant, text, user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import error
@@ -53,10 +54,11 @@ def ask(gateway: Gateway) -> Callable[..., tuple[str, str]]:
 Ask = Callable[..., tuple[str, str]]
 
 
-def user(*contents: Any) -> list[dict[str, Any]]:
+def conversation(*said: str | list[Any]) -> list[dict[str, Any]]:
+    """What the user says, as words or as blocks, and an answer to all but the last."""
     turns: list[dict[str, Any]] = []
-    for content in contents:
-        turns += [{"role": "user", "content": content}, {"role": "assistant", "content": "yes"}]
+    for content in said:
+        turns += [user(content) if isinstance(content, str) else user(*content), assistant(text("yes"))]
     return turns[:-1]
 
 
@@ -67,8 +69,11 @@ def test_a_request_goes_where_its_kind_says(ask: Ask, anthropic: Provider) -> No
     assert ask("glm", hints={"x-claude-code-agent-id": "a1"}) == ("zai", "glm-5")
     assert ask(OPUS, tools=SEARCH) == ("anthropic", "claude-haiku-5-5")
     assert anthropic.last.json["model"] == "claude-haiku-5-5"
-    assert ask("glm", messages=user([{"type": "text", "text": "see"}, IMAGE], "and?")) == ("kimi", "kimi-for-coding")
-    assert ask("claude-via-glm", messages=user([IMAGE])) == ("kimi", "kimi-for-coding")
+    assert ask("glm", messages=conversation([{"type": "text", "text": "see"}, IMAGE], "and?")) == (
+        "kimi",
+        "kimi-for-coding",
+    )
+    assert ask("claude-via-glm", messages=conversation([IMAGE])) == ("kimi", "kimi-for-coding")
     assert ask("claude-via-glm") == ("zai", "glm-5")
     assert ask(OPUS, hints={"x-project": "acme-web"}) == ("kimi", "kimi-for-coding")
     assert ask(OPUS, hints={"x-project": "other"}) == ("anthropic", OPUS)
@@ -76,17 +81,17 @@ def test_a_request_goes_where_its_kind_says(ask: Ask, anthropic: Provider) -> No
 
 def test_a_large_conversation_stays_where_it_went_until_it_is_compacted(ask: Ask) -> None:
     session = str(uuid4())
-    assert ask("glm", session, messages=user("hello")) == ("zai", "glm-5")
-    assert ask("glm", session, messages=user("hello", LONG))[0] == "openrouter"
-    assert ask("glm", session, messages=user("hello", "shorter"))[0] == "openrouter"
-    assert ask("glm", str(uuid4()), messages=user("hello", "shorter"))[0] == "zai"
-    assert ask("glm", session, messages=user("what is the title?"))[0] == "zai"
+    assert ask("glm", session, messages=conversation("hello")) == ("zai", "glm-5")
+    assert ask("glm", session, messages=conversation("hello", LONG))[0] == "openrouter"
+    assert ask("glm", session, messages=conversation("hello", "shorter"))[0] == "openrouter"
+    assert ask("glm", str(uuid4()), messages=conversation("hello", "shorter"))[0] == "zai"
+    assert ask("glm", session, messages=conversation("what is the title?"))[0] == "zai"
     agent = {"x-claude-code-agent-id": "a1"}
-    assert ask("glm", session, agent, messages=user("hello"))[0] == "zai"
-    assert ask("glm", session, messages=user("a summary of what was said"))[0] == "zai"
+    assert ask("glm", session, agent, messages=conversation("hello"))[0] == "zai"
+    assert ask("glm", session, messages=conversation("a summary of what was said"))[0] == "zai"
     compaction = {"x-claude-code-request-class": "compaction"}
-    assert ask("glm", session, compaction, messages=user("hello", LONG, "summarize"))[0] == "openrouter"
-    assert ask("glm", session, messages=user("hello"))[0] == "zai"
+    assert ask("glm", session, compaction, messages=conversation("hello", LONG, "summarize"))[0] == "openrouter"
+    assert ask("glm", session, messages=conversation("hello"))[0] == "zai"
 
 
 def test_the_fallbacks_are_those_of_the_model_that_the_rule_names(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.client_messages import assistant, system, text, tool_result, user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request, blocks_of
@@ -47,10 +48,6 @@ def ask(gateway: Gateway, model: str, *messages: dict[str, Any], **fields: Any) 
     return response
 
 
-def user(content: Any) -> dict[str, Any]:
-    return {"role": "user", "content": content}
-
-
 def said(request: Request) -> str:
     return json.dumps(request.fields["messages"])
 
@@ -62,7 +59,7 @@ class TestAnotherGenerationOfClaude:
         "output_config": {"effort": "high"},
         "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
     }
-    SAID = (user("hi"), {"role": "system", "content": "the environment"})
+    SAID = (user("hi"), system("the environment"))
 
     @pytest.mark.parametrize("model", ["older", "four-six", "four-seven"])
     @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
@@ -96,8 +93,7 @@ class TestToolInputs:
     @pytest.mark.parametrize(("given", "meant"), [([LS], LS), (json.dumps(LS), LS), ("", {}), (None, {})])
     def test_in_the_history(self, gateway: Gateway, providers: Any, model: str, given: Any, meant: Any) -> None:
         call = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": given}
-        result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
-        ask(gateway, model, user("hi"), {"role": "assistant", "content": [call]}, user([result]), tools=[BASH])
+        ask(gateway, model, user("hi"), assistant(call), user(tool_result()), tools=[BASH])
         provider = {"claude-opus-5-5": providers.anthropic, "glm": providers.zai, "chat": providers.kimi}[model]
         sent = provider.last.messages[1]
         if model == "chat":
@@ -142,7 +138,7 @@ class TestCompactions:
     @pytest.mark.parametrize("model", ["glm", "chat", "older"])
     def test_the_summary_is_read(self, gateway: Gateway, providers: Any, model: str, before: Any) -> None:
         block = {"type": "compaction", "content": "We spoke of whales."}
-        answer = {"role": "assistant", "content": [block, {"type": "text", "text": "so"}]}
+        answer = assistant(block, text("so"))
         ask(gateway, model, *before, answer, user("go on"))
         provider = {"glm": providers.zai, "chat": providers.kimi, "older": providers.anthropic}[model]
         assert provider.refused == []
@@ -152,7 +148,7 @@ class TestCompactions:
 
     def test_anthropic_gets_it_as_it_is(self, gateway: Gateway, anthropic: Provider) -> None:
         block = {"type": "compaction", "content": "We spoke of whales."}
-        ask(gateway, "claude-opus-5-5", {"role": "assistant", "content": [block]}, user("go on"))
+        ask(gateway, "claude-opus-5-5", assistant(block), user("go on"))
         assert blocks_of(anthropic.last.messages[0]) == [block]
 
 
@@ -162,7 +158,7 @@ def test_changes_of_tools(gateway: Gateway, providers: Any, model: str) -> None:
         {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Bash"}},
         {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": READ}},
     ]
-    ask(gateway, model, user("hi"), {"role": "system", "content": changes}, tools=[BASH])
+    ask(gateway, model, user("hi"), system(changes), tools=[BASH])
     provider = {"glm": providers.zai, "chat": providers.kimi, "older": providers.anthropic}[model]
     assert provider.refused == []
     tools = provider.last.fields["tools"]

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.client_messages import assistant, tool_result, user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request, blocks_of
 from tests.fakes.scripts import (
+    Block,
     Reply,
     agent,
     error,
@@ -41,28 +43,16 @@ def strict(anthropic: Provider, zai: Provider, kimi: Provider, openrouter: Provi
         provider.refuse_like_others()
 
 
-def user(value: str | list[dict[str, Any]]) -> dict[str, Any]:
-    return {"role": "user", "content": value}
-
-
-def assistant(*blocks: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": list(blocks)}
-
-
-def signed(value: str, signature: str) -> dict[str, Any]:
-    return {"type": "thinking", "thinking": value, "signature": signature}
-
-
-def redacted(data: str) -> dict[str, Any]:
-    return {"type": "redacted_thinking", "data": data}
+def signed(value: str, signature: str) -> Block:
+    return thinking(value, signature=signature)
 
 
 def result(tool_id: str) -> dict[str, Any]:
-    return user([{"type": "tool_result", "tool_use_id": tool_id, "content": "done"}])
+    return user(tool_result(tool_id, "done"))
 
 
-def call(tool_id: str) -> dict[str, Any]:
-    return dict(tool_use("Bash", {"command": "ls"}, tool_id=tool_id))
+def call(tool_id: str) -> Block:
+    return tool_use("Bash", {"command": "ls"}, tool_id=tool_id)
 
 
 def ask(gateway: Gateway, model: str, messages: list[dict[str, Any]], **fields: Any) -> Any:
@@ -99,7 +89,7 @@ class TestOnTheWayBack:
         blocks = streamed(gateway, "glm") if stream else gateway.post("glm").json()["content"]
         assert blocks == [
             signed("let me see", f"gw1.zai.{sign('zai', 'let me see')}"),
-            redacted("gw1.zai.secret"),
+            redacted_thinking("gw1.zai.secret"),
             signed("", "gw1.zai."),
             text("ok"),
         ]
@@ -128,7 +118,7 @@ class TestOnTheWayBack:
         blocks = streamed(gateway, OPUS) if stream else gateway.post(OPUS).json()["content"]
         assert blocks == [
             signed("hm", sign("anthropic", "hm")),
-            redacted(sign("anthropic", "redacted")),
+            redacted_thinking(sign("anthropic", "redacted")),
             text("ok"),
         ]
 
@@ -139,9 +129,9 @@ class TestOnTheWayOut:
     OWN = {  # noqa: RUF012
         "anthropic": [
             signed("of anthropic", sign("anthropic", "of anthropic")),
-            redacted(sign("anthropic", "redacted")),
+            redacted_thinking(sign("anthropic", "redacted")),
         ],
-        "zai": [signed("of zai", sign("zai", "of zai")), redacted(sign("zai", "redacted"))],
+        "zai": [signed("of zai", sign("zai", "of zai")), redacted_thinking(sign("zai", "redacted"))],
         "kimi": [signed("of kimi", sign("kimi", "of kimi"))],
         "openrouter": [],
     }
@@ -151,7 +141,7 @@ class TestOnTheWayOut:
         user("two"),
         assistant(
             signed("of zai", f"gw1.zai.{sign('zai', 'of zai')}"),
-            redacted(f"gw1.zai.{sign('zai', 'redacted')}"),
+            redacted_thinking(f"gw1.zai.{sign('zai', 'redacted')}"),
             text("2"),
         ),
         user("three"),
@@ -163,7 +153,7 @@ class TestOnTheWayOut:
         user("six"),
         assistant(signed("of another gateway", "gw1.elsewhere.abc"), text("6")),
         user("seven"),
-        assistant(redacted(""), text("7")),
+        assistant(redacted_thinking(""), text("7")),
         user("eight"),
     ]
 
@@ -266,7 +256,7 @@ class TestWhenAnthropicRefusesIt:
 
     MESSAGES = [  # noqa: RUF012
         user("list"),
-        assistant(signed("bound elsewhere", "c2lnbmF0dXJl"), redacted("ZGF0YQ=="), call("toolu_1")),
+        assistant(signed("bound elsewhere", "c2lnbmF0dXJl"), redacted_thinking("ZGF0YQ=="), call("toolu_1")),
         result("toolu_1"),
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.client_messages import assistant, user
 from tests.fakes.provider import Provider
 from tests.fakes.request import Headers, Request
 from tests.fakes.scripts import message, redacted_thinking, sign, text, thinking, tool_use
@@ -78,10 +79,6 @@ def zai_says(body: Any, *allow: str, **headers: str) -> Refusal | None:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     check = for_others(betas=frozenset({"known"}), allow=frozenset(allow))
     return check(received("zai", body, {"authorization": "Bearer k"} | names), Issued())
-
-
-def assistant(*content: Any) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": "go"}, {"role": "assistant", "content": list(content)}]
 
 
 def test_what_is_fine_passes() -> None:
@@ -239,7 +236,8 @@ def test_a_provider_knows_what_it_issued_and_notes_what_it_refused() -> None:
 
         content = ask([{"role": "user", "content": "go"}]).json()["content"]
         history = [
-            *assistant(*content),
+            user("go"),
+            assistant(*content),
             {"role": "user", "content": [{**RESULT, "tool_use_id": "functions.Bash:0"}]},
         ]
         assert ask(history).status_code == 200

@@ -13,7 +13,8 @@ import brotli  # type: ignore[import-untyped]  # it has no stubs
 import zstandard
 
 from tests.bench.conversation import conversation
-from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.chat.dialects import DIALECTS, Called, Said
 from tests.wire.streams import sse, tool, whole
 from tests.wire.streams import text as said

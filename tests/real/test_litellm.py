@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import anthropic as sdk
 import pytest
 
+from tests.client_messages import user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import message, say, text, thinking, tool_use
 from tests.real.conftest import MODEL
-from tests.real.test_llama_server import BASH, ask, either_way, said, user
+from tests.real.test_llama_server import BASH, ask, either_way, said
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_signed_thinking_comes_back_in_a_tool_loop(client: sdk.Anthropic, provid
     assert (call.name, call.input, first.stop_reason) == ("Bash", {"command": "ls"}, "tool_use")
     answered = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]}
     result = {"type": "tool_result", "tool_use_id": call.id, "content": "x"}
-    second = ask(client, user("go"), answered, user([result]), stream=stream, **asks)
+    second = ask(client, user("go"), answered, user(result), stream=stream, **asks)
     assert said(second, "text", "text") == "Done"
     arrived = json.dumps(json.loads(provider.last.body)["messages"])
     assert "U0lHTkVE" * 8 in arrived and "Let me look" in arrived

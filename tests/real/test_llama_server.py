@@ -7,6 +7,7 @@ from typing import Any
 import anthropic as sdk
 import pytest
 
+from tests.client_messages import user
 from tests.e2e.gateway import Gateway
 from tests.real.conftest import MODEL
 from tests.real.tiny_model import SCRIPTS
@@ -31,10 +32,6 @@ def ask(client: sdk.Anthropic, *messages: Any, stream: bool, **fields: Any) -> s
         return made
     with client.messages.stream(**body) as events:
         return events.get_final_message()
-
-
-def user(content: Any) -> dict[str, Any]:
-    return {"role": "user", "content": content}
 
 
 def said(message: sdk.types.Message, kind: str, field: str) -> str:
@@ -86,7 +83,7 @@ def test_a_tool_loop(client: sdk.Anthropic, stream: bool) -> None:
         if block.type == "tool_use"
     ]
     answered = {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in message.content]}
-    message = ask(client, asked, answered, user(results), stream=stream, tools=[BASH])
+    message = ask(client, asked, answered, user(*results), stream=stream, tools=[BASH])
     assert said(message, "text", "text") == SCRIPTS["done"]
 
 

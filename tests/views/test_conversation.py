@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from addons.state.attempt import Kept
 from addons.views import conversation
 from addons.wire.provenance import encode_tool_id
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
 from tests.exchanges import exchange, target
 from tests.views.looked_at import Watched, section
 from tests.views.test_image_size import PNG
-from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 
 EPHEMERAL = {"type": "ephemeral"}
 

@@ -8,9 +8,10 @@ from addons.config.config import Config
 from addons.state.exchange import ClientCredential
 from addons.views import answer, changes, conversation, trail
 from addons.wire.errors import error_event
+from tests.client_messages import assistant, text, tool_result, tool_use, user
 from tests.exchanges import provider
 from tests.views.looked_at import Watched, kept
-from tests.wire.bodies import assistant, request, text, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.streams import sse, tool, whole
 from tests.wire.streams import text as text_events
 

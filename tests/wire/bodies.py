@@ -20,35 +20,6 @@ def request(*messages: Any, **fields: Any) -> dict[str, Any]:
     return {"model": "glm", "messages": said or [{"role": "user", "content": "hi"}], **fields}
 
 
-def user(*content: Any) -> dict[str, Any]:
-    return {"role": "user", "content": list(content)}
-
-
-def assistant(*content: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": list(content)}
-
-
-def system(content: Any, **fields: Any) -> dict[str, Any]:
-    return {"role": "system", "content": content, **fields}
-
-
-def text(words: str, **fields: Any) -> dict[str, Any]:
-    return {"type": "text", "text": words, **fields}
-
-
-def thinking(signature: str | None, words: str = "hm") -> dict[str, Any]:
-    block = {"type": "thinking", "thinking": words}
-    return block if signature is None else block | {"signature": signature}
-
-
-def tool_use(tool_id: str = "toolu_1", **fields: Any) -> dict[str, Any]:
-    return {"type": "tool_use", "id": tool_id, "name": "Bash", "input": {"command": "ls"}, **fields}
-
-
-def tool_result(tool_id: str = "toolu_1", content: Any = "ok", **fields: Any) -> dict[str, Any]:
-    return {"type": "tool_result", "tool_use_id": tool_id, "content": content, **fields}
-
-
 def run(step: Step, body: dict[str, Any], context: Context = ZAI) -> tuple[str | None, dict[str, Any]]:
     """What the step says and what is sent. A step that says nothing must leave the client's own bytes, and one
     that says something must have changed them."""

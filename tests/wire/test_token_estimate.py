@@ -14,6 +14,7 @@ from addons.wire import raw_json
 from addons.wire.messages.body import RequestBody
 from addons.wire.token_estimate import IMAGE_TOKENS, PAGE_TOKENS, at_most, estimate, estimate_messages, image_tokens
 from addons.wire.token_estimate import estimate_request as estimate_fields
+from tests.client_messages import user
 
 PROSE = """
 When a gateway sits between a person and a model, the first thing it owes that person is the truth about what
@@ -215,10 +216,6 @@ def test_a_parsed_body_is_counted_as_it_is():
     assert estimate_fields(fields) == estimate_request(system=body["system"], messages=body["messages"])
 
 
-def user(*blocks):
-    return [{"role": "user", "content": list(blocks)}]
-
-
 def test_a_request_counts_its_system_its_messages_and_its_tools():
     bare = estimate_request(messages=[{"role": "user", "content": "Hi"}])
     assert 1 < bare < 12
@@ -244,17 +241,17 @@ def test_a_request_counts_its_system_its_messages_and_its_tools():
     ],
 )
 def test_every_block_counts_its_text(block):
-    assert estimate_request(messages=user(block)) == pytest.approx(estimate(PROSE), rel=0.15)
+    assert estimate_request(messages=[user(block)]) == pytest.approx(estimate(PROSE), rel=0.15)
 
 
 def test_redacted_thinking_costs_nothing():
     block = {"type": "redacted_thinking", "data": "x" * 9000}
-    assert estimate_request(messages=user(block)) == estimate_request(messages=user())
+    assert estimate_request(messages=[user(block)]) == estimate_request(messages=[user()])
 
 
 def test_a_pdf_is_counted_by_its_size():
     source = {"type": "base64", "media_type": "application/pdf", "data": "A" * 200_000}
-    assert estimate_request(messages=user({"type": "document", "source": source})) == pytest.approx(
+    assert estimate_request(messages=[user({"type": "document", "source": source})]) == pytest.approx(
         3 * PAGE_TOKENS, rel=0.01
     )
 
@@ -310,7 +307,7 @@ def test_an_image_in_a_tools_result_counts_as_an_image():
         "type": "tool_result",
         "content": [{"type": "image", "source": source_of(png(1000, 1000) + b"x" * 90_000)}],
     }
-    assert estimate_request(messages=user(result)) == pytest.approx(1334, abs=10)
+    assert estimate_request(messages=[user(result)]) == pytest.approx(1334, abs=10)
 
 
 json_values = st.recursive(
@@ -330,7 +327,7 @@ json_values = st.recursive(
 @given(json_values, json_values, json_values)
 def test_no_request_raises(system, messages, tools):
     assert estimate_request(system=system, messages=messages, tools=tools) >= 0
-    assert estimate_request(messages=user(messages, system), tools=[tools]) >= 0
+    assert estimate_request(messages=[user(messages, system)], tools=[tools]) >= 0
 
 
 @pytest.mark.parametrize("depth", [400, 100_000])

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.views.diff.json_changes import json_changes
-from tests.wire.bodies import assistant, request, system, text, thinking, tool_use, user
+from tests.client_messages import assistant, system, text, thinking, tool_use, user
+from tests.wire.bodies import request
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "b\nc", "ü", "x" * 900, 1.5]),

@@ -12,7 +12,8 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.turns import NO_SIGNATURE
 from addons.wire.messages.assembler import Assembler
 from addons.wire.provenance import valid_tool_id
-from tests.wire.bodies import assistant, request, tool_result, tool_use, user
+from tests.client_messages import assistant, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.chat.chat_checker import Refused
 from tests.wire.chat.dialects import chunk
 from tests.wire.chat.test_request import sent

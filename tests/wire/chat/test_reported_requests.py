@@ -9,7 +9,8 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.thinking_rules import ThinkingRules
-from tests.wire.bodies import assistant, request, text, thinking, tool_result, tool_use, user
+from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.chat.chat_checker import Refused, check
 from tests.wire.chat.test_request import PNG, chat, notes, sent, tool
 

@@ -14,7 +14,8 @@ from addons.wire.errors import BadRequest
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import encode_tool_id, wrap_signature
 from addons.wire.thinking_rules import ThinkingRules
-from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.chat.chat_checker import check
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}

@@ -11,7 +11,8 @@ from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import ChatRequest, to_chat
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.messages.body import Draft, RequestBody
-from tests.wire.bodies import assistant, request, text, tool_result, tool_use, user
+from tests.client_messages import assistant, text, tool_result, tool_use, user
+from tests.wire.bodies import request
 from tests.wire.chat.chat_checker import check as check_chat
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 from tests.wire.chat.translated import chat_stream, new_answer

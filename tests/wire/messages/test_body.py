@@ -5,7 +5,8 @@ import pytest
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import Draft, RequestBody, session_of
 from addons.wire.messages.message import KEEP
-from tests.wire.bodies import request, text
+from tests.client_messages import text
+from tests.wire.bodies import request
 
 ODD = (
     b' {"messages" :[ {"content":"h\\u0069 \xc3\xa9" , "role":"user"},{"role":"assistant","content":\n'

@@ -5,7 +5,8 @@ from addons.wire.messages.edited_messages import EditedMessages, open_turn
 from addons.wire.messages.message import DROP, KEEP, new_message
 from addons.wire.raw_json import dump
 from addons.wire.steps.context import counted
-from tests.wire.bodies import assistant, request, system, text, thinking, tool_result, tool_use, user
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 
 THOUGHT = thinking("s")
 

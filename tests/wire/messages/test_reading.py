@@ -14,8 +14,9 @@ from addons.wire.messages.memory import Memory
 from addons.wire.messages.parsing import parse
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import apply
+from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
 from tests.wire.any_body import compact, message, messages, spelled, tool, top_level
-from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, assistant, request, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, request
 
 CACHE = {"type": "ephemeral"}
 BILLING = [text(f"x-anthropic-billing-header: {number};") for number in range(9)]

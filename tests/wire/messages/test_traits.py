@@ -22,8 +22,9 @@ from addons.wire.messages.traits import (
 )
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import apply
+from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
 from tests.wire.any_body import messages, spelled, top_level
-from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, assistant, request, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, request
 
 EVERYTHING = frozenset(
     {

@@ -9,7 +9,8 @@ from addons.wire.steps.context import Context
 from addons.wire.steps.hidden_credentials import hidden_credentials
 from addons.wire.steps.max_tokens import max_tokens
 from addons.wire.steps.thinking_mode import thinking_adaptive, thinking_display
-from tests.wire.bodies import ANTHROPIC, ZAI, request, run, text, unchanged
+from tests.client_messages import text
+from tests.wire.bodies import ANTHROPIC, ZAI, request, run, unchanged
 
 BILLING = "x-anthropic-billing-header: cc_version=2.1.330.abc; cc_entrypoint=cli;"
 CLEAR = {"type": "clear_thinking_20251015", "keep": "all"}

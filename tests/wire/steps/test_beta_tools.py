@@ -1,7 +1,8 @@
 import pytest
 
 from addons.wire.steps.beta_tools import beta_tools
-from tests.wire.bodies import assistant, request, run, text, tool_result, tool_use, unchanged, user
+from tests.client_messages import assistant, text, tool_result, tool_use, user
+from tests.wire.bodies import request, run, unchanged
 
 BASH = {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "strict": True}}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}

@@ -4,7 +4,8 @@ import pytest
 
 from addons.wire.claude_models import claude_of
 from addons.wire.steps.context import Context
-from tests.wire.bodies import assistant, request, system, text
+from tests.client_messages import assistant, system, text
+from tests.wire.bodies import request
 from tests.wire.steps.test_table import adapted
 
 ADAPTIVE = {"type": "adaptive", "display": "omitted"}

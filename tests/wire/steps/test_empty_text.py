@@ -2,19 +2,8 @@ import pytest
 
 from addons.wire.steps.cache_control import cache_control
 from addons.wire.steps.empty_text import empty_text
-from tests.wire.bodies import (
-    ANTHROPIC,
-    assistant,
-    request,
-    run,
-    system,
-    text,
-    thinking,
-    tool_result,
-    tool_use,
-    unchanged,
-    user,
-)
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, request, run, unchanged
 
 LONG = {"type": "ephemeral", "ttl": "1h", "scope": "global"}
 SHORT = {"type": "ephemeral"}

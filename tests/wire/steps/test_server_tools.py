@@ -3,19 +3,8 @@ import pytest
 from addons.wire.provenance import encode_tool_id
 from addons.wire.steps.server_tools import server_tools
 from addons.wire.steps.tool_ids import tool_ids
-from tests.wire.bodies import (
-    ANTHROPIC,
-    KIMI,
-    ZAI,
-    assistant,
-    request,
-    run,
-    text,
-    tool_result,
-    tool_use,
-    unchanged,
-    user,
-)
+from tests.client_messages import assistant, text, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, request, run, unchanged
 
 BASH = encode_tool_id("kimi", "functions.Bash:0")
 

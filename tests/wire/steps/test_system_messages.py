@@ -1,7 +1,8 @@
 import pytest
 
 from addons.wire.steps.system_messages import system_messages
-from tests.wire.bodies import assistant, request, run, system, text, tool_result, tool_use, unchanged, user
+from tests.client_messages import assistant, system, text, tool_result, tool_use, user
+from tests.wire.bodies import request, run, unchanged
 
 
 def reminder(words: str, **fields):

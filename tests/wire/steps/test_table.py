@@ -11,19 +11,8 @@ from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.provenance import encode_tool_id, wrap_signature
 from addons.wire.steps.context import Context
 from addons.wire.steps.table import STEP_NAMES, STEPS, apply
-from tests.wire.bodies import (
-    ANTHROPIC,
-    KIMI,
-    ZAI,
-    assistant,
-    request,
-    system,
-    text,
-    thinking,
-    tool_result,
-    tool_use,
-    user,
-)
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, request
 from tests.wire.request_checker import Refused, check, check_ids
 
 CACHE = {"type": "ephemeral", "ttl": "1h"}

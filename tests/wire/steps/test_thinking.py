@@ -8,21 +8,8 @@ from addons.wire.provenance import wrap_signature
 from addons.wire.steps.context import Context
 from addons.wire.steps.thinking import keep_own_thinking
 from addons.wire.steps.thinking_mode import turn_off
-from tests.wire.bodies import (
-    ANTHROPIC,
-    KIMI,
-    ZAI,
-    assistant,
-    request,
-    run,
-    system,
-    text,
-    thinking,
-    tool_result,
-    tool_use,
-    unchanged,
-    user,
-)
+from tests.client_messages import assistant, system, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, KIMI, ZAI, request, run, unchanged
 
 NATIVE = thinking("EqQBCkgIBh==")
 OF_ZAI = thinking(wrap_signature("zai", "f00d.1"))

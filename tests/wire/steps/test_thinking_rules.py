@@ -8,7 +8,8 @@ import pytest
 from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.steps.table import Context, apply
 from addons.wire.thinking_rules import ThinkingRules
-from tests.wire.bodies import assistant, request, text, thinking, tool_result, tool_use, user
+from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
+from tests.wire.bodies import request
 
 KIMI = ThinkingRules(calls_need_it=True, can_be_off=False, forced_tool_excludes=True)
 DEEPSEEK = ThinkingRules(calls_need_it=True, forced_tool_excludes=True)

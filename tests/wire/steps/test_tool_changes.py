@@ -1,7 +1,8 @@
 import pytest
 
 from addons.wire.steps.tool_changes import tool_changes
-from tests.wire.bodies import ZAI, assistant, request, run, system, text, unchanged
+from tests.client_messages import assistant, system, text
+from tests.wire.bodies import ZAI, request, run, unchanged
 from tests.wire.steps.test_table import adapted
 
 BASH = {"name": "Bash", "input_schema": {"type": "object"}}

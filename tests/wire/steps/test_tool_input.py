@@ -1,7 +1,8 @@
 import pytest
 
 from addons.wire.steps.tool_input import tool_input
-from tests.wire.bodies import ANTHROPIC, ZAI, assistant, request, run, text, tool_result, tool_use, unchanged, user
+from tests.client_messages import assistant, text, tool_result, tool_use, user
+from tests.wire.bodies import ANTHROPIC, ZAI, request, run, unchanged
 
 LS = {"command": "ls"}
 
