@@ -10,13 +10,14 @@ from typing import Any
 
 from mitmproxy import http
 
-from addons.config.config import Config, FailoverSettings, Provider, Target
+from addons.config.config import Config, FailoverSettings, Target
 from addons.proxy.replies import error_response
 from addons.state.attempt import Verdict
 from addons.state.exchange import Exchange, Trying, exchange_of, remember
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.messages.body import RequestBody
+from tests.exchanges import provider
 
 SECRET = "sk-real-0123456789"
 MASKED = "sk-r…6789"
@@ -28,7 +29,7 @@ class StandIns:
     def __init__(self, clock: Callable[[], float], *hosts: str, **settings: Any) -> None:
         self.clock = clock
         self.config = Config(providers={}, models=(), failover=FailoverSettings(**settings))
-        self.targets = [target(host) for host in hosts or ("one.test",)]
+        self.targets = [target_at(host) for host in hosts or ("one.test",)]
 
     def hooks(self) -> dict[str, Callable[[Any], None]]:
         """The functions by the names of their hooks."""
@@ -100,14 +101,7 @@ def known(flow: http.HTTPFlow) -> Exchange:
     return exchange
 
 
-def target(host: str, model: str = "m") -> Target:
-    """A target at http://host."""
-    provider = Provider(
-        name=host.partition(".")[0],
-        base_url=f"http://{host}",
-        scheme="http",
-        host=host,
-        port=80,
-        auth="bearer",
-    )
-    return Target(alias="m", provider=provider, model=model)
+def target_at(host: str) -> Target:
+    """The model `m` of a provider at http://host."""
+    where = {"base_url": f"http://{host}", "scheme": "http", "host": host, "port": 80}
+    return Target(alias="m", provider=provider(host.partition(".")[0], **where), model="m")
