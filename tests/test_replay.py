@@ -24,16 +24,7 @@ from addons.state.replay_tickets import TICKET_HEADER, Ticket, Tickets
 from addons.views.summary import METADATA
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import answered, exchange, provider, target
-
-
-class Proxyserver:
-    """Stands for mitmproxy's addon of that name."""
-
-    def __init__(self, *addresses: Sequence[str | int]) -> None:
-        self.addresses = addresses
-
-    def listen_addrs(self) -> Sequence[Sequence[str | int]]:
-        return self.addresses
+from tests.proxyserver import Proxyserver
 
 
 def replay_of(tickets: Tickets) -> Replay:

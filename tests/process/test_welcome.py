@@ -10,16 +10,7 @@ from mitmproxy.log import ALERT
 from mitmproxy.test import taddons
 
 from addons.process.welcome import Welcome
-
-
-class Proxyserver:
-    """Stands for mitmproxy's addon of that name."""
-
-    def __init__(self, *addresses: Sequence[str | int]) -> None:
-        self.addresses = addresses
-
-    def listen_addrs(self) -> Sequence[Sequence[str | int]]:
-        return self.addresses
+from tests.proxyserver import Proxyserver
 
 
 def said(caplog: pytest.LogCaptureFixture, *addresses: Sequence[str | int], url: str | None = None) -> list[str]:
