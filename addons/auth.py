@@ -19,7 +19,7 @@ from mitmproxy.addonmanager import Loader
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
-from addons.proxy.client_address import Network, client_address, read_networks
+from addons.proxy.client_address import client_address
 from addons.proxy.connections import EVERYWHERE, proxyserver
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
@@ -32,6 +32,7 @@ from addons.proxy.request_head import (
     kind_of,
     unpacked,
 )
+from addons.proxy.trusted_proxies import TrustedProxies
 from addons.state.control import CALLER as CONTROL
 from addons.state.control import HEADER as CONTROL_HEADER
 from addons.state.control import PATH as CONTROL_PATH
@@ -99,13 +100,19 @@ def admit(
 class AuthGate:
     """Lets a client in as somebody, or answers that it may not; makes the state of the request."""
 
-    def __init__(self, settings: Settings, tickets: Tickets | None = None, control: Control | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tickets: Tickets | None = None,
+        control: Control | None = None,
+        trusted: TrustedProxies | None = None,
+    ) -> None:
         self.settings = settings
         self.control = control or Control()
         self.tickets = tickets or Tickets()
         self.origins = Origins()
         self.names = own_names()
-        self.trusted: tuple[Network, ...] = ()
+        self.trusted = trusted or TrustedProxies()
         self.refused, self.say_at = 0, 0.0
         """Requests without the token that the log hasn't told of, and when it will (monotonic seconds)."""
 
@@ -117,13 +124,6 @@ class AuthGate:
             "Hosts (separated by commas) whose web pages may use a gateway that is open to everybody, besides this "
             "machine's own.",
         )
-        loader.add_option(
-            "gateway_trusted_proxies",
-            str,
-            "",
-            "Addresses or networks (separated by commas) of proxies in front of the gateway: of their connections the "
-            "last address in X-Forwarded-For that isn't one of them is the client's.",
-        )
 
     def configure(self, updated: set[str]) -> None:
         if "gateway_origins" in updated:
@@ -133,11 +133,6 @@ class AuthGate:
                 raise exceptions.OptionsError(
                     f"gateway_origins: {str(error)!r} is not a host (without a port) or an origin"
                 ) from None
-        if "gateway_trusted_proxies" in updated:
-            try:
-                self.trusted = read_networks(ctx.options.gateway_trusted_proxies)
-            except ValueError as error:
-                raise exceptions.OptionsError(f"gateway_trusted_proxies: {error}") from None
         if "listen_host" in updated:
             self.names = own_names() | {host_of(ctx.options.listen_host or "") or "localhost"}
 
@@ -237,7 +232,7 @@ class AuthGate:
         if now < self.say_at:
             return
         peer = flow.client_conn.peername
-        last = client_address(peer[0] if peer else "?", values.get("x-forwarded-for", []), self.trusted)
+        last = client_address(peer[0] if peer else "?", values.get("x-forwarded-for", []), self.trusted.networks)
         times = "a request" if self.refused == 1 else f"{self.refused} requests"
         logger.warning("gate: %s without the gateway's token, the last from %s", times, last)
         self.refused, self.say_at = 0, now + TELL_EVERY

@@ -21,6 +21,7 @@ from addons.proxy.connection_limits import ConnectionLimits
 from addons.proxy.event_lock import EventLocks
 from addons.proxy.fail_closed import fail_closed
 from addons.proxy.hook_dispatch import HookDispatch
+from addons.proxy.trusted_proxies import TrustedProxies
 from addons.replay import Replay
 from addons.router import ModelRouter
 from addons.state.control import Control
@@ -41,19 +42,21 @@ _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 _control = Control()
 _live = LiveCredentials()
+_trusted = TrustedProxies()
 
 addons = fail_closed(
     [
         Listening(),
         Startup(),
-        ConnectionLimits(),
+        _trusted,
+        ConnectionLimits(_trusted),
         Tuning(),
         LogMasking(_settings),
         Reload(_settings),
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
-        AuthGate(_settings, _tickets, _control),
+        AuthGate(_settings, _tickets, _control, _trusted),
         Drain(),
         ControlChannel(_settings, _control),
         Endpoints(),

@@ -56,9 +56,14 @@ CONNECTIONS_PER_ADDRESS: Final = 512
 """Connections that one address may have at once: a team behind one router, each with a few sessions and their agents.
 Another one is closed at once. `--set gateway_max_per_address=…` changes it."""
 
+BACKLOG: Final = 1024
+"""Connections that may wait to be accepted: all that one address may have, and as many others. The system drops what
+comes beyond, and a client tries again after a second."""
+
 DESCRIPTORS_PER_CLIENT: Final = 3
 """File descriptors (`ulimit -n`) that are reckoned for each client: its connection, one to a provider, and a reserve.
-When all are given away, the oldest connection that has sent nothing is closed for a newcomer, else the newcomer."""
+When all are given away, a connection that has sent nothing is closed for a newcomer (the oldest of the same address,
+else the oldest), else the newcomer."""
 
 MODEL_NAME: Final = 256
 """Characters of a model's name; the longest in use have about 100. A longer one, or one with control characters, is

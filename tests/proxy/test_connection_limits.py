@@ -13,12 +13,12 @@ from unittest.mock import Mock
 import pytest
 from mitmproxy import connection
 from mitmproxy.addons.proxyserver import Proxyserver
-from mitmproxy.exceptions import OptionsError
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.test import taddons, tflow
 
 from addons.proxy import connection_limits
 from addons.proxy.connection_limits import ConnectionLimits
+from addons.proxy.trusted_proxies import TrustedProxies
 from addons.wire import limits
 
 
@@ -46,10 +46,10 @@ class Front:
 
 @asynccontextmanager
 async def front(**options: Any) -> AsyncIterator[Front]:
-    addon, server = ConnectionLimits(), Proxyserver()
-    with taddons.context(addon, server) as context:
-        context.options.add_option("gateway_trusted_proxies", str, "", "the gate's")
-        context.configure(addon, **options)
+    trusted, server = TrustedProxies(), Proxyserver()
+    addon = ConnectionLimits(trusted)
+    with taddons.context(trusted, addon, server) as context:
+        context.options.update(**options)
         yield Front(addon, server, context)
         for client, _ in list(addon.waiting.values()):
             addon.heard(client)
@@ -122,7 +122,8 @@ def test_nothing_is_kept_of_who_has_gone() -> None:
     async def play(front: Front) -> None:
         for _ in range(3):
             front.goes(front.connects())
-        assert not (front.addon.waiting or front.addon.clients or front.addon.by_address)
+        addon = front.addon
+        assert not (addon.waiting or addon.waiting_at or addon.clients or addon.by_address)
 
     plays(play)
 
@@ -155,11 +156,9 @@ def test_trusted_proxies_have_as_many_as_they_like() -> None:
     plays(play, gateway_max_per_address=1, gateway_trusted_proxies="10.0.0.1, fd00::/8")
 
 
-def test_no_limit_and_no_proxy() -> None:
+def test_no_limit() -> None:
     async def play(front: Front) -> None:
         assert [front.connects().error for _ in range(5)] == [None] * 5
-        with pytest.raises(OptionsError, match="gateway_trusted_proxies: 'nonsense'"):
-            front.context.configure(front.addon, gateway_trusted_proxies="nonsense")
 
     plays(play, gateway_max_per_address=0)
 
@@ -175,5 +174,46 @@ def test_a_newcomer_takes_the_place_of_the_oldest_that_says_nothing(monkeypatch:
         assert front.closed == [silent]
         front.says(third, b"GET")
         assert front.connects().error == "too many connections"
+
+    plays(play)
+
+
+@pytest.mark.usefixtures("_hasty")
+def test_who_is_being_closed_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy says that they have gone a few turns of the loop later; until then newcomers were refused."""
+    monkeypatch.setattr(connection_limits, "descriptors", lambda: 2 * limits.DESCRIPTORS_PER_CLIENT)
+
+    async def play(front: Front) -> None:
+        silent = [front.connects(), front.connects()]
+        await until(lambda: front.closed == silent)
+        assert front.connects().error is None
+        for client in silent:
+            front.goes(client)
+        assert len(front.addon.clients) == front.addon.by_address["10.0.0.1"] == 1
+
+    plays(play)
+
+
+def test_a_newcomer_takes_the_place_of_one_from_the_same_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "descriptors", lambda: 3 * limits.DESCRIPTORS_PER_CLIENT)
+
+    async def play(front: Front) -> None:
+        other, mine, _ = front.connects("10.0.0.2"), front.connects(), front.connects()
+        front.connects()
+        assert front.closed == [mine]
+        front.connects("10.0.0.3")
+        assert front.closed == [mine, other]
+
+    plays(play)
+
+
+def test_who_has_sent_what_nobody_has_read_yet_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_limits, "descriptors", lambda: 2 * limits.DESCRIPTORS_PER_CLIENT)
+
+    async def play(front: Front) -> None:
+        spoke, silent = front.connects(), front.connects()
+        monkeypatch.setattr(connection_limits, "has_spoken", lambda client: client is spoke)
+        assert front.connects().error is None
+        assert front.closed == [silent]
 
     plays(play)
