@@ -1,7 +1,8 @@
 """The gateway with handlers that raise: an addon script for tests.
 
-What the file `raise` beside routing.yaml names (`ModelRouter.request`) raises when it is called, after what it does.
-Each name that could be written there is a line of the file `handlers`.
+What the file `raise` beside routing.yaml names (`ModelRouter.request`, or `.done` for each addon's) raises when it is
+called, after what it does, or before it (`before ModelRouter.request`). Each name that could be written there is a line
+of the file `handlers`.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ def raising(handler: Callable[..., Any], hook: str, addon: str) -> Callable[...,
     with (HERE / "handlers").open("a") as file:
         file.write(f"{name}\n")
 
-    def may_raise() -> None:
-        if (HERE / "raise").exists() and (HERE / "raise").read_text() in (name, f"before {name}"):
+    def may_raise(when: str = "") -> None:
+        told = (HERE / "raise").read_text() if (HERE / "raise").exists() else ""
+        if told in (f"{when}{name}", f"{when}.{hook}"):
             raise Unexpected("the client said: hi")
 
     def before() -> None:
-        if (HERE / "raise").exists() and (HERE / "raise").read_text() == f"before {name}":
-            may_raise()
+        may_raise("before ")
 
     if iscoroutinefunction(handler):
 

@@ -6,6 +6,7 @@ Every handler of every addon raises, one after the other, before and after it ha
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ OF_AN_ANSWER = ("responseheaders", "verdict", "response")
 
 @pytest.fixture(scope="module")
 def gateway(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
-    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON) as gateway:
+    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON, forked=False) as gateway:
         yield gateway
 
 
@@ -96,7 +97,11 @@ def test_when_an_answer_has_come(gateway: Gateway, providers: Providers, stream:
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error"), what
 
 
-@pytest.mark.parametrize("hook", ["client_connected", "next_layer", "server_connect"])
+OF_A_CLIENT = ("client_connected", "next_layer", "server_connect")
+AFTERWARDS = ("client_disconnected",)
+
+
+@pytest.mark.parametrize("hook", OF_A_CLIENT)
 def test_of_a_connection(gateway: Gateway, providers: Providers, hook: str) -> None:
     for what in handlers(gateway, hook):
         before = asked(providers)
@@ -107,6 +112,79 @@ def test_of_a_connection(gateway: Gateway, providers: Providers, hook: str) -> N
         ):
             assert client.post("/v1/messages", json={"model": "glm", "messages": []}).status_code >= 500
         assert asked(providers) == before, what
+
+
+@pytest.mark.parametrize("hook", AFTERWARDS)
+def test_of_a_connection_that_is_over(gateway: Gateway, hook: str) -> None:
+    """A line of the log; the next client is served."""
+    for what in handlers(gateway, hook):
+        said = f"gateway: Unexpected in {what.removeprefix('before ')} ("
+        count = gateway.log().count(said)
+        with raising(gateway, what):
+            assert httpx.get(f"{gateway.url}/health", trust_env=False).status_code == 200
+            gateway.wait_until(lambda: gateway.log().count(said) > count)  # noqa: B023  # it ends in this round
+        assert gateway.post("glm").status_code == 200, what
+
+
+def test_every_hook_of_a_chain_is_one_that_is_tried(gateway: Gateway) -> None:
+    names = (gateway.directory / "handlers").read_text().split()
+    tried = {
+        *BEFORE_SENDING,
+        *OF_AN_ANSWER,
+        *OF_A_CLIENT,
+        *AFTERWARDS,
+        *OF_TLS,
+        *AT_A_START,
+        "running",
+        "done",
+        "error",
+    }
+    assert {name.partition(".")[2] for name in names} == tried
+
+
+OF_TLS = ("tls_clienthello", "tls_established_client", "tls_failed_client")
+
+
+def test_of_a_tls_handshake(gateway: Gateway, providers: Providers) -> None:
+    """A line of the log: what is limited there is limited elsewhere too, and no request has come."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for what in handlers(gateway, "tls_clienthello", "tls_established_client"):
+        with raising(gateway, what), contextlib.suppress(httpx.TransportError):
+            asked_before = asked(providers)
+            httpx.get(f"https://127.0.0.1:{gateway.port}/health", verify=context, trust_env=False)
+            assert asked(providers) == asked_before
+        assert f"gateway: Unexpected in {what.removeprefix('before ')} (" in gateway.log()
+
+
+AT_A_START = ("load", "configure")
+
+
+@pytest.mark.parametrize("hook", AT_A_START)
+def test_a_start_ends_with_one_line(routing: dict[str, Any], env: dict[str, str], hook: str) -> None:
+    gateway = Gateway(routing, env, script=SCRIPT, forked=False)
+    (gateway.directory / "raise").write_text(f".{hook}")
+    with pytest.raises(AssertionError, match="ended with status 1") as ended, gateway:
+        pass
+    assert f"gateway: Unexpected in Listening.{hook} (" in str(ended.value)
+    assert "the client said" not in str(ended.value)
+    assert "Traceback" not in str(ended.value)
+
+
+def test_a_gateway_that_has_started_and_one_that_ends(
+    providers: Providers, routing: dict[str, Any], env: dict[str, str]
+) -> None:
+    """A line of the log for each handler; requests are served, and the process ends as it should."""
+    gateway = Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON, forked=False)
+    (gateway.directory / "raise").write_text(".running")
+    with gateway:
+        assert gateway.post("glm").status_code == 200
+        (gateway.directory / "raise").write_text(".done")
+        names = (gateway.directory / "handlers").read_text().split()
+        gateway.stop()
+        for name in names:
+            if name.endswith((".running", ".done")):
+                assert f"gateway: Unexpected in {name} (" in gateway.log()
 
 
 def test_the_log_says_where_and_not_what(gateway: Gateway) -> None:
