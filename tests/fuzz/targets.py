@@ -14,6 +14,7 @@ from addons.config.config import load
 from addons.config.yaml_reader import ConfigError
 from addons.proxy.request_head import unpacked, with_flag
 from addons.views.answer import render_body
+from addons.views.bodies import presentable
 from addons.views.conversation import render_body as render_request
 from addons.wire import encoding
 from addons.wire.answer_reader import AnswerReader
@@ -158,7 +159,7 @@ def heads(data: bytes) -> None:
 def views(data: bytes) -> None:
     """The views of bodies that are no exchange's."""
     for render in (render_body, render_request):
-        assert "\x1b" not in render(data)
+        assert "\x1b" not in presentable(render(data))
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
