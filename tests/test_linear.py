@@ -1,14 +1,11 @@
-"""Whatever a client or a provider sends is read in linear time: twice the input costs at most 2.5 times the time.
+"""Whatever a client or a provider sends is read in linear time (linear.py says how that is measured).
 
-Each reader is given every shape that could hurt it, at a size and at twice that size, and is measured in CPU time: the
-least of a few runs each, taken in turns, so that a busy machine slows both. What takes a few hundredths of a second for
-256 KB is not looked at again: noise would decide, and anything worse than linear takes seconds. Some go up to 4 MB.
+Each reader is given every shape that could hurt it, at 128 and 256 KB; some go up to 4 MB. What people look at is in
+test_linear_views.py.
 """
 
-import gc
 import gzip
 import json
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -16,7 +13,6 @@ from typing import Any, Final
 import pytest
 
 from addons.proxy.request_head import unpacked, with_flag
-from addons.views.answer import render_body
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
@@ -31,48 +27,11 @@ from addons.wire.rate_limits import read as read_limits
 from addons.wire.refusals import context_overflow, field_unknown, model_unknown, reworded
 from addons.wire.sse import Splitter, parse
 from addons.wire.steps.context import Context
-from addons.wire.steps.table import apply
+from addons.wire.steps.table import STEPS, apply
 from addons.wire.token_estimate import estimate_request
 from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
+from tests.linear import LARGE, Run, assert_linear, repeated
 from tests.wire.chat.translated import new_answer
-
-QUICK: Final = 0.05
-"""Seconds of CPU time that need no second look."""
-MOST: Final = 2.5
-SIZE: Final = 128 * 1024
-LARGE: Final = 2 * 1024 * 1024
-
-type Run = Callable[[Any], object]
-
-
-def cost(run: Run, value: Any) -> float:
-    started = time.process_time()
-    run(value)
-    return time.process_time() - started
-
-
-def assert_linear(run: Run, make: Callable[[int], Any], size: int = SIZE) -> None:
-    """Compares a size with twice that size."""
-    small, large = make(size), make(2 * size)
-    first: list[float] = []
-    second: list[float] = []
-    gc.disable()
-    try:
-        for _ in range(6):
-            second.append(cost(run, large))
-            if min(second) < QUICK * size / SIZE:
-                return
-            first.append(cost(run, small))
-            if min(second) <= MOST * min(first):
-                return
-    finally:
-        gc.enable()
-    raise AssertionError(f"{size:,} → {2 * size:,} bytes: {min(first):.3f} → {min(second):.3f} s")
-
-
-def repeated(piece: str) -> Callable[[int], str]:
-    return lambda size: piece * (size // len(piece))
-
 
 # ---- texts ----
 
@@ -306,6 +265,8 @@ BODIES: dict[str, Callable[[int], bytes]] = {
 ANTHROPIC = Context(provider="anthropic", is_anthropic=True, max_output_tokens=1000)
 SECOND_TRY = Context(provider="anthropic", is_anthropic=True, drop_all_thinking=True)
 ZAI = Context(provider="zai", is_anthropic=False, max_output_tokens=1000)
+ALL = dict.fromkeys([step.name for step in STEPS if not step.always], True)
+"""Each step switched on."""
 
 
 def served(body: bytes) -> None:
@@ -318,7 +279,7 @@ def served(body: bytes) -> None:
     estimate_request(parsed.fields)
     for context in (ANTHROPIC, ZAI, SECOND_TRY):
         draft = Draft(parsed)
-        apply(draft, context, {})
+        apply(draft, context, ALL)
         draft.encode()
 
 
@@ -365,9 +326,13 @@ HEAD = event("message_start", message={"type": "message", "content": [], "usage"
 END = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 2}) + event("message_stop")
 
 
+SHORTEST: Final = 8
+"""Bytes that an event counts as, where it has less: one costs what any other does."""
+
+
 def stream(item: Callable[[int], bytes], before: bytes = b"", after: bytes = b"") -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
-        count = size // len(item(1000))
+        count = size // max(len(item(1000)), SHORTEST)
         return HEAD + before + b"".join(map(item, range(count))) + after + END
 
     return make
@@ -526,11 +491,6 @@ def test_chat_streams(shape):
 
 
 # ---- bodies ----
-
-
-@pytest.mark.parametrize("shape", ["deltas", "blocks", "comments", "one event of ids", "odd events", "nested"])
-def test_answer_view(shape):
-    assert_linear(render_body, STREAMS[shape])
 
 
 def test_unpacking():
