@@ -11,8 +11,10 @@ from addons.wire.words import listed
 
 CREDENTIAL_KEYS: Final = frozenset(
     {
+        "access_token",
         "api_key",
         "apikey",
+        "auth_token",
         "authorization",
         "cookie",
         "default_headers",
@@ -24,7 +26,8 @@ CREDENTIAL_KEYS: Final = frozenset(
         "x_litellm_api_key",
     }
 )
-"""Names of keys under which credentials are hidden, in lower case, with `_` for `-`."""
+"""Names of keys under which credentials are hidden, in lower case, with `_` for `-`; `apiKey`, and the plural of each,
+are among them."""
 
 
 def hidden_credentials(draft: Draft, context: Context) -> str | None:
@@ -44,7 +47,8 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
 
 
 def is_credential(key: str) -> bool:
-    return key.lower().replace("-", "_") in CREDENTIAL_KEYS
+    name = key.lower().replace("-", "_")
+    return name in CREDENTIAL_KEYS or name.removesuffix("s") in CREDENTIAL_KEYS
 
 
 def take_credentials(value: Any) -> list[str]:
