@@ -7,6 +7,7 @@ every request, however many there were.
 import pytest
 
 from tests.e2e.gateway import SAVING
+from tests.ordeal.attackers import ATTACKS
 from tests.ordeal.behaviours import OF_MESSAGES
 from tests.ordeal.run import run
 
@@ -17,4 +18,5 @@ def test_the_ordeal() -> None:
     assert result.wrongs == []
     assert result.disturbances["restart"] == 1
     assert any(asked.told.complete for asked in result.asked)
+    assert len(result.attacks) > len(ATTACKS) / 2
     assert len({served.behaviour for served in result.served}) > len(OF_MESSAGES) / 2

@@ -30,6 +30,7 @@ def main() -> int:
 def report(result: Result, took: float) -> Iterator[str]:
     yield f"{len(result.asked)} requests, {len(result.served)} attempts, {took:.0f} s"
     yield f"around them: {counted(result.disturbances)}"
+    yield f"attackers: {counted(result.attacks)}"
     yield f"providers: {counted(Counter(served.behaviour for served in result.served))}"
     told = Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)
     yield f"agents were told: {counted(told)}"

@@ -3,9 +3,13 @@
 A behaviour is `(reply, draw, its answer) → what is sent instead`. Whatever it does at random comes from `draw`.
 """
 
+import gzip
 import json
 import random
 from collections.abc import Callable, Mapping
+
+import brotli  # type: ignore[import-untyped]  # it has no stubs
+import zstandard
 
 from tests.fakes.answers import Answer, Endless, Raw, Reply, Then
 from tests.fakes.messages import sse
@@ -43,6 +47,12 @@ BROKEN_EVENTS = (
 )
 BROKEN_CHUNKS = (b'data: {"id": "chatcmpl\n\n', b"data: null\n\n", b"data: [1]\n\n", b"<html>\n\n", b"\xff\xfe\x00\n\n")
 GIGANTIC = (70_000, 3_000_000)
+NAMES = (5_000, 200_000)
+BOMBS = (
+    ("gzip", gzip.compress(bytes(1 << 28))),
+    ("br", brotli.compress(bytes(1 << 28), quality=1)),
+    ("zstd", zstandard.compress(bytes(1 << 28))),
+)
 
 
 def good(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
@@ -107,6 +117,18 @@ def failing_late(event: bytes) -> Behaviour:
     return failing
 
 
+def bomb(reply: Reply, draw: random.Random, answer: Answer) -> Reply:
+    """A few hundred bytes that unpack to 256 MB."""
+    encoding, data = draw.choice(BOMBS)
+    content = draw.choice(("text/event-stream", "application/json"))
+    return Answer(headers=(("content-type", content), ("content-encoding", encoding)), pieces=(data,))
+
+
+def endless(*pieces: bytes, every: float = 0.02) -> Behaviour:
+    """One of these again and again, from the first event on."""
+    return lambda reply, draw, answer: insert(reply, Endless(draw.choice(pieces), every), after=0, rest=False)
+
+
 OF_ALL: Mapping[str, Behaviour] = {
     "gzip": lambda reply, draw, answer: deliver(reply, gzip=True),
     "not gzip": lambda reply, draw, answer: deliver(reply, headers={"content-encoding": "gzip"}),
@@ -141,6 +163,9 @@ OF_ALL: Mapping[str, Behaviour] = {
     ),
     "two lengths": lambda reply, draw, answer: deliver(reply, framing="both"),
     "trailers": trailers,
+    "bomb": bomb,
+    "gigantic head": lambda reply, draw, answer: deliver(reply, headers={"x-filler": "x" * draw.choice(GIGANTIC)}),
+    "endless comments": endless(b": wait\n\n" * 500, b": " + b"w" * 5000),
 }
 
 OVERLOADED = b'data: {"error": {"message": "overloaded", "type": "server_error", "code": 503}}\n\n'
@@ -149,6 +174,8 @@ OF_MESSAGES: Mapping[str, Behaviour] = {
     **OF_ALL,
     "broken event": inserting(*BROKEN_EVENTS),
     "gigantic event": inserting(*(sse("x-progress", {"filler": "x" * size}) for size in GIGANTIC)),
+    "huge event name": inserting(*(sse("x-" + "n" * size, {"type": "x-" + "n" * size}) for size in NAMES)),
+    "flood of events": inserting(sse("x-flood", {}) * 5000, sse("ping", {}) * 5000),
     "error first": lambda reply, draw, answer: insert(reply, error_event(), after=0, rest=False),
     "error event": failing_late(error_event()),
     "endless pings": lambda reply, draw, answer: endless_pings(reply, after=1, every=0.1),
@@ -160,6 +187,8 @@ OF_CHAT: Mapping[str, Behaviour] = {
     "gigantic event": inserting(
         *(f"data: {json.dumps({'choices': [], 'filler': 'x' * size})}\n\n".encode() for size in GIGANTIC)
     ),
+    "huge event name": inserting(*(b'event: %b\ndata: {"choices":[]}\n\n' % (b"n" * size) for size in NAMES)),
+    "flood of events": inserting(b'data: {"choices":[]}\n\n' * 5000),
     "error first": lambda reply, draw, answer: insert(reply, OVERLOADED, after=0, rest=False),
     "error event": failing_late(OVERLOADED),
     "endless pings": lambda reply, draw, answer: insert(reply, Endless(b": wait\n\n", 0.1), after=1, rest=False),

@@ -14,6 +14,7 @@ from typing import Any
 from tests.e2e.canaries import Canary, Secret
 from tests.e2e.gateway import PROBLEMS, Gateway
 from tests.ordeal.agents import CREDENTIAL, Agent, Asked
+from tests.ordeal.attackers import attack
 from tests.ordeal.disturb import Disturber
 from tests.ordeal.judge import Evidence, Rate, Stop, judge, success
 from tests.ordeal.left import held, leaks
@@ -39,6 +40,7 @@ ENV = {
 SECRETS = {key: name for name, keys in KEYS.items() for key in keys if key} | {CREDENTIAL: "an agent"}
 """Whose they are."""
 
+ATTACKERS = 3
 DRAIN = 8
 """Seconds that a gateway which is told to stop gives to what runs."""
 COOLDOWN = 2
@@ -56,6 +58,8 @@ class Result:
     wrongs: list[str] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     disturbances: Counter[str] = field(default_factory=Counter)
+    attacks: Counter[str] = field(default_factory=Counter)
+    """What clients have done that are no agents."""
     left: dict[str, tuple[int, int]] = field(default_factory=dict)
     """What was held at the start and at the end (see left.py)."""
 
@@ -134,7 +138,9 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
         try:
             with gateway:
                 disturber.start()
-                asyncio.run(talk(result.asked, gateway.port, seed, sessions, disturber.is_over))
+                result.wrongs += asyncio.run(
+                    talk(result.asked, gateway.port, seed, sessions, disturber.is_over, result.attacks)
+                )
                 disturber.stop()
                 gateway.client.close()
                 settle(providers, log, keeps=gateway.saving)
@@ -166,10 +172,15 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
     return result
 
 
-async def talk(log: list[Asked], port: int, seed: int, sessions: int, over: Callable[[], bool]) -> None:
-    """All agents, until it is over."""
+async def talk(
+    log: list[Asked], port: int, seed: int, sessions: int, over: Callable[[], bool], attacks: Counter[str]
+) -> list[str]:
+    """All agents, and a few attackers beside them, until it is over. What an attack left open."""
     agents = [Agent(number, seed, port, WITH_FAILOVER + ALONE, log) for number in range(sessions)]
+    attackers = [attack(port, seed, number, over, attacks) for number in range(ATTACKERS)]
+    attacking = asyncio.gather(*attackers)
     await asyncio.gather(*(agent.run(over) for agent in agents))
+    return [wrong for wrongs in await attacking for wrong in wrongs]
 
 
 def settle(providers: list[Unreliable], log: Path, *, keeps: bool) -> None:
