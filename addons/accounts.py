@@ -220,9 +220,7 @@ class Accounts:
                     del pool.refused[one.fingerprint]
                     note(exchange, pool, f"{one.name} ({one.masked}) stays: several refuse this request")
             return
-        # With no other account, a refusal that was a mistake must not cost an hour.
-        seconds = None if len(pool.accounts) > 1 else exchange.config.failover.cooldown
-        pool.refuse(account, why, now, seconds)
+        pool.refuse(account, why, now)
         logger.warning("accounts: %s (%s) is refused: %s", account.name, account.masked, why)
         note(exchange, pool, f"{account.name} ({account.masked}) taken out: {why}")
 
@@ -231,7 +229,7 @@ class Accounts:
         attempt = exchange.attempt if exchange else None
         if exchange is None or attempt is None or not attempt.choice.account or not attempt.target:
             return
-        telling = attempt.choice.probe or exchange.plan.suspects
+        telling = attempt.choice.probe or exchange.plan.suspects or exchange.plan.only
         if telling and attempt.answer and not attempt.outcome and (pool := self.pools.of(attempt.target.provider)):
             self.answered(pool, exchange, attempt)
 
@@ -244,6 +242,8 @@ class Accounts:
             note(exchange, pool, f"{account.name} ({account.masked}) is back before its time")
             if exchange.client.session and pool.strategy != "request":
                 pool.sit(exchange.client.session, account)
+        if exchange.plan.only and pool.is_refused(account, now):
+            pool.resume(account)  # it was tested, and is taken
         for one, why in exchange.plan.suspects:
             if one.pool == account.pool and one != account:
                 pool.refuse(one, why, now)

@@ -345,11 +345,29 @@ class TestWhoIsToBlame:
         rotation.addon.response(served.flow)
         assert {rotation.used() for _ in range(3)} == {C}
 
-    def test_a_single_account_gets_another_chance_soon(self, store: Store) -> None:
+    def test_a_single_account_gets_another_chance_after_an_hour(self, store: Store) -> None:
         rotation = Rotation(store, A)
         rotation.fail(self.REFUSAL)
+        rotation.now += 3599
         assert rotation.used() == ""
-        rotation.now += 60
+        rotation.now += 1
+        assert rotation.used() == A
+
+    def test_a_single_account_is_back_when_the_configuration_changes(self, store: Store) -> None:
+        rotation = Rotation(store, A)
+        rotation.fail(self.REFUSAL)
+        rotation.configure(A)
+        assert rotation.used() == A
+
+    def test_a_test_that_succeeds_brings_an_account_back(self, store: Store) -> None:
+        rotation = Rotation(store, A)
+        rotation.fail(self.REFUSAL)
+        made = rotation.request()
+        made.kind, made.plan.only = "count_tokens", rotation.attempt(rotation.request()).attempt.choice.account
+        made.plan.only = next(account for pool in rotation.addon.pools.by_key.values() for account in pool.accounts)
+        tested = rotation.attempt(made)
+        answered(made)
+        rotation.addon.response(tested.flow)
         assert rotation.used() == A
 
 

@@ -261,9 +261,9 @@ class AccountPool:
         self.probes.pop(mark, None)
         return (self.refused.pop(mark, None) is not None) or bool(over)
 
-    def refuse(self, account: Account, reason: str, now: float, seconds: float | None = None) -> None:
-        """Take an account out that the provider refuses, for so many seconds (default: an hour)."""
-        self.refused[account.fingerprint] = Refusal(now + (REFUSED_FOR if seconds is None else seconds), reason)
+    def refuse(self, account: Account, reason: str, now: float) -> None:
+        """Take an account out that the provider refuses, for an hour."""
+        self.refused[account.fingerprint] = Refusal(now + REFUSED_FOR, reason)
 
     def soonest(self, model: str, now: float, exclude: Collection[Account] = ()) -> tuple[Account, float] | None:
         """The account that may be used for the model first, and when: the last resort when none is usable.

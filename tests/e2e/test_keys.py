@@ -100,6 +100,23 @@ def test_one_key_s_plan_is_not_another_s(gateway: Gateway, zai: Provider) -> Non
     assert first in {key_of(request) for request in zai.requests[2:]}
 
 
+def test_a_single_key_that_is_refused_is_out_until_it_is_taken_again(
+    start_gateway: Callable[..., Gateway], routing: dict[str, Any], env: dict[str, str], zai: Provider
+) -> None:
+    routing = {
+        **routing,
+        "models": {**routing["models"], "alone": routing["models"]["glm"]},
+        "fallbacks": {"glm": ["kimi"]},
+        "failover": {"hold": 30, "cooldown": 0},
+    }
+    gateway = start_gateway(routing, env=env)
+    zai.script(error(401, "token expired or incorrect"))
+    assert [gateway.post("glm").headers["x-gateway-provider"] for _ in range(3)] == ["kimi"] * 3
+    assert len(zai.requests) == 1
+    assert gateway.post("alone").headers["x-gateway-provider"] == "zai", "there is nobody else"
+    assert gateway.post("glm").headers["x-gateway-provider"] == "zai", "and it was taken"
+
+
 def test_a_stream_that_is_always_broken_is_asked_for_as_a_whole(gateway: Gateway, zai: Provider) -> None:
     zai.script(invalid_event(say("x"), after=0), invalid_event(say("x"), after=0), say("whole"))
     response = gateway.post("glm", stream=True)

@@ -296,7 +296,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(number=numbers)
     def refuse(self, number):
         token = self.account(number)
-        self.pool.refuse(token, "revoked", self.now, 9e9)
+        self.pool.refuse(token, "revoked", self.now + 9e9)
         self.dead.add(token.value)
 
     @rule(seconds=seconds)
