@@ -19,7 +19,7 @@ from mitmproxy.addonmanager import Loader
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
-from addons.proxy.client_address import client_address
+from addons.proxy.client_address import client_address, plain
 from addons.proxy.connections import EVERYWHERE, proxyserver
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
@@ -187,7 +187,9 @@ class AuthGate:
             method=request.method,
             path=request.path,
             headers=tuple(passed),
-            client=Client(credential=own, token_mode=token_mode(config, presented.mode)),
+            client=Client(
+                credential=own, token_mode=token_mode(config, presented.mode), address=self.address(flow, values)
+            ),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
         )
         remember(flow, exchange)
@@ -231,11 +233,18 @@ class AuthGate:
         self.refused += 1
         if now < self.say_at:
             return
-        peer = flow.client_conn.peername
-        last = client_address(peer[0] if peer else "?", values.get("x-forwarded-for", []), self.trusted.networks)
+        last = plain(self.address(flow, values))
         times = "a request" if self.refused == 1 else f"{self.refused} requests"
         logger.warning("gate: %s without the gateway's token, the last from %s", times, last)
         self.refused, self.say_at = 0, now + TELL_EVERY
+
+    def address(self, flow: http.HTTPFlow, values: Mapping[str, list[str]]) -> str:
+        """Where the client is."""
+        peer = flow.client_conn.peername
+        address = peer[0] if peer else "?"
+        # Nothing is parsed for nothing: this is asked for every request.
+        trusted = self.trusted.networks
+        return client_address(address, values.get("x-forwarded-for", []), trusted) if trusted else address
 
     def foreign(self, flow: http.HTTPFlow, values: Mapping[str, list[str]]) -> str | None:
         """The header by which a web page of somebody else is known; None when there is none."""

@@ -14,9 +14,11 @@ from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 
 from addons.proxy.replies import drop_foreign, error_for_client, final_response, label, reported
+from addons.state.account_table import iso
 from addons.state.attempt import Attempt, Outcome, Verdict, describe
 from addons.state.breakers import Avoided, Breakers
 from addons.state.context_window import larger
+from addons.state.control import Control
 from addons.state.exchange import Exchange, Plan, Trying, exchange_of
 from addons.wire.rate_limits import LONGEST_WAIT, retry_after
 from addons.wire.refusals import account_refused, bad_sample, context_overflow, credit_refused, thinking_refused
@@ -170,9 +172,11 @@ def died_of_age(attempt: Attempt) -> bool:
 class Failover:
     """Orders the targets, gives the verdict, and labels what the client gets."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, *, control: Control | None = None) -> None:
         self.clock = clock
         self.breakers = Breakers()
+        if control:
+            control.avoided = self.table
 
     def load(self, loader: Loader) -> None:
         loader.add_command("gateway.avoided", self.show)
@@ -186,13 +190,28 @@ class Failover:
     def line(self, avoided: Avoided, now: float) -> str:
         """`zai/glm-5 is asked last until 14:02:10: 503 (overloaded)`"""
         until = time.strftime("%H:%M:%S", time.localtime(self.clock() + avoided.until - now))
-        return f"{avoided.provider}/{avoided.model or '*'} is asked last until {until}: {avoided.why}"
+        whose = f" by {sessions(avoided.sessions)}" if avoided.sessions else ""
+        return f"{avoided.provider}/{avoided.model or '*'} is asked last{whose} until {until}: {avoided.why}"
+
+    def table(self) -> list[dict[str, object]]:
+        """The same for `./run.sh pool`."""
+        now = time.monotonic()
+        return [
+            {
+                "provider": one.provider,
+                "model": one.model,
+                "until": iso(self.clock() + one.until - now),
+                "reason": one.why,
+                "sessions": one.sessions,
+            }
+            for one in self.breakers.view(now)
+        ]
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange is None or len(exchange.plan.targets) < 2 or flow.response:
             return
-        now, session, targets = exchange.clock(), session_of(exchange), exchange.plan.targets
+        now, session, targets = exchange.clock(), exchange.client.who, exchange.plan.targets
         ordered = self.breakers.order(targets, session, now)
         if ordered != targets:
             for target in targets:
@@ -252,7 +271,7 @@ class Failover:
             return
         now, cooldown, target = exchange.clock(), exchange.config.failover.cooldown, attempt.target
         if outcome.error.status >= 500 or outcome.kind not in ("status", "error event"):
-            session, why = session_of(exchange), describe(outcome)
+            session, why = exchange.client.who, describe(outcome)
             self.breakers.failed(target, session, exchange.request_id, now, cooldown, kind=outcome.kind, why=why)
             return
         self.breakers.succeeded(target)
@@ -272,6 +291,6 @@ def follow(plan: Plan, move: Move) -> None:
         plan.refused.clear()
 
 
-def session_of(exchange: Exchange) -> str:
-    """Whose failure it is: the session's, or of a request without one that request's."""
-    return exchange.client.session or exchange.request_id
+def sessions(count: int) -> str:
+    """`one session`, `2 sessions`."""
+    return "one session" if count == 1 else f"{count} sessions"

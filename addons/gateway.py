@@ -66,7 +66,7 @@ addons = fail_closed(
         OAuthRotator(),
         ThinkingStripper(),
         Translator(),
-        Failover(),
+        Failover(control=_control),
         Ledger(_settings, _store),
         Trail(),
         Views(),

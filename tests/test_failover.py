@@ -281,10 +281,13 @@ def test_a_request_that_is_not_routed_is_tried_once() -> None:
 class TestTheAddon:
     """What the verdict does to the flow, and what is remembered of a failure."""
 
-    def fail(self, outcome: Outcome, *names: str, addon: Failover | None = None, **notes: Any) -> http.HTTPFlow:
-        """The flow after its first attempt has failed."""
+    def fail(
+        self, outcome: Outcome, *names: str, addon: Failover | None = None, address: str = "", **notes: Any
+    ) -> http.HTTPFlow:
+        """The flow after its first attempt has failed; each is another client's unless an address is given."""
         tried = trying(exchange(*targets(*names)))
         tried.exchange.request_id = f"req_{next(NUMBERS)}"
+        tried.exchange.client.address = address or tried.exchange.request_id
         for name, value in notes.items():
             setattr(tried.attempt if name == "reused" else tried.attempt.choice, name, value)
         failed(tried.attempt, outcome)
@@ -297,10 +300,11 @@ class TestTheAddon:
         assert response
         return response
 
-    def order(self, addon: Failover, session: str | None = None) -> list[str]:
+    def order(self, addon: Failover, session: str | None = None, address: str = "") -> list[str]:
         """In which order a request that comes now asks zai and its fallback."""
         tried = trying(exchange(*targets("zai", "kimi")))
         tried.exchange.client.session, tried.flow.response = session, None
+        tried.exchange.client.address = address
         addon.request(tried.flow)
         return [target.provider.name for target in tried.exchange.plan.targets]
 
@@ -366,6 +370,16 @@ class TestTheAddon:
         assert name not in self.told(outcome, "anthropic", account=A).headers
         assert self.told(outcome, "anthropic", account=A).headers["request-id"] == "r"
         assert (name in self.told(outcome, "anthropic").headers) == name.startswith("anthropic-")
+
+    def test_a_client_without_sessions_counts_once_however_often_it_asks_again(self) -> None:
+        addon = Failover(lambda: NOW)
+        for kind in ("timeout", "timeout", "timeout", "dropped"):
+            self.fail(failure(kind), "zai", addon=addon, address="10.0.0.7")
+        assert self.order(addon, address="10.0.0.7") == ["kimi", "zai"], "it has waited long enough"
+        assert self.order(addon, address="10.0.0.8") == ["zai", "kimi"]
+        for other in ("10.0.0.8", "10.0.0.9"):
+            self.fail(status(500), "zai", addon=addon, address=other)
+        assert self.order(addon, address="10.0.0.10") == ["kimi", "zai"]
 
     def test_a_timeout_is_not_waited_for_again_by_the_same_session(self) -> None:
         addon = Failover(lambda: NOW)

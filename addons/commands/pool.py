@@ -1,6 +1,7 @@
 """`./run.sh pool`: the accounts of a running gateway.
 
-./run.sh pool                    which there are, whether each can be used, and how full its limits are
+./run.sh pool                    which there are, whether each can be used, and how full its limits are; then the models
+                                 that are asked last for a while, and why
 ./run.sh pool resume ACCOUNT     end its cooldown (all: of every account)
 ./run.sh pool test ACCOUNT       send one count_tokens request with it
 """
@@ -67,8 +68,11 @@ def described(found: dict[str, Any]) -> str:
         table([HEAD, *map(row, accounts)]) if accounts else "there are no accounts: requests use each client's own\n"
     )
     for one in avoided:
+        count = one["sessions"]
+        whose = f" by {count} session{'s' if count > 1 else ''}" if count else ""
         lines += (
-            f"{one['provider']}/{one['model'] or '*'} is asked last until {time_of(one['until'])}: {one['reason']}\n"
+            f"{one['provider']}/{one['model'] or '*'} is asked last{whose} until {time_of(one['until'])}: "
+            f"{one['reason']}\n"
         )
     return lines
 

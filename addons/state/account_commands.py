@@ -28,7 +28,7 @@ class AccountCommands:
         self, pools: AccountPools, activity: AccountActivity, control: Control, clock: Callable[[], float]
     ) -> None:
         """`clock` gives epoch seconds."""
-        self.pools, self.activity, self.clock = pools, activity, clock
+        self.pools, self.activity, self.control, self.clock = pools, activity, control, clock
         control.account_of = lambda target, session: pools.preview(target, session, clock())
         control.serve("pool", self.tell)
         control.serve("pool/resume", self.resume_for)
@@ -55,10 +55,11 @@ class AccountCommands:
         return [one.name for _, one in chosen]
 
     def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:
-        """All accounts, for `./run.sh pool`."""
+        """All accounts, and the targets that are asked last, for `./run.sh pool`."""
         now = self.clock()
         self.pools.follow(now)
-        return {"accounts": account_table(self.pools.with_providers(), self.pools.live, self.activity, now)}
+        table = account_table(self.pools.with_providers(), self.pools.live, self.activity, now)
+        return {"accounts": table, "avoided": self.control.avoided()}
 
     def resume_for(self, _exchange: Exchange, arguments: Mapping[str, Any]) -> object:
         """Let an account, or all, be used again, for `./run.sh pool resume`."""

@@ -3,8 +3,8 @@
 Rules that hold here:
 - Pure: time is given. Nothing is ever refused here, targets are only asked later: a single target is asked always.
 - What fails is a model: another model of the same provider may be fine. Only failures to connect concern them all.
-- One session counts once, however often it fails: it may be its own request that the provider can't stand. For itself
-  alone it goes elsewhere sooner.
+- One session (or one client, where there are none) counts once, however often it fails: it may be its own request that
+  the provider can't stand. For itself alone it goes elsewhere sooner.
 - After the pause one request asks (the probe), and the others wait for what it finds.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from addons.config.config import Target
 
 THRESHOLD = 3
-"""Sessions (or requests without one) that have failed in a row, after which a target is asked last. As many requests of
+"""Sessions (or clients without one) that have failed in a row, after which a target is asked last. As many requests of
 one session, or one that had to wait for a timeout, have the same effect for that session."""
 
 MOST_TARGETS = 1000
@@ -64,6 +64,8 @@ class Avoided:
     """None: all of the provider's."""
     why: str
     until: float
+    sessions: int | None = None
+    """By how many sessions it is avoided, when it is not by everybody."""
 
 
 class Breakers:
@@ -131,11 +133,13 @@ class Breakers:
                 health.probe_until = now + cooldown
 
     def view(self, now: float) -> list[Avoided]:
-        """What everybody avoids now."""
-        down = [
-            Avoided(*scope, health.why, health.until())
-            for scope, health in self._health.items()
-            if now < health.until() and len(health.sessions) >= THRESHOLD
-        ]
+        """What is avoided now, by everybody or by some sessions."""
+        down = []
+        for scope, health in self._health.items():
+            some = None
+            if len(health.sessions) < THRESHOLD:
+                some = sum(failures.count >= THRESHOLD for failures in health.sessions.values())
+            if now < health.until() and some != 0:
+                down.append(Avoided(*scope, health.why, health.until(), some))
         full = [Avoided(*scope, "it is over its limit", until) for scope, until in self._limits.items() if now < until]
         return down + full

@@ -50,6 +50,8 @@ class Control:
         self.answers: dict[str, Answer] = {}
         self.account_of: AccountOf = lambda _target, _session: (None, None)
         """Set by the addon that knows the accounts."""
+        self.avoided: Callable[[], list[dict[str, object]]] = list
+        """What is asked last, why, and until when; set by the addon that orders the targets."""
 
     def serve(self, name: str, answer: Answer) -> None:
         """Have the command `name` answered from now on."""

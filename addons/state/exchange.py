@@ -68,6 +68,13 @@ class Client:
     """The client's own: used in passthrough and for relayed paths only."""
     token_mode: TokenMode = "rotate"
     session: str | None = None
+    address: str = ""
+    """Where it is: its connection's address, or the one that a trusted proxy has told."""
+
+    @property
+    def who(self) -> str:
+        """Whose failures are counted together: the session's, or of a client without one those of its address."""
+        return self.session or f"{self.caller} at {self.address}"
 
 
 @dataclass(slots=True)

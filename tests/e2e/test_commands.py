@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -52,7 +53,8 @@ def env(env: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def routing(routing: dict[str, Any]) -> dict[str, Any]:
-    return {**routing, "routes": [{"when": {"class": "subagent"}, "to": "glm-fast"}]}
+    failover = {**routing["failover"], "cooldown": 60}
+    return {**routing, "failover": failover, "routes": [{"when": {"class": "subagent"}, "to": "glm-fast"}]}
 
 
 def secret(gateway: Gateway) -> str:
@@ -214,6 +216,19 @@ def test_the_accounts_are_shown(start_gateway: Callable[..., Gateway], anthropic
     told = command(gateway, "pool").stdout
     assert told.splitlines()[0].split() == ["ACCOUNT", "CREDENTIAL", "STATE", "5H", "7D", "SESSIONS", "1H", "FAILED"]
     assert "claude:1  sk-ant-oat01…aaaa  cooling until" in told and "5h limit" in told
+
+
+def test_what_is_asked_last_is_shown_with_its_reason(gateway: Gateway, zai: Provider) -> None:
+    zai.always(error(503, "down for a walk", headers={"x-should-retry": "false"}))
+    for number in range(3):
+        session = {"x-claude-code-session-id": f"session-{number}-of-an-outage"}
+        assert gateway.post("glm-fast", headers=session).status_code == 503
+    last = command(gateway, "pool").stdout.splitlines()[-1]
+    assert re.fullmatch(r"zai/glm-5-air is asked last until \d\d:\d\d:\d\d: 503 \(down for a walk\)", last)
+    assert "glm-5-air" not in str(accounts(gateway)), "the JSON has accounts only"
+    zai.always(say("back"))
+    assert gateway.post("glm-fast").status_code == 200
+    assert command(gateway, "pool").stdout.splitlines()[-1].startswith("openrouter:1 ")
 
 
 def test_a_cooldown_is_ended_and_survives_until_then(

@@ -12,7 +12,7 @@ from pathlib import Path
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
-from addons.failover import died_of_age, is_answer, session_of
+from addons.failover import died_of_age, is_answer
 from addons.proxy.connections import proxyserver
 from addons.state import exchange as state
 from addons.state.attempt import Attempt, Outcome
@@ -39,7 +39,7 @@ class Probe:
         if exchange and exchange.kind == "messages" and not flow.response:
             targets = tuple((target.provider.name, target.model) for target in exchange.plan.targets)
             self.say(
-                Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets, session=session_of(exchange))
+                Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets, session=exchange.client.who)
             )
 
     def attempt(self, trying: Trying) -> None:
@@ -83,7 +83,7 @@ class Probe:
                     kind=outcome.kind,
                     status=outcome.error.status,
                     aged=died_of_age(attempt),
-                    session=session_of(exchange),
+                    session=exchange.client.who,
                     request=exchange.request_id,
                     pooled=attempt.choice.account is not None or attempt.target.provider.auth == "claude-oauth",
                     wait=float(wait) if wait else None,

@@ -89,6 +89,15 @@ def test_it_says_why_and_until_when(watch: Watch) -> None:
     assert watch.asked(ZAI, KIMI) == ["kimi", "zai"]
 
 
+def test_what_only_some_sessions_avoid_is_shown_as_that(watch: Watch) -> None:
+    watch.fail(ZAI, 1, session="once")
+    assert watch.view(watch.now) == []
+    watch.fail(ZAI, session="cursed")
+    assert watch.view(watch.now) == [Avoided("zai", "m", "503", watch.now + COOLDOWN, sessions=1)]
+    watch.fail(ZAI, 1)
+    assert watch.view(watch.now) == [Avoided("zai", "m", "503", watch.now + COOLDOWN)]
+
+
 def test_what_clients_choose_costs_no_memory(watch: Watch) -> None:
     for number in range(MOST_TARGETS + 50):
         watch.fail(target("zai", model=f"m{number}"), 1)
