@@ -60,7 +60,7 @@ addons = fail_closed(
         Drain(),
         ControlChannel(_settings, _control),
         Endpoints(),
-        ModelRouter(_control),
+        ModelRouter(_control, settings=_settings, store=_store),
         Credentials(_settings, _live),
         Accounts(_settings, _store, live=_live, control=_control),
         OAuthRotator(),

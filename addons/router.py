@@ -6,7 +6,8 @@ target: host, path, model, headers. Keys and tokens are put on by `accounts.py`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +15,17 @@ from mitmproxy import http
 
 from addons.config.config import Target
 from addons.config.rules import first_rule
+from addons.config.settings import Settings
 from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import allowed, as_bytes, host_header, put_path, with_flag
 from addons.state.context_window import told_too_long, too_small
 from addons.state.control import Control, ControlError
-from addons.state.conversations import Conversations
+from addons.state.conversations import Conversations, Key
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.state.explanation import explain, facts_of
 from addons.state.request_facts import RequestFacts
+from addons.state.store import Hold, Released, Store
 from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
@@ -37,10 +40,31 @@ REQUEST_CODINGS = ("gzip", "deflate")
 class ModelRouter:
     """Writes the plan, and the head of every attempt."""
 
-    def __init__(self, control: Control | None = None) -> None:
+    def __init__(
+        self,
+        control: Control | None = None,
+        *,
+        settings: Settings | None = None,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`settings` and `store`: where the conversations of the last process are remembered; `clock` gives epoch
+        seconds."""
         self.conversations = Conversations()
         self.control = control or Control()
         self.control.serve("routes/explain", self.explain)
+        self.settings, self.store, self.clock = settings, store, clock
+
+    def running(self) -> None:
+        """Let the rules hold on to the conversations that they held on to in the last process."""
+        if self.settings is None or self.store is None:
+            return
+        rules = {rule.fingerprint: rule for rule in self.settings.current.rules if rule.measures}
+        now, ticks = self.clock(), time.monotonic()
+        for hold in self.store.load_holds(now) if rules else ():
+            if rule := rules.get(hold.rule):
+                key = Key(hold.session, hold.agent, bytes.fromhex(hold.opening))
+                self.conversations.restore(key, rule, ticks - (now - hold.time))
 
     def explain(self, exchange: Exchange, arguments: Mapping[str, Any]) -> object:
         """What a request would get that isn't sent: the answer to `./run.sh routes --explain`."""
@@ -120,9 +144,10 @@ class ModelRouter:
         if key is None or exchange.kind != "messages":
             return
         if facts.request_class == "compaction":
-            self.conversations.release(key)
-        elif rule and rule.measures:
-            self.conversations.hold(key, rule, now)
+            if self.conversations.release(key) and self.store:
+                self.store.end_holds(Released(key.session, key.agent, key.opening.hex()))
+        elif rule and rule.measures and self.conversations.hold(key, rule, now) and self.store:
+            self.store.record(Hold(key.session, key.agent, key.opening.hex(), rule.fingerprint, self.clock()))
 
     def attempt(self, trying: Trying) -> None:
         request, exchange, target = trying.flow.request, trying.exchange, trying.target

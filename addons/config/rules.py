@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal, Protocol, get_args
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "side_reply"]
@@ -163,6 +164,11 @@ class Rule:
     def measures(self) -> bool:
         """Whether it asks for a large request."""
         return self.when.tokens is not None and self.when.tokens.is_lower
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what it says, by which the next process knows it again."""
+        return sha256(f"{self.when}\0{self.to}".encode()).hexdigest()[:32]
 
     def __str__(self) -> str:
         return f"rule {self.number} ({self.when})"

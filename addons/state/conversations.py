@@ -17,6 +17,8 @@ from addons.config.rules import Rule
 
 MOST: Final = 10_000
 EXPIRY: Final = 86_400.0
+SAVED_EVERY: Final = 3600.0
+"""Seconds after which a conversation that is still held on to is to be saved again."""
 
 
 class Key(NamedTuple):
@@ -46,6 +48,8 @@ class Conversation:
     held: frozenset[Rule] = frozenset()
     """Rules that sent it elsewhere because it was large: they go on doing so."""
     counted: Size | None = None
+    saved: float | None = None
+    """When somebody was last told to save what holds on to it."""
 
 
 NOTHING: Final[frozenset[Rule]] = frozenset()
@@ -68,15 +72,27 @@ class Conversations:
         found = self.find(key, now)
         return found.held if found else NOTHING
 
-    def hold(self, key: Key, rule: Rule, now: float) -> None:
-        """Let the rule hold on to this conversation from now on."""
+    def hold(self, key: Key, rule: Rule, now: float) -> bool:
+        """Let the rule hold on to this conversation from now on. Returns whether that is to be saved: it is new, or was
+        saved some time ago."""
         conversation = self._use(key, now)
-        conversation.held |= {rule}
+        old = conversation.saved is None or now - conversation.saved >= SAVED_EVERY or rule not in conversation.held
+        if old:
+            conversation.held |= {rule}
+            conversation.saved = now
+        return old
 
-    def release(self, key: Key) -> None:
-        """Let no rule hold on to this conversation any more."""
-        if found := self.known.get(key):
-            found.held = NOTHING
+    def restore(self, key: Key, rule: Rule, used: float) -> None:
+        """Have a rule hold on to a conversation that was last used then, before this process began."""
+        self._use(key, used).held |= {rule}
+
+    def release(self, key: Key) -> bool:
+        """Let no rule hold on to this conversation any more. Returns whether one did."""
+        found = self.known.get(key)
+        if found is None or not found.held:
+            return False
+        found.held = NOTHING
+        return True
 
     def count(self, key: Key, size: Size, now: float) -> None:
         """Remember how a provider has counted a request of this conversation."""

@@ -57,6 +57,17 @@ MIGRATIONS: Final = (
         PRIMARY KEY (session, pool)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE holds (
+        session TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        opening TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        time REAL NOT NULL,
+        PRIMARY KEY (session, agent, opening, rule)
+    ) WITHOUT ROWID;
+    CREATE INDEX holds_time ON holds (time);
+    """,
 )
 
 

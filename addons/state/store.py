@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final, NamedTuple
 
+from addons.state.conversations import EXPIRY, MOST
 from addons.state.database import opened, transaction
 from addons.state.pool import Cooldown
 from addons.wire.masking import mask_text
@@ -93,7 +94,26 @@ class Seat(NamedTuple):
     time: float
 
 
-Item = RequestRow | Seat | Cooldown | Resumed | Event | None
+class Hold(NamedTuple):
+    """A conversation (session, agent, digest of its first message) that a rule holds on to, by the rule's fingerprint,
+    and when it was last seen (epoch seconds)."""
+
+    session: str
+    agent: str
+    opening: str
+    rule: str
+    time: float
+
+
+class Released(NamedTuple):
+    """A conversation that no rule holds on to any more."""
+
+    session: str
+    agent: str
+    opening: str
+
+
+Item = RequestRow | Seat | Hold | Cooldown | Resumed | Released | Event | None
 """What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
 
 INSERT_REQUESTS: Final = "INSERT INTO requests VALUES "
@@ -107,7 +127,11 @@ END_COOLDOWNS: Final = "DELETE FROM cooldowns WHERE fingerprint = ?1 AND (?2 IS 
 INSERT_SEAT: Final = "INSERT OR REPLACE INTO seats (session, pool, fingerprint, time) VALUES (?, ?, ?, ?)"
 SEATS_KEPT: Final = 86_400.0
 """Seconds after which nobody comes back to a session's prompt cache."""
-
+INSERT_HOLD: Final = "INSERT OR REPLACE INTO holds (session, agent, opening, rule, time) VALUES (?, ?, ?, ?, ?)"
+END_HOLDS: Final = "DELETE FROM holds WHERE session = ? AND agent = ? AND opening = ?"
+DELETE_OLD_HOLDS: Final = """
+    DELETE FROM holds WHERE time <= ?1 OR time < (SELECT time FROM holds ORDER BY time DESC LIMIT 1 OFFSET ?2)
+"""
 
 DELETE_OLDEST: Final = """
     DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE time < ? ORDER BY time LIMIT ?)
@@ -130,7 +154,7 @@ class Store:
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
-    def record(self, row: RequestRow | Seat) -> None:
+    def record(self, row: RequestRow | Seat | Hold) -> None:
         """Queue a row; it is in the file about a second later."""
         if self.thread.is_alive() and len(self.queue) < MOST_QUEUED:
             self.queue.append(row)
@@ -168,6 +192,18 @@ class Store:
             connection.execute("DELETE FROM seats WHERE time <= ?", (now - SEATS_KEPT,))
             rows = connection.execute("SELECT session, pool, fingerprint, time FROM seats ORDER BY time").fetchall()
         return [Seat(*row) for row in rows]
+
+    def end_holds(self, released: Released) -> None:
+        """Queue that no rule holds on to a conversation any more, to be written at once."""
+        self.hurry(released)
+
+    def load_holds(self, now: float) -> list[Hold]:
+        """The conversations of the last day that rules hold on to, oldest first. Waits for the file."""
+        rows = []
+        with self.survived(0), closing(opened(self.path)) as connection, transaction(connection):
+            connection.execute(DELETE_OLD_HOLDS, (now - EXPIRY, MOST))
+            rows = connection.execute("SELECT session, agent, opening, rule, time FROM holds ORDER BY time").fetchall()
+        return [Hold(*row) for row in rows]
 
     def prune(self, oldest_kept: float) -> None:
         """Have the rows of requests from before this time deleted, a thousand at a time between what is written."""
@@ -216,21 +252,28 @@ class Store:
     def next_batch(self, due: int) -> list[Item]:
         """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
         batch = [self.queue.popleft()]
-        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow | Seat):
+        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow | Seat | Hold):
             batch.append(self.queue.popleft())
         return batch
 
     def write(self, batch: list[Item]) -> None:
         rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
         seats = [[cell(value) for value in seat] for seat in batch if isinstance(seat, Seat)]
+        holds = [[cell(value) for value in hold] for hold in batch if isinstance(hold, Hold)]
+        released = [[cell(value) for value in item] for item in batch if isinstance(item, Released)]
         cooldowns = [cooldown_cells(item) for item in batch if isinstance(item, Cooldown)]
         ended = [(item.fingerprint, item.model) for item in batch if isinstance(item, Resumed)]
-        if rows or seats or cooldowns or ended:
+        if rows or seats or holds or released or cooldowns or ended:
             # Opened each time, a millisecond: a file that is moved or repaired meanwhile is no trouble.
             with self.survived(len(rows)), closing(opened(self.path)) as connection, transaction(connection):
                 connection.executemany(END_COOLDOWNS, ended)
                 connection.executemany(INSERT_COOLDOWN, cooldowns)
                 connection.executemany(INSERT_SEAT, seats)
+                connection.executemany(INSERT_HOLD, holds)
+                connection.executemany(END_HOLDS, released)  # the last of its batch
+                if holds:
+                    newest = max(item.time for item in batch if isinstance(item, Hold))
+                    connection.execute(DELETE_OLD_HOLDS, (newest - EXPIRY, MOST))
                 if rows:
                     # One statement: in between two the event loop would be made to hand over the interpreter.
                     values = ", ".join([A_REQUEST] * len(rows))

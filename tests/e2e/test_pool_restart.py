@@ -1,4 +1,4 @@
-"""Tokens that rest go on resting in the next process; who sits on which is only a habit."""
+"""What the next process knows of the last one: which tokens rest, and what rules hold on to."""
 
 import sqlite3
 import time
@@ -24,6 +24,28 @@ def tokens(gateway: Gateway, anthropic: Provider, model: str) -> set[str]:
     for _ in range(3):
         assert gateway.post(model).status_code == 200
     return {request.token for request in anthropic.requests}
+
+
+def test_what_a_rule_holds_on_to_survives(start_gateway: Callable[..., Gateway]) -> None:
+    def served_by(*said: str, **hints: str) -> str:
+        headers = {"x-claude-code-session-id": "a-large-session", **{k.replace("_", "-"): v for k, v in hints.items()}}
+        turns = [{"role": "user", "content": text} for text in said]
+        return gateway.post("glm", headers=headers, messages=turns).headers["x-gateway-provider"]
+
+    def held() -> int:
+        with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
+            return int(file.execute("SELECT count(*) FROM holds").fetchone()[0])
+
+    gateway = start_gateway({"routes": [{"when": {"tokens": ">2000"}, "to": "kimi"}]})
+    assert served_by("hello", "word " * 3000) == "kimi"
+    gateway.wait_until(lambda: held() == 1)
+    gateway.kill()
+    gateway.start()
+    assert served_by("hello", "shorter") == "kimi"
+    assert served_by("another beginning") == "zai"
+    assert served_by("hello", "summarize", x_claude_code_request_class="compaction") == "kimi"
+    gateway.wait_until(lambda: held() == 0)
+    assert served_by("hello", "shorter") == "zai"
 
 
 def test_cooldowns_survive(start_gateway: Callable[..., Gateway], env: dict[str, str], anthropic: Provider) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from addons.config.rules import Bound, Rule, When
-from addons.state.conversations import EXPIRY, Conversations, Key, Size
+from addons.state.conversations import EXPIRY, SAVED_EVERY, Conversations, Key, Size
 
 RULE = Rule(when=When(tokens=Bound(">", 1000)), to="large")
 
@@ -18,6 +18,23 @@ def test_a_rule_holds_on_to_the_conversation_that_it_decided_for() -> None:
     assert known.held(key(), 1) == {RULE}
     for other in (key(session="t"), key(agent="a"), key(opening=b"p"), None):
         assert known.held(other, 1) == set()
+
+
+def test_it_says_when_that_is_to_be_saved() -> None:
+    known = Conversations()
+    assert known.hold(key(), RULE, 0)
+    assert not known.hold(key(), RULE, 1)
+    assert known.hold(key(), Rule(when=RULE.when, to="other"), 2)
+    assert known.hold(key(), RULE, 2 + SAVED_EVERY), "it is used still"
+    assert known.release(key())
+    assert not known.release(key())
+
+
+def test_it_holds_on_in_the_next_process_for_the_rest_of_the_day() -> None:
+    known = Conversations()
+    known.restore(key(), RULE, -1000)
+    assert known.held(key(), EXPIRY - 1001) == {RULE}
+    assert known.held(key(), EXPIRY - 1000) == set()
 
 
 def test_it_lets_go() -> None:

@@ -13,7 +13,7 @@ import pytest
 from addons.state import store as store_module
 from addons.state.database import MIGRATIONS, transaction
 from addons.state.pool import Cooldown
-from addons.state.store import RequestRow, Seat, Store
+from addons.state.store import Hold, Released, RequestRow, Seat, Store
 
 NOW = 1_790_000_000.0
 ROW = RequestRow(
@@ -209,6 +209,35 @@ def test_sessions_come_back_for_a_day(path):
     second = Store(path)
     assert second.load_seats(NOW + 3) == seats[1:]
     second.close()
+
+
+def test_what_rules_hold_on_to_comes_back_for_a_day(path):
+    first = Store(path)
+    holds = [
+        Hold("s1", "", "00ff", "r1", NOW),
+        Hold("s1", "a", "00ff", "r1", NOW + 1),
+        Hold("s2", "", "01", "r2", NOW + 2),
+    ]
+    for hold in [Hold("old", "", "00", "r1", NOW - 86_400), *holds]:
+        first.record(hold)
+    first.close()
+    second = Store(path)
+    assert second.load_holds(NOW + 3) == holds
+    second.end_holds(Released("s1", "a", "00ff"))
+    second.record(holds[0]._replace(time=NOW + 4))
+    second.flush()
+    assert second.load_holds(NOW + 5) == [holds[2], holds[0]._replace(time=NOW + 4)]
+    second.close()
+
+
+def test_only_so_many_are_kept_of_what_rules_hold_on_to(path, monkeypatch):
+    monkeypatch.setattr("addons.state.store.MOST", 3)
+    store = Store(path)
+    for number in range(9):
+        store.record(Hold(f"s{number}", "", "00", "r", NOW + number))
+    store.close()
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT session FROM holds ORDER BY time").fetchall() == [(f"s{n}",) for n in (5, 6, 7, 8)]
 
 
 def test_the_file_of_an_older_gateway_is_taken_over(path):
