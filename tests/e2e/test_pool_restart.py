@@ -26,6 +26,35 @@ def tokens(gateway: Gateway, anthropic: Provider, model: str) -> set[str]:
     return {request.token for request in anthropic.requests}
 
 
+def look_now(gateway: Gateway) -> None:
+    """Another process, at the time when one request looks whether a limit was reset early: it takes minutes."""
+    gateway.kill()
+    with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
+        assert file.execute("UPDATE cooldowns SET probe_at = ?", (time.time() - 1,)).rowcount == 1
+        file.commit()
+    gateway.start()
+
+
+def test_a_limit_that_was_reset_early_is_noticed(
+    start_gateway: Callable[..., Gateway], env: dict[str, str], anthropic: Provider
+) -> None:
+    limited, other = (f"sk-ant-oat01-token-of-an-early-reset-{how}" for how in ("limited", "other"))
+    gateway = start_gateway(env={**env, "CLAUDE_OAUTH_TOKENS": f"{limited},{other}"})
+    in_an_hour = oauth_429({"5h": time.time() + 3600})
+    anthropic.script(in_an_hour)
+    assert tokens(gateway, anthropic, OPUS) == {limited, other}
+    gateway.wait_until(lambda: written(gateway) == 1)
+    look_now(gateway)
+    anthropic.script(in_an_hour)
+    anthropic.requests.clear()
+    assert [gateway.post(OPUS).status_code for _ in range(3)] == [200] * 3
+    assert [request.token for request in anthropic.requests] == [limited, other, other, other], "one has looked"
+    look_now(gateway)
+    assert tokens(gateway, anthropic, OPUS) == {limited, other}
+    assert anthropic.requests[0].token == limited
+    gateway.wait_until(lambda: written(gateway) == 0)
+
+
 def test_what_a_rule_holds_on_to_survives(start_gateway: Callable[..., Gateway]) -> None:
     def served_by(*said: str, **hints: str) -> str:
         headers = {"x-claude-code-session-id": "a-large-session", **{k.replace("_", "-"): v for k, v in hints.items()}}
