@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from tests.ordeal.judge import is_mishap
 from tests.ordeal.run import ALONE, WITH_FAILOVER, Result, run
 
 
@@ -32,6 +33,7 @@ def report(result: Result, took: float) -> Iterator[str]:
     yield f"around them: {counted(result.disturbances)}"
     yield f"attackers: {counted(result.attacks)}"
     yield f"providers: {counted(Counter(served.behaviour for served in result.served))}"
+    yield f"exceptions of an addon: {sum(is_mishap(one) for one in result.asked)}"
     told = Counter(one.failure or ("hung up" if one.hung_up else str(one.status)) for one in result.asked)
     yield f"agents were told: {counted(told)}"
     yield f"answered in whole with failover: {result.rate(WITH_FAILOVER)}"

@@ -18,6 +18,7 @@ TOOL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What any provider takes for a tool-use id."""
 
 STOPPING = b"the gateway is being restarted"
+MISHAP = b"an error in the gateway ended this request"
 SIGNAL = 2.0
 """Seconds after which a gateway has surely heard a signal."""
 
@@ -79,10 +80,11 @@ def judge(evidence: Evidence) -> list[str]:
             *stop_problems(asked, evidence.stops),
             *content_problems(asked, served[asked.marker], evidence.strips),
             *secret_problems(asked, evidence.secrets),
+            *mishap_problems(asked, served[asked.marker]),
         ]
         for one in served[asked.marker]:
             found += provider_problems(one, evidence.keys, issued[one.provider])
-        if evidence.words and (early or not disturbed) and asked.failure != REFUSED and not is_refusal(asked):
+        if evidence.words and (early or not disturbed) and asked.failure != REFUSED and not is_unplanned(asked):
             plan = plans.get(asked.marker)
             found += trail_problems(asked, served[asked.marker], closed[asked.marker], plan, evidence.max_attempts)
         history = ", ".join(f"{one.provider}: {one.behaviour}" for one in served[asked.marker])
@@ -114,6 +116,22 @@ def answer_problems(asked: Asked, *, disturbed: bool) -> Iterable[str]:
 def is_refusal(asked: Asked) -> bool:
     """Whether it was not let in, so that the probe doesn't know it: its body was not read."""
     return asked.status == 503 and STOPPING in asked.body
+
+
+def is_mishap(asked: Asked) -> bool:
+    """Whether an addon has raised an exception."""
+    return asked.status == 500 and MISHAP in asked.body
+
+
+def is_unplanned(asked: Asked) -> bool:
+    """Whether it came to no attempt, so that there is nothing to say of the order of its targets."""
+    return is_refusal(asked) or is_mishap(asked)
+
+
+def mishap_problems(asked: Asked, served: Sequence[Served]) -> Iterable[str]:
+    """Where an addon has failed, nobody is asked."""
+    if is_mishap(asked) and served:
+        yield f"{served[0].provider} was asked, although an addon had failed"
 
 
 def stop_problems(asked: Asked, stops: Iterable[Stop]) -> Iterable[str]:

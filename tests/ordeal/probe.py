@@ -8,12 +8,14 @@ import gc
 import os
 import time
 from pathlib import Path
+from zlib import crc32
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from addons.failover import died_of_age, is_answer
 from addons.proxy.connections import proxyserver
+from addons.proxy.fail_closed import fail_closed
 from addons.state import exchange as state
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Exchange, Trying, exchange_of
@@ -141,4 +143,21 @@ def target_of(attempt: Attempt) -> Target:
     return attempt.target.provider.name, attempt.target.model
 
 
-addons = [Probe()]
+class Mishap(Exception):
+    """An exception that nobody has foreseen."""
+
+
+class Raising:
+    """An addon with a defect: for one request in fifty, which the marker decides, its handler raises."""
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange and not flow.response and is_struck(marker_of(exchange)):
+            raise Mishap("what a client has said")
+
+
+def is_struck(marker: str) -> bool:
+    return bool(marker) and crc32(marker.encode()) % 50 == 0
+
+
+addons = [*fail_closed([Raising()]), Probe()]

@@ -214,6 +214,9 @@ def log_problems(log: str) -> list[str]:
             while end < len(lines) and end < number + 100 and not re.match(r"\[\d\d:", lines[end]):
                 end += 1
             found["\n".join(lines[max(number + 1, end - 8) : end])] = "\n".join(lines[number:end])
+    for line in lines:
+        if "gateway: " in line and re.search(r"gateway: \w+ in \w+\.\w+ \(", line) and "Mishap in Raising." not in line:
+            found[line.partition("gateway: ")[2]] = line
     return [f"the log: {text}" for text in found.values()]
 
 

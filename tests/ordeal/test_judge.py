@@ -9,7 +9,7 @@ import pytest
 
 from tests.ordeal.agents import REFUSED, Asked
 from tests.ordeal.answer import read_answer
-from tests.ordeal.judge import STOPPING, Evidence, Stop, judge, success
+from tests.ordeal.judge import MISHAP, STOPPING, Evidence, Stop, judge, success
 from tests.ordeal.left import leaks
 from tests.ordeal.providers import Call, Served
 from tests.ordeal.run import log_problems
@@ -75,6 +75,15 @@ def verdict(one: Asked, *by: Served, words: tuple[Word, ...] = (), **more: Any) 
 
 def test_a_whole_answer() -> None:
     assert verdict(asked(), words=(PLAN, closed())) == []
+
+
+def test_an_exception_of_an_addon() -> None:
+    body = json.dumps({"type": "error", "error": {"type": "api_error", "message": f"{MISHAP.decode()}, see its log"}})
+    told = asked(body.encode(), status=500, headers={})
+    assert judge(Evidence([told], [], (PLAN, closed(attempts=(), tried=(), content=False)))) == []
+    assert "although an addon had failed" in verdict(told)[0]
+    assert log_problems("[10:00:00.000] gateway: Mishap in Raising.request (probe.py:1)") == []
+    assert log_problems("[10:00:00.000] gateway: KeyError in AuthGate.request (auth.py:1)")
 
 
 def test_a_cut_that_is_told() -> None:
