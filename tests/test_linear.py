@@ -14,8 +14,10 @@ import pytest
 
 from addons.proxy.request_head import unpacked, with_flag
 from addons.wire.answer_reader import AnswerReader
+from addons.wire.chat.calls_in_text import TextCalls
 from addons.wire.chat.options import ChatOptions
 from addons.wire.chat.request import to_chat
+from addons.wire.chat.written_calls import Tools
 from addons.wire.encoding import decode
 from addons.wire.error_reading import read_error
 from addons.wire.errors import BadRequest, is_envelope
@@ -488,6 +490,27 @@ CHATS: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("shape", CHATS)
 def test_chat_streams(shape):
     assert_linear(feeding(new_answer, 16 * 1024), CHATS[shape])
+
+
+WRITTEN = [
+    '<tool_call>{"name": "Bash", "arguments": {}}</tool_call>',
+    "<tool_call>",
+    "</tool_call>",
+    "<",
+]
+BEGUN = ["", '<tool_call>{"name": "', "<tool_call><function=Bash><parameter=a>", "[TOOL_CALLS]"]
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+@pytest.mark.parametrize("piece", [*WRITTEN, "</parameter>", " "])
+def test_calls_in_text(begun, piece):
+    def look(text: str) -> None:
+        calls = TextCalls("any", Tools(("Bash",), {}))
+        for at in range(0, len(text), 200):
+            calls.feed(text[at : at + 200])
+        calls.flush()
+
+    assert_linear(look, lambda size: begun + piece * (size // len(piece)), SIZE // 4)
 
 
 # ---- bodies ----

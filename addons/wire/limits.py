@@ -96,6 +96,10 @@ OPEN_BLOCKS: Final = 1_000
 """Content blocks of an answer that have begun and not ended: one, or a few where a provider sends tool calls side by
 side. Beyond it the attempt has failed: 502, or an `error` event where the client has content already."""
 
+WRITTEN_CALLS: Final = MEGABYTE
+"""Characters of tool calls that a model writes into its text (`calls_in_text`), which are held until they end: a file
+that is written has some 100 KB. What is longer is text."""
+
 SHOWN_BODY: Final = 64 * MEGABYTE
 """Bytes of a body that a content view unpacks and looks at; nothing that the gateway takes is larger. What lies behind
 isn't shown."""

@@ -37,6 +37,7 @@ def test_readme_names_them():
         f"first content | {limits.HELD // limits.MEGABYTE} MB",
         f"event of an answer | {limits.EVENT // limits.MEGABYTE} MB",
         f"(`stream: false`) | {limits.ANSWER // limits.MEGABYTE} MB",
+        f"(`calls_in_text`) | {limits.WRITTEN_CALLS // limits.MEGABYTE} MB",
         f"unpack to | {limits.UNPACKED_AT_ONCE // limits.MEGABYTE} MB",
         f"provider's error | {limits.ERROR_BODY // limits.MEGABYTE} MB",
     ):

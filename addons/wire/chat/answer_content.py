@@ -19,6 +19,7 @@ from addons.wire.chat.stops import StopFinder
 from addons.wire.chat.thinking_tags import TagReader
 from addons.wire.chat.tool_calls import Call, Calls
 from addons.wire.chat.tools import CallIds, meant
+from addons.wire.chat.written_calls import Tools
 
 Json = dict[str, Any]
 
@@ -46,6 +47,8 @@ class Asked:
     """The provider's template opens `<think>` itself."""
     calls_in_text: str = "none"
     """The form in which the model writes calls into its text."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The schema of each tool's parameters; empty where no form of calls in text needs it."""
 
 
 class AnswerContent:
@@ -71,8 +74,8 @@ class AnswerContent:
         self._function_call: list[Json] = []
         self._tags = TagReader(inside=asked.begins_thinking)
         self._stops = StopFinder(asked.stops)
-        self._written = TextCalls(asked.calls_in_text)
-        self._plain = not asked.stops and asked.calls_in_text == "none"
+        self._written = TextCalls(asked.calls_in_text, Tools(asked.tools, asked.parameters))
+        self._plain = not asked.stops and not self._written.looks
         self._thinking_is: Literal["shown", "hidden", "left out"] = "hidden" if strip_thinking else "shown"
         self._secrets: dict[str, Reasoning] = {}  # by call id: what no client has been given yet
         self._late: Reasoning | None = None  # to remember, but its thinking is over

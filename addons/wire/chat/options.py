@@ -49,9 +49,14 @@ class ChatOptions:
     user_after_tool: bool = True
     """A user message may follow a tool's result. Off: the assistant says a word in between (Mistral, and vLLM with its
     templates)."""
-    calls_in_text: Literal["none", "hermes", "mistral"] = "none"
+    calls_in_text: Literal[
+        "none", "hermes", "qwen", "glm", "mistral", "llama", "kimi", "deepseek", "minimax", "any"
+    ] = "none"
     """Tool calls that the model writes into its text, for servers without a parser for them: `hermes`
-    (`<tool_call>{…}</tool_call>`, Hermes and Qwen), `mistral` (`[TOOL_CALLS]`)."""
+    (`<tool_call>{…}</tool_call>`, also Qwen 2.5 and 3), `qwen` (`<function=…>`, Qwen3-Coder), `glm` (`<arg_key>`),
+    `mistral` (`[TOOL_CALLS]`), `llama` (`<|python_tag|>`), `kimi` (`<|tool_calls_section_begin|>`), `deepseek`
+    (`<｜tool▁calls▁begin｜>`, DSML), `minimax` (`<minimax:tool_call>`); `any`: each of these. Only calls of tools that
+    the request offers count. It is off by default because a model that quotes such a call would make it."""
     structured_output: Literal["json_schema", "json_object", "prompt"] = "json_schema"
     """How an answer of a given JSON schema is asked for. `json_object`: the field says only that it is JSON, the schema
     is told in words (DeepSeek, Z.AI). `prompt`: in words alone."""

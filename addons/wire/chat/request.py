@@ -120,6 +120,9 @@ def to_chat(
             stops=_stops(draft),
             begins_thinking=options.begins_thinking,
             calls_in_text=options.calls_in_text,
+            parameters={}
+            if options.calls_in_text == "none"
+            else {tool["function"]["name"]: tool["function"]["parameters"] for tool in body.get("tools", ())},
         ),
     )
 
