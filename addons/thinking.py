@@ -29,12 +29,14 @@ class ThinkingStripper:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
         if attempt.draft is None or target is None or target.provider.format != "anthropic":
             return
+        dialect = target.provider.dialect(target.model)
         context = Context(
             provider=target.provider.name,
             is_anthropic=target.provider.is_anthropic,
             claude=claude_of(target.model) if is_other_model(exchange, target) else None,
             max_output_tokens=target.max_output_tokens,
-            rules=target.provider.dialect(target.model).thinking_rules,
+            rules=dialect.thinking_rules,
+            output_config=dialect.output_config,
             drop_all_thinking=exchange.plan.drop_thinking,
         )
         for step, line in apply(attempt.draft, context, target.provider.steps):

@@ -32,7 +32,7 @@ from addons.wire.steps.context import Context
 from addons.wire.steps.table import STEPS, apply
 from addons.wire.token_estimate import estimate_request
 from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
-from tests.linear import LARGE, Run, assert_linear, repeated
+from tests.linear import LARGE, SIZE, Run, assert_linear, repeated
 from tests.wire.chat.translated import new_answer
 
 # ---- texts ----

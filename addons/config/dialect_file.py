@@ -1,4 +1,4 @@
-"""`chat:`, `schema:`, `thinking_rules:` and `by_model:` of a provider: what is particular about how it speaks.
+"""`chat:`, `schema:`, `thinking_rules:`, `output_config:` and `by_model:` of a provider: how it speaks.
 
 Rules of this file: those of routing_file. The defaults and what each option is for stand at the fields of `ChatOptions`
 and `ThinkingRules`.
@@ -13,11 +13,12 @@ from addons.config.presets import laid_over
 from addons.config.routing import Format
 from addons.config.yaml_reader import Entry
 from addons.wire.chat.options import ChatOptions
+from addons.wire.steps.output_config import PARTS
 from addons.wire.thinking_rules import EFFORTS, ThinkingRules
 
-KEYS = ("chat", "schema", "thinking_rules", "by_model")
+KEYS = ("chat", "schema", "thinking_rules", "output_config", "by_model")
 CHAT_KEYS = ("chat", "schema")
-KEYS_OF_THEIR_OWN = ("schema_drop", "thinking_rules")
+KEYS_OF_THEIR_OWN = ("schema_drop", "thinking_rules", "output_config")
 CHAT_OPTIONS = {name: kind for name, kind in get_type_hints(ChatOptions).items() if name not in KEYS_OF_THEIR_OWN}
 RULES = get_type_hints(ThinkingRules)
 
@@ -40,6 +41,10 @@ def read_dialect(keys: Mapping[str, Entry], form: Format) -> ChatOptions:
         given["schema_drop"] = frozenset(item.text() for item in keys["schema"].items())
     if "thinking_rules" in keys:
         given["thinking_rules"] = read_thinking_rules(keys["thinking_rules"], form)
+    if "output_config" in keys:
+        if form != "anthropic":
+            raise keys["output_config"].error("has a meaning only with format: anthropic")
+        given["output_config"] = frozenset(item.choice(PARTS) for item in keys["output_config"].items())
     return ChatOptions(**given)
 
 
@@ -49,7 +54,9 @@ def read_variants(keys: Mapping[str, Entry], form: Format) -> tuple[tuple[str, C
     for pattern, entry in keys["by_model"].mapping().items() if "by_model" in keys else ():
         if pattern.count("*") > 1 and not (pattern.startswith("*") and pattern.endswith("*")):
             raise entry.error("has more than one *, and not at both ends")
-        found[pattern] = read_dialect(laid_over(keys, entry.mapping(("chat", "schema", "thinking_rules"))), form)
+        found[pattern] = read_dialect(
+            laid_over(keys, entry.mapping(("chat", "schema", "thinking_rules", "output_config"))), form
+        )
     return tuple(sorted(found.items(), key=lambda pair: ("*" in pair[0], -len(pair[0].replace("*", "")))))
 
 

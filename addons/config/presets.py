@@ -43,7 +43,7 @@ def filled(given: Mapping[str, Entry], name: str) -> dict[str, Entry]:
     in, than the provider's own is not taken over."""
     preset = {key: entry for key, entry in described(name).items() if key not in DESCRIPTIONS}
     if "format" in given and given["format"].text() != (preset["format"].text() if "format" in preset else "anthropic"):
-        for key in ("chat", "schema", "by_model", "thinking_rules", "format"):
+        for key in ("chat", "schema", "by_model", "thinking_rules", "output_config", "format"):
             preset.pop(key, None)
     if "api_keys" in given or ("auth" in given and given["auth"].text() not in ("bearer", "x-api-key")):
         preset.pop("api_key", None)

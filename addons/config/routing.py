@@ -88,7 +88,7 @@ class Provider:
     what the provider's own `chat:` says is in it. Default: none."""
     chat: ChatOptions = field(default_factory=ChatOptions)
     """What is particular about an openai-chat provider: `chat:`, and `schema:` (JSON schema keywords to leave out of
-    tool definitions); `thinking_rules:` are for both formats."""
+    tool definitions); `thinking_rules:` are for both formats, `output_config:` for Anthropic's."""
     steps: Mapping[str, bool] = field(default_factory=dict, hash=False)
     """Steps of the body's way to it, switched on (true) or off (false) by name. Default: each step's own."""
 

@@ -73,6 +73,13 @@ def test_models_differ() -> None:
     )
 
 
+def test_which_claude_of_bedrock_takes_a_schema() -> None:
+    found = provider("preset: bedrock-mantle", AWS_BEARER_TOKEN_BEDROCK="k", AWS_REGION="us-east-1")
+    assert "format" in found.dialect("anthropic.claude-sonnet-4-6").output_config
+    assert found.dialect("us.anthropic.claude-opus-4-7").output_config == {"effort", "task_budget"}
+    assert "effort" in provider("preset: deepseek", DEEPSEEK_API_KEY="k").chat.output_config
+
+
 @pytest.mark.parametrize(
     ("pattern", "name", "fits"),
     [
@@ -95,6 +102,8 @@ def test_patterns(pattern: str, name: str, fits: bool) -> None:
         (("preset: zai", "chat: {omit: [x]}"), "has a meaning only with format: openai-chat"),
         (("preset: zai", "thinking_rules: {form: maybe}"), "must be one of enabled, adaptive, switch"),
         (("preset: zai", "thinking_rules: {can_be_of: true}"), "did you mean can_be_off?"),
+        (("preset: zai", "output_config: [efort]"), "did you mean effort?"),
+        (("preset: groq", "output_config: [effort]"), "has a meaning only with format: anthropic"),
         (("preset: zai", "by_model: {'a*b*': {}}"), "has more than one *"),
     ],
 )

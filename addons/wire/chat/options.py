@@ -60,6 +60,9 @@ class ChatOptions:
     structured_output: Literal["json_schema", "json_object", "prompt"] = "json_schema"
     """How an answer of a given JSON schema is asked for. `json_object`: the field says only that it is JSON, the schema
     is told in words (DeepSeek, Z.AI). `prompt`: in words alone."""
+    output_config: frozenset[str] = frozenset()
+    """The parts of `output_config` that a provider of Anthropic's format takes: `effort`, `format`, `task_budget`; a
+    key of its own in the configuration. Without `format` the schema of an answer is told in words."""
     cache_markers: bool = False
     """Mark what is worth caching with `cache_control`, for Claude, Gemini and Qwen at OpenRouter."""
     images: Literal["send", "note"] = "send"

@@ -27,6 +27,7 @@ from addons.wire.messages.body import Draft
 from addons.wire.steps.billing_header import billing_header
 from addons.wire.steps.compaction import compaction
 from addons.wire.steps.context import Context
+from addons.wire.steps.output_config import in_words, wanted_schema
 from addons.wire.steps.system_messages import system_messages
 from addons.wire.steps.tool_changes import tool_changes
 from addons.wire.steps.tool_input import tool_input
@@ -236,13 +237,10 @@ def reasoning_effort(thinking: Any, output_config: Any, rules: ThinkingRules) ->
 
 def _answer_format(draft: Draft, body: Json, options: ChatOptions) -> str:
     """Asks for an answer of the schema that the client gives; returns what has to be said about it in words."""
-    config = draft.get("output_config")
-    wanted = config.get("format") if isinstance(config, dict) else None
-    wanted = wanted or draft.get("output_format")
-    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+    if (wanted := wanted_schema(draft)) is None:
         return ""
     try:
-        schema = clean(wanted.get("schema"), SchemaRules(options.schema_drop, options.type_beside_any_of))
+        schema = clean(wanted, SchemaRules(options.schema_drop, options.type_beside_any_of))
     except RecursionError:
         raise BadRequest("output_config.format.schema", "is nested too deeply") from None
     if not isinstance(schema, dict):
@@ -253,7 +251,7 @@ def _answer_format(draft: Draft, body: Json, options: ChatOptions) -> str:
         return ""
     if options.structured_output == "json_object":
         body["response_format"] = {"type": "json_object"}
-    return f"Answer with nothing but JSON that has this schema:\n{bytes(raw_json.dump(schema)).decode()}"
+    return in_words(schema)
 
 
 def _mark(body: Json) -> None:

@@ -41,26 +41,24 @@ _MISTRAL_NAME: Final = re.compile(r"([a-zA-Z0-9_-]{1,128}+)(?:\[CALL_ID\]([^\[]{
 _BETWEEN_OBJECTS: Final = re.compile(r"(?:\s++|;|\[TOOL_CALLS\]|<\|e(?:om|ot)_id\|>)*+")
 
 _INVOKE: Final = re.compile(r'<(?:｜DSML｜)?+(?:function=|invoke name=")([^">\n]{1,256}+)"?+>\s*+')
-_INVOKED: Final = re.compile(r"\s*+</(?:｜DSML｜)?+(?:function|invoke)>\s*+")
-_PARAMETER: Final = re.compile(
-    r'\s*+<(?:｜DSML｜)?+parameter(=| name=")([^">\n]{1,256}+)"?+(?: string="(true|false)")?+>'
-)
+_INVOKED: Final = re.compile(r"</(?:｜DSML｜)?+(?:function|invoke)>\s*+")
+_PARAMETER: Final = re.compile(r'<(?:｜DSML｜)?+parameter(=| name=")([^">\n]{1,256}+)"?+(?: string="(true|false)")?+>')
 _VALUE_END: Final = re.compile(
     r"</(?:｜DSML｜)?+parameter>"
     r"(?=\s*+(?:<(?:｜DSML｜)?+parameter[= ]|</(?:｜DSML｜)?+(?:function|invoke)>|\Z))"
 )
 
 _NAME: Final = re.compile(r"([\w.:-]{0,256}+)[ \t]*+")
-_GLM_NAME: Final = re.compile(r"\s*+([\w.:-]{1,256}+)\s*+")
+_GLM_NAME: Final = re.compile(r"([\w.:-]{1,256}+)\s*+")
 _GLM_KEY: Final = re.compile(r"<arg_key>([^<]{1,256}+)</arg_key>\s*+<arg_value>")
 _GLM_VALUE_END: Final = re.compile(r"</arg_value>\s*+(?=<arg_key>|\Z)")
 
-_KIMI_CALL: Final = re.compile(r"\s*+<\|tool_call_begin\|>\s*+([^<\s]{1,256}+)\s*+<\|tool_call_argument_begin\|>\s*+")
-_KIMI_END: Final = re.compile(r"\s*+<\|tool_call_end\|>\s*+")
+_KIMI_CALL: Final = re.compile(r"<\|tool_call_begin\|>\s*+([^<\s]{1,256}+)\s*+<\|tool_call_argument_begin\|>\s*+")
+_KIMI_END: Final = re.compile(r"<\|tool_call_end\|>\s*+")
 _DEEPSEEK_CALL: Final = re.compile(
-    r"\s*+<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?+\s*+([^<\n]{1,256}+)(?:<｜tool▁sep｜>|\n)\s*+(?:```json\s*+)?+"
+    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?+\s*+([^<\n]{1,256}+)(?:<｜tool▁sep｜>|\n)\s*+(?:```json\s*+)?+"
 )
-_DEEPSEEK_END: Final = re.compile(r"\s*+(?:```\s*+)?+<｜tool▁call▁end｜>\s*+")
+_DEEPSEEK_END: Final = re.compile(r"(?:```\s*+)?+<｜tool▁call▁end｜>\s*+")
 
 
 def read_objects(content: str, tools: Tools) -> list[WrittenCall]:
@@ -105,7 +103,7 @@ def read_invocations(content: str, tools: Tools) -> list[WrittenCall]:
         if content.startswith("{", at):
             given, at = decode(content, at)
             arguments.update(given)
-        while parameter := _PARAMETER.match(content, at):
+        while parameter := _PARAMETER.match(content, after_space(content, at)):
             end = _VALUE_END.search(content, parameter.end())
             if not end:
                 raise Unfinished
@@ -116,13 +114,14 @@ def read_invocations(content: str, tools: Tools) -> list[WrittenCall]:
             arguments[parameter[2]] = read_json(value) if parameter[3] == "false" else typed(value, schema)
             at = end.end()
         found.append(WrittenCall(name, arguments))
-        at = closed.end() if (closed := _INVOKED.match(content, at)) else after_space(content, at)
+        at = after_space(content, at)
+        at = closed.end() if (closed := _INVOKED.match(content, at)) else at
     return found
 
 
 def read_glm(content: str, tools: Tools) -> list[WrittenCall]:
     """`NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>…`: GLM-4.5 and later."""
-    named = _GLM_NAME.match(content)
+    named = _GLM_NAME.match(content, after_space(content, 0))
     if not named:
         raise ValueError("no name")
     name, at = known(named[1].strip(), tools), named.end()
@@ -202,8 +201,9 @@ def sections(
         if not opened:
             raise ValueError("something else between the calls")
         arguments, at = decode(content, opened.end())
+        at = after_space(content, at)
         closed = closing.match(content, at)
-        if not isinstance(arguments, dict) or not (closed or after_space(content, at) == len(content)):
+        if not isinstance(arguments, dict) or not (closed or at == len(content)):
             raise ValueError("arguments are an object")
         found.append((opened[1], known(opened[1].strip(), tools), arguments))
         at = closed.end() if closed else len(content)

@@ -25,6 +25,8 @@ class Context:
     """The most that the model may be asked for; None: as much as the client asks for."""
     rules: ThinkingRules = NO_RULES
     """What the target's model wants and refuses about thinking."""
+    output_config: frozenset[str] = frozenset()
+    """The parts of `output_config` that the target's model takes."""
     drop_all_thinking: bool = False
     """No thinking block may travel: the second try after the target refused one."""
 

@@ -27,6 +27,7 @@ from addons.wire.steps.context import Context, counted
 from addons.wire.steps.empty_text import empty_text
 from addons.wire.steps.hidden_credentials import hidden_credentials
 from addons.wire.steps.max_tokens import max_tokens
+from addons.wire.steps.output_config import output_config
 from addons.wire.steps.server_tools import server_tools
 from addons.wire.steps.system_messages import system_messages
 from addons.wire.steps.thinking import keep_own_thinking
@@ -55,7 +56,7 @@ STEPS: Final = (
     Step("hidden-credentials", hidden_credentials, for_anthropic=True),
     Step("billing-header", billing_header),
     Step("context-management", dropping("context_management")),
-    Step("output-config", dropping("output_config")),
+    Step("output-config", output_config),
     Step("metadata", dropping("metadata")),
     Step("anthropic-fields", dropping(*ANTHROPIC_FIELDS)),
     Step("claude-generation", claude_generation, for_anthropic=True),

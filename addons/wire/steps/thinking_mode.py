@@ -63,7 +63,7 @@ def thinking_adaptive(draft: Draft, context: Context) -> str | None:
     if most <= LEAST_BUDGET:
         turn_off(draft)
         return f"dropped thinking: max_tokens {most} leaves no room for it"
-    config = draft.body.get("output_config")  # which no other provider is sent
+    config = draft.body.get("output_config")  # which may not be sent
     effort = config.get("effort") if isinstance(config, dict) else None
     budget = min(most - 1, BUDGETS.get(effort, USUAL_BUDGET) if isinstance(effort, str) else USUAL_BUDGET)
     draft.set("thinking", thinking | {"type": "enabled", "budget_tokens": budget})
