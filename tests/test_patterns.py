@@ -137,7 +137,7 @@ PATTERNS = patterns()
 def test_they_are_found():
     places = " ".join(PATTERNS)
     assert len(PATTERNS) > 50
-    for name in ("masking.CREDENTIALS", "request_head._packed", "errors.py:", "refusals."):
+    for name in ("masking.CREDENTIALS", "request_head._packed", "error_reading.py:", "refusals."):
         assert name in places
 
 
