@@ -11,22 +11,17 @@ wherever it isn't told otherwise).
 from __future__ import annotations
 
 import json
-import re
-from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
 
-from addons.config.config import Config, Target
+from addons.config.model_list import model_card, model_list
 from addons.proxy.relay import may_be_relayed
 from addons.proxy.replies import error_response
 from addons.state.attempt import Verdict
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.wire.refusals import endpoint_unknown, model_unknown
 from addons.wire.token_estimate import estimate_request
-
-CREATED = "2025-01-01T00:00:00Z"
-"""An alias has no date of birth; the field is required."""
 
 ESTIMATE_HEADER = "x-gateway-estimate"
 
@@ -91,45 +86,14 @@ def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
         return reply(model_list(exchange.config, parse_qs(query)))
     if path.startswith("/v1/models/"):
         name = unquote(path.removeprefix("/v1/models/"))
-        targets = exchange.config.targets(name)
-        if not targets:
-            return error_response(404, f"model: {name}", exchange.request_id)
-        return reply(model_card(exchange.config.plain_name(name), targets[0]))
+        card = model_card(exchange.config, name)
+        return reply(card) if card else error_response(404, f"model: {name}", exchange.request_id)
     return None
 
 
 def reply(value: object) -> http.Response:
     """A JSON answer."""
     return http.Response.make(200, json.dumps(value), {"content-type": "application/json"})
-
-
-def model_card(name: str, target: Target) -> dict[str, Any]:
-    """One alias as Anthropic's Models API would show it, with what we know of its size."""
-    card: dict[str, Any] = {"type": "model", "id": name, "display_name": name, "created_at": CREATED}
-    if target.context_window:
-        card["context_window"] = target.context_window
-    if target.max_output_tokens:
-        card["max_output_tokens"] = target.max_output_tokens
-    return card
-
-
-def model_list(config: Config, query: dict[str, list[str]]) -> dict[str, Any]:
-    """A page of the aliases, in the order of the file (`limit`, `after_id`, `before_id` as Anthropic documents)."""
-    cards = [model_card(route.alias, config.targets(route.alias)[0]) for route in config.aliases()]
-    ids = [card["id"] for card in cards]
-    after, before = query.get("after_id", [""])[0], query.get("before_id", [""])[0]
-    start = ids.index(after) + 1 if after in ids else 0
-    end = ids.index(before) if before in ids else len(ids)
-    limit = query.get("limit", [""])[0]
-    size = min(max(int(limit), 1), 1000) if re.fullmatch("[0-9]{1,9}", limit) else 20
-    # Before an id means just before it: clients go back page by page.
-    page = cards[start:end][-size:] if before else cards[start:end][:size]
-    return {
-        "data": page,
-        "has_more": len(cards[start:end]) > size,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-    }
 
 
 def estimate(exchange: Exchange) -> http.Response:

@@ -14,6 +14,7 @@ from typing import Any
 from mitmproxy import http
 
 from addons.config.config import Target
+from addons.config.routing import bare_name
 from addons.config.rules import first_rule
 from addons.config.settings import Settings
 from addons.proxy.relay import point_at_upstream
@@ -174,7 +175,7 @@ class ModelRouter:
             draft.set("model", target.model)
         if draft is not None and trying.attempt.whole:
             draft.set("stream", value=False)
-        exchange.note("router", f"{asked} → {provider.name}/{target.model}, host {provider.host}")
+        exchange.note("router", f"{bare_name(asked)} → {provider.name}/{target.model}, host {provider.host}")
 
 
 def usable(target: Target) -> bool:

@@ -116,8 +116,9 @@ class Config:
         return list(found)
 
     def plain_name(self, model: str) -> str:
-        """The name that a client means: without `[1m]`, unless an alias is spelt so."""
-        return self._routes.spelt(model)
+        """The model that a client means: without `claude-via-` before it, and without `[1m]` behind it unless an alias
+        is spelt so."""
+        return self._routes.spelt(bare_name(model))
 
     def aliases(self) -> list[Route]:
         """The models that have a name of their own (no wildcard), in the order of the file."""

@@ -18,6 +18,7 @@ from addons.config.yaml_reader import Entry, parse
 
 FILE: Final = Path(__file__).with_name("presets.yaml")
 ENTRY: Final = re.compile(r"^([a-z0-9-]+):\n((?:(?: .*)?\n)+)", re.MULTILINE)
+TITLE: Final = re.compile(r"^  title: (?:Claude (?:on|in) |OpenAI's models on )?([^,(\n]+)", re.MULTILINE)
 BASE_URL: Final = re.compile(r"^  base_url: (\S+)$", re.MULTILINE)
 
 DESCRIPTIONS: Final = ("title", "sources")
@@ -36,6 +37,13 @@ def texts() -> Mapping[str, str]:
 def described(name: str) -> Mapping[str, Entry]:
     """All keys of an entry. Raises KeyError."""
     return parse(texts()[name], file=FILE.name).mapping()[name].mapping()
+
+
+@functools.cache
+def service(name: str) -> str:
+    """The service that an entry is of, in a word or two: `Z.AI (GLM), Anthropic's format` is Z.AI. Raises KeyError."""
+    title = TITLE.search(texts()[name])
+    return title[1].strip() if title else name
 
 
 def filled(given: Mapping[str, Entry], name: str) -> dict[str, Entry]:

@@ -17,6 +17,7 @@ from typing import Any
 from addons.config.provider_file import read_provider
 from addons.config.routing import (
     STRATEGIES,
+    VIA,
     FailoverSettings,
     Fallback,
     LedgerSettings,
@@ -109,6 +110,8 @@ def read_models(section: Entry, providers: Mapping[str, Provider], env: Mapping[
     for alias, entry in section.mapping().items():
         if alias.count("*") > 1:
             raise entry.error("has more than one *")
+        if alias.startswith(VIA):
+            raise entry.error(f"{VIA} is taken off before a name is looked for: leave it out here")
         routes.append(read_model(alias, entry, providers, env))
     if not routes:
         raise section.error("names no model")

@@ -149,6 +149,10 @@ from tests.config.routing_texts import (
         (with_models("glm: zai/*"), "4: models.glm: has a * for which the alias has none"),
         (with_models("g*: zai/*-*"), "4: models.g*: has a * for which the alias has none"),
         (with_models("g*m*: zai/glm"), "4: models.g*m*: has more than one *"),
+        (
+            with_models("claude-via-glm: zai/glm"),
+            "4: models.claude-via-glm: claude-via- is taken off before a name is looked for: leave it out here",
+        ),
         (with_models("glm: {provider: zai}"), "4: models.glm: model is missing"),
         (with_models("glm: {model: glm}"), "4: models.glm: provider is missing"),
         (

@@ -47,6 +47,15 @@ def test_a_long_context_mark_is_no_part_of_the_name() -> None:
     assert gateway.targets("[1m]") == gateway.targets("nope[1m]") == []
 
 
+def test_the_second_name_of_a_model_is_its_own() -> None:
+    gateway = config(with_models("glm: zai/glm-5", "claude-*: zai/claude-*"))
+    assert gateway.targets("claude-via-glm") == gateway.targets("glm")
+    assert gateway.targets("claude-via-glm[1m]") == gateway.targets("glm[1m]")
+    assert gateway.plain_name("claude-via-glm[1m]") == "glm"
+    assert gateway.targets("claude-via-nope") == []
+    assert [target.model for target in gateway.targets("claude-via-")] == ["claude-via-"]
+
+
 def test_an_alias_with_the_mark_in_its_own_name_is_its_own() -> None:
     models = with_models(
         "glm: zai/small", "'glm[1m]': zai/large", "claude-*: zai/claude-*", "'claude-*[1m]': zai/long-*"

@@ -1,5 +1,8 @@
-"""`[1m]` behind a model's name is the client's mark for a long context: no provider gets to see it."""
+"""What clients write around a model's name: `[1m]` behind it is their mark for a long context, `claude-via-` before it
+makes Claude Code take it from the list of models. No provider gets to see either."""
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -63,6 +66,28 @@ def test_at_a_fallback(gateway: Gateway, anthropic: Provider, zai: Provider) -> 
     anthropic.always(error(529))
     assert gateway.post("claude-opus-4-8[1m]").status_code == 200
     assert zai.last.model == "glm-5"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("name", ["claude-via-glm", "claude-via-glm[1m]"])
+def test_the_second_name_of_the_list_is_the_model(gateway: Gateway, zai: Provider, name: str, path: str) -> None:
+    answer = gateway.post(name, path=path)
+    assert (answer.status_code, answer.headers["x-gateway-model"]) == (200, "glm-5")
+    assert zai.last.model == "glm-5"
+    assert flags(zai) == ([BETA] if name.endswith("[1m]") else [""])
+
+
+def test_what_is_remembered_of_a_request_by_the_second_name(gateway: Gateway, session: dict[str, str]) -> None:
+    def rows() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as file:
+            return file.execute(
+                "SELECT asked_model, model FROM requests WHERE session = ?", (session["x-claude-code-session-id"],)
+            ).fetchall()
+
+    assert gateway.post("claude-via-kimi[1m]", headers=session).status_code == 200
+    gateway.wait_until(rows)
+    assert rows() == [("kimi", "kimi-for-coding")]
+    assert "claude-via" not in gateway.log()
 
 
 @pytest.mark.parametrize("name", ["glm[1m]", "claude-opus-4-8%5B1M%5D%5B1m%5D"])
