@@ -76,7 +76,7 @@ class Accounts:
 
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
-        if provider is None or trying.flow.response or attempt.outcome:
+        if provider is None or trying.flow.response or attempt.outcome or attempt.instead:
             return
         if provider.auth == "claude-oauth" and exchange.client.token_mode == "passthrough":
             return

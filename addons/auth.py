@@ -37,7 +37,7 @@ from addons.state.control import CALLER as CONTROL
 from addons.state.control import HEADER as CONTROL_HEADER
 from addons.state.control import PATH as CONTROL_PATH
 from addons.state.control import Control
-from addons.state.exchange import Client, ClientCredential, Exchange, remember
+from addons.state.exchange import Client, ClientCredential, Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.wire import limits
 from addons.wire.masking import mask
@@ -154,6 +154,8 @@ class AuthGate:
             )
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if (known := exchange_of(flow)) and known.own and not flow.is_replay:
+            return  # the gateway's own: it comes in as who has asked
         if flow.is_replay or not flow.live:
             return  # it comes in again as a client's request, with a ticket; or it was read from a file
         request, config = flow.request, self.settings.current

@@ -78,7 +78,7 @@ class ModelRouter:
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None or flow.response or exchange.plan.targets:
+        if exchange is None or flow.response or exchange.plan.targets or exchange.kind == "fetch":
             return
         kind = ROUTES.get((exchange.method, exchange.path.partition("?")[0]))
         if kind is None:
@@ -93,8 +93,9 @@ class ModelRouter:
         except BadRequest as error:
             flow.response = refusal(exchange, 400, str(error))
             return
-        session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
-        exchange.client.session = session_key(session) if session else None
+        if exchange.own is None:
+            session = exchange.header("x-claude-code-session-id") or session_of(exchange.body)
+            exchange.client.session = session_key(session) if session else None
         exchange.facts = RequestFacts(
             exchange.body,
             headers=exchange.headers,
@@ -102,6 +103,7 @@ class ModelRouter:
             caller=exchange.client.caller,
             conversations=self.conversations,
             now=exchange.clock(),
+            own=exchange.own.purpose if exchange.own else "",
         )
         self.ask_rules(exchange, exchange.facts)
         targets = self.targets(exchange)

@@ -47,7 +47,7 @@ class ThinkingStripper:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
-        if exchange is None or attempt is None or attempt.target is None or flow.response is None:
+        if exchange is None or attempt is None or attempt.target is None or flow.response is None or attempt.instead:
             return
         if not 200 <= flow.response.status_code < 300 or attempt.target.provider.format != "anthropic":
             return

@@ -30,7 +30,7 @@ class Translator:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
         if attempt.draft is None or target is None or target.provider.format != "openai-chat":
             return
-        if trying.flow.response:
+        if trying.flow.response or attempt.instead:
             return  # answered without a provider
         provider = target.provider
         clamp = Context(provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens)

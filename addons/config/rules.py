@@ -11,9 +11,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, Protocol, get_args
 
+from addons.wire.errands import Purpose
+
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "side_reply"]
 """What Claude Code says in `x-claude-code-request-class`."""
 CLASSES: tuple[RequestClass, ...] = get_args(RequestClass)
+OWN_CLASSES: tuple[Purpose, ...] = get_args(Purpose)
+"""The classes of the gateway's own requests: no client's header can say them."""
 
 Comparison = Literal[">", ">=", "<", "<="]
 
@@ -27,7 +31,7 @@ class Facts(Protocol):
 
     @property
     def request_class(self) -> str:
-        """One of `CLASSES`."""
+        """One of `CLASSES`, or of `OWN_CLASSES`."""
 
     @property
     def agent(self) -> str:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from addons.config.routing import PatternTable, Route, overlap
-from addons.config.rules import CLASSES, Bound, Comparison, Rule, When, covered
+from addons.config.rules import CLASSES, OWN_CLASSES, Bound, Comparison, Rule, When, covered
 from addons.config.yaml_reader import Entry, suggestion
 from addons.wire.masking import is_credential_header
 
+ALL_CLASSES = (*CLASSES, *OWN_CLASSES)
 CONDITIONS = ("class", "agent", "model", "tools", "tokens", "image", "user", "header")
 
 TOKENS = re.compile(r"(>=|<=|>|<)\s*([0-9][0-9_,]{0,14})(k?)", re.IGNORECASE)
@@ -48,7 +49,9 @@ def read_when(entry: Entry, aliases: Sequence[str]) -> When:
         if not any(overlap(pattern, alias) for alias in aliases):
             raise item.error(f"no model is asked for by that name{suggestion(pattern, aliases)}")
     return When(
-        classes=frozenset(item.choice(CLASSES) for item in items(keys["class"])) if "class" in keys else frozenset(),
+        classes=frozenset(item.choice(ALL_CLASSES) for item in items(keys["class"]))
+        if "class" in keys
+        else frozenset(),
         agent=tuple(pattern.lower() for pattern in patterns(keys, "agent")),
         model=model,
         tools=patterns(keys, "tools"),

@@ -50,8 +50,8 @@ class Drain:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self.running_flows.add(flow)
-        if self.draining and flow.response is None:
-            exchange = exchange_of(flow)
+        exchange = exchange_of(flow)
+        if self.draining and flow.response is None and not (exchange and exchange.own):
             flow.request.headers.pop("expect", None)
             flow.response = error_response(
                 503, "the gateway is being restarted, ask again in a moment", exchange.request_id if exchange else None

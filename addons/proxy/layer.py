@@ -28,8 +28,11 @@ from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
 from addons.proxy.http1 import ClientSide, ProviderSide
+from addons.proxy.own_requests import OwnRequests
 from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.stream import GatewayStream
+from addons.state.exchange import Exchange
+from addons.wire.errands import Ask, Fetch
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class GatewayLayer(HttpLayer):
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
+        self.own = OwnRequests()
 
     def handle_event(self, event: events.Event) -> Commands:
         """Take what has been received right to its connection, where it would go in the end."""
@@ -67,6 +71,8 @@ class GatewayLayer(HttpLayer):
                 yield from self.event_to_child(side, event)
             else:
                 yield from super().handle_event(event)
+            while self.own.later:
+                yield from self.event_to_child(*self.own.later.popleft())
         except Exception as error:  # noqa: BLE001
             yield from self.failed(error)
 
@@ -104,8 +110,19 @@ class GatewayLayer(HttpLayer):
         return command
 
     def make_stream(self, stream_id: int) -> Commands:
-        self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id, self, self.recorder)
+        context = self.context.fork()
+        if side := self.own.sides.get(stream_id):
+            context.client, context.server = side.context.client, side.context.server
+        self.streams[stream_id] = GatewayStream(context, stream_id, self, self.recorder)
         yield from self.event_to_child(self.streams[stream_id], events.Start())
+
+    def ask(self, asked: Ask | Fetch, of: Exchange, asker: HttpStream) -> int:
+        """Start a request of the gateway's own for this stream, which is told by an event. Returns its number."""
+        return self.own.begin(asked, of, asker, self.context, self.connections)
+
+    def end_own(self, number: int, why: str) -> None:
+        """End a request of the gateway's own whose answer nobody wants any more."""
+        self.own.end(number, why, self.connections)
 
     def forget_closed(self) -> None:
         """Drop provider connections that are closed: where one could not be opened, mitmproxy would answer all requests

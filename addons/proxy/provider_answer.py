@@ -91,7 +91,7 @@ class ProviderStream(ClientStream):
         self.recorder.received(exchange, response)
         attempt.status = response.status_code
         clean_head(response, exchange.secrets())
-        if attempt.target and response.status_code < 200:
+        if response.status_code < 200 and (attempt.target or exchange.own):
             yield from self.failed("invalid", f"answered {response.status_code}")  # 101: nobody asked for an upgrade
             return
         try:

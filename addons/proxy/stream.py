@@ -4,7 +4,7 @@ Plain addon hooks can't try again with streaming kept, can't speak in silence an
 `GatewayStream` takes the place of mitmproxy's `HttpStream` (layer.py puts it there). It owns when something is sent,
 waited for, given up and closed. It decides nothing else: what is sent is decided by the addons in the `attempt` hook,
 what happens after a failure by the `verdict` hook. The client's side of a stream is in client_request.py, the reading
-of an answer in provider_answer.py.
+of an answer in provider_answer.py, requests of the gateway's own in errand.py.
 
 Rules that hold in this file:
 - the client gets exactly one answer; exactly one of `response` and `error` fires for it;
@@ -32,9 +32,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from addons.proxy.client_answer import PING
+from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
 from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
-from addons.proxy.provider_answer import ProviderStream
+from addons.proxy.own_requests import OwnAnswered
 from addons.proxy.replies import error_response
 from addons.proxy.request_head import note_hosts
 from addons.state.attempt import Attempt, Outcome
@@ -45,7 +46,7 @@ LOOK_AGAIN = 0.05
 """Seconds until an attempt that waits for a credential looks for it again."""
 
 
-class GatewayStream(ProviderStream):
+class GatewayStream(ErrandStream):
     """One client request and all its attempts."""
 
     # Events
@@ -70,6 +71,8 @@ class GatewayStream(ProviderStream):
                     self.deadlines.ping_interval = settings.ping_interval
                 if self.flow.response:
                     yield from self.answer_at_once()
+        elif isinstance(event, OwnAnswered):
+            yield from self.own_answered(event)
         else:
             yield from super()._handle_event(event)
 
@@ -83,7 +86,9 @@ class GatewayStream(ProviderStream):
         if deadlines.is_due("retry", now):
             yield from self.attempt()
         elif deadlines.is_due("give_up", now):
-            if self.server_state == self.state_relay_events:
+            if self.asked is not None:
+                yield from self.own_timed_out()
+            elif self.server_state == self.state_relay_events:
                 yield from self.cut("said nothing for too long")
             else:
                 yield from self.failed("timeout", "the provider did not answer in time", status=504)
@@ -113,7 +118,7 @@ class GatewayStream(ProviderStream):
         if attempt.outcome:  # this target isn't asked
             yield from self.fail(attempt, attempt.outcome)
             return
-        if attempt.target is None and exchange.kind != "relay" and not self.flow.response:
+        if attempt.target is None and exchange.kind not in ("relay", "fetch") and not self.flow.response:
             self.flow.response = error_response(
                 500, "the gateway does not know where to send this request, see its log", exchange.request_id
             )
@@ -123,6 +128,9 @@ class GatewayStream(ProviderStream):
                 yield from self.fail_early_stream(read_status(self.flow.response))
             else:
                 yield from self.send_response()
+            return
+        if attempt.instead:
+            yield from self.start_errand(attempt.instead, self.answered_instead)
             return
         request = self.flow.request
         if attempt.draft is not None:

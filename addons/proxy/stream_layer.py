@@ -11,6 +11,8 @@ from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
 
 from addons.proxy.hook_dispatch import CallHook
+from addons.state.exchange import Exchange
+from addons.wire.errands import Ask, Fetch
 
 
 class StreamLayer(Protocol):
@@ -43,3 +45,9 @@ class StreamLayer(Protocol):
 
     def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
         """Forget a connection that nobody waits for any more. Returns the one that is being opened for it."""
+
+    def ask(self, asked: Ask | Fetch, of: Exchange, asker: HttpStream) -> int:
+        """Start a request of the gateway's own for this stream, which gets an `OwnAnswered`. Returns its number."""
+
+    def end_own(self, number: int, why: str) -> None:
+        """End one whose answer nobody wants any more."""

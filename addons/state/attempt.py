@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from addons.config.config import Target
+from addons.wire.errands import Errand
 from addons.wire.errors import ProviderError
 from addons.wire.messages.body import Draft
 
@@ -89,7 +90,7 @@ class Translation:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. (Seventeen fields: stream and addons fill them in turn, and few change together.)"""
+    """One try at one target. (Eighteen fields: stream and addons fill them in turn, and few change together.)"""
 
     number: int
     target: Target | None
@@ -105,6 +106,8 @@ class Attempt:
     """What a Chat Completions provider was sent in place of `draft`."""
     whole: bool = False
     """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
+    instead: Errand[bytes | ProviderError] | None = None
+    """Set by an addon: run in place of asking the provider. Returns a whole message (JSON), or why there is none."""
     answer: AnswerReader | None = None
     """Reads a 2xx of the provider; installed at its headers."""
     reused: bool = False

@@ -8,7 +8,7 @@ saved: credentials live here (out of every repr), the flow only ever holds their
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from mitmproxy import http
 
 from addons.config.config import Config, Provider, Target, TokenMode
 from addons.state.attempt import Attempt, Recorded, Verdict
+from addons.wire.errands import Purpose
 from addons.wire.limits import NOTE
 from addons.wire.masking import SCHEME
 from addons.wire.messages.body import Draft, RequestBody
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from addons.state.pool import Account
     from addons.state.request_facts import RequestFacts
 
-Kind = Literal["messages", "count_tokens", "relay", "local"]
-"""messages and count_tokens are routed; relay goes to Anthropic (or the default upstream) as it is; local is answered
-here."""
+Kind = Literal["messages", "count_tokens", "relay", "fetch", "local"]
+"""messages and count_tokens are routed; relay goes to Anthropic (or the default upstream) as it is; fetch is the
+gateway's own, to an address that it knows; local is answered here."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,6 +76,17 @@ class Client:
     def who(self) -> str:
         """Whose failures are counted together: the session's, or of a client without one those of its address."""
         return self.session or f"{self.caller} at {self.address}"
+
+
+@dataclass(slots=True, frozen=True)
+class Own:
+    """What marks a request of the gateway's own."""
+
+    purpose: Purpose
+    of: str
+    """The id of the client's request that it is made for."""
+    credential: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of a fetch: real values of headers that the flow shows masked."""
 
 
 @dataclass(slots=True)
@@ -136,7 +148,7 @@ class Result:
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request, from its first header to its last byte. (Sixteen fields: here the addons meet.)"""
+    """One client request, from its first header to its last byte. (Seventeen fields: here the addons meet.)"""
 
     config: Config
     """The configuration that was current when the request came; a reload doesn't touch it."""
@@ -157,6 +169,8 @@ class Exchange:
     attempts: list[Attempt] = field(default_factory=list)
     trail: list[TrailLine] = field(default_factory=list)
     request_id: str = ""
+    own: Own | None = None
+    """Of a request of the gateway's own; None: it is a client's."""
     result: Result | None = None
     """What is known of it now that it has ended."""
     recorded: Recorded = field(default_factory=Recorded)
@@ -198,8 +212,10 @@ class Exchange:
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
-        own = self.client.credential.headers().values()
+        own = list(self.client.credential.headers().values())
         live = filter(None, (attempt.choice.value for attempt in self.attempts))
+        if self.own:
+            own = [*own, *self.own.credential.values()]
         return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own), *live)
 
     def begin(self) -> Attempt:
@@ -211,6 +227,8 @@ class Exchange:
             draft=Draft(self.body) if self.body else None,
             whole=self.plan.whole,
         )
+        if self.own:
+            attempt.credential.update(self.own.credential)
         self.attempts.append(attempt)
         return attempt
 

@@ -40,11 +40,13 @@ class RequestFacts:
         caller: str,
         conversations: Conversations,
         now: float,
+        own: str = "",
     ) -> None:
-        """`headers`: those of the client, in any case. `now`: monotonic seconds."""
+        """`headers`: those of the client, in any case. `now`: monotonic seconds. `own`: the class of a request of the
+        gateway's own."""
         self.body, self.session, self.caller = body, session, caller
         self.headers = {name.lower(): value for name, value in headers}
-        self.conversations, self.now = conversations, now
+        self.conversations, self.now, self.own = conversations, now, own
 
     @property
     def model(self) -> str:
@@ -53,6 +55,8 @@ class RequestFacts:
 
     @cached_property
     def request_class(self) -> str:
+        if self.own:
+            return self.own
         said = self.header(CLASS_HEADER).strip().lower()
         if said in CLASSES:
             return said

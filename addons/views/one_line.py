@@ -17,6 +17,8 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
     (9.8k cached) / 812 out · 1.9 s`"""
     result = result_of(exchange, flow)
     parts = [result.caller] if result.caller not in ("anyone", "token") else []
+    if exchange.own:
+        parts.append(f"{exchange.own.purpose} of {exchange.own.of}")
     asked = one_line(result.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
     parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
     if exchange.kind == "count_tokens":

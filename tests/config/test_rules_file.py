@@ -67,8 +67,8 @@ def test_a_number_of_tokens(written: str, bound: Bound) -> None:
         ("{when: {clas: main}, to: glm}", "10: routes[0].when.clas: unknown key (did you mean class?)"),
         (
             "{when: {class: [main, subagnet]}, to: glm}",
-            "10: routes[0].when.class[1]: must be one of main, subagent, workflow, compaction, auxiliary, side_reply "
-            "(did you mean subagent?)",
+            "10: routes[0].when.class[1]: must be one of main, subagent, workflow, compaction, auxiliary, side_reply, "
+            "safeguard, search (did you mean subagent?)",
         ),
         ("{when: {class: []}, to: glm}", "10: routes[0].when.class: has no value"),
         ("{when: {agent: a*b*c}, to: glm}", "10: routes[0].when.agent: has more than one *"),

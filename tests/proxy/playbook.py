@@ -88,6 +88,8 @@ class Playbook:
         self.held: list[commands.StartHook] = []
         self.flows: list[http.HTTPFlow] = []
         self.ended: list[tuple[str, http.HTTPFlow]] = []
+        self.own: list[tuple[str, http.HTTPFlow]] = []
+        """The beginnings and the ends of the gateway's own requests."""
         self.servers: list[ProviderSide] = []
         self.sent_to_client = bytearray()
         self.wakeups: list[tuple[float, commands.RequestWakeup]] = []
@@ -278,9 +280,13 @@ class Playbook:
 
     def _note(self, hook: commands.StartHook) -> None:
         (data,) = hook.args()
-        if hook.name == "requestheaders":
+        exchange = exchange_of(data) if isinstance(data, http.HTTPFlow) else None
+        if exchange and exchange.own:  # the gateway's own request
+            if hook.name in ("requestheaders", "response", "error"):
+                self.own.append((hook.name, data))
+        elif hook.name == "requestheaders":
             self.flows.append(data)
-        if hook.name in ("response", "error"):
+        elif hook.name in ("response", "error"):
             self.ended.append((hook.name, data))
         if hook.name != "next_layer":
             self.hooks.append(hook.name)
@@ -339,7 +345,10 @@ class Playbook:
         assert not self._wrongs
         ended = [id(flow) for _, flow in self.ended]
         assert sorted(ended) == sorted(map(id, self.flows)), "each request ends once, by response or error"
-        assert not [flow for flow in self.flows if flow.live]
+        own = [id(flow) for name, flow in self.own if name != "requestheaders"]
+        assert sorted(own) == sorted(id(flow) for name, flow in self.own if name == "requestheaders")
+        assert not self.gateway.own.sides
+        assert not [flow for flow in (*self.flows, *(flow for _, flow in self.own)) if flow.live]
         assert SECRET.encode() not in self.sent_to_client
         assert not [flow for flow in self.flows if SECRET in repr(flow.get_state())], "a secret in a flow"
         assert not self.gateway.streams, "streams that nobody dropped"

@@ -42,6 +42,8 @@ class StandIns:
         }
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if exchange_of(flow):
+            return  # the gateway's own
         request = flow.request
         exchange = Exchange(self.config, self.clock, self.clock(), request.method, request.path)
         exchange.request_id = "req_1"
@@ -50,6 +52,8 @@ class StandIns:
     def request(self, flow: http.HTTPFlow) -> None:
         """Any other path is relayed to the default upstream."""
         exchange = known(flow)
+        if exchange.kind == "fetch" or exchange.plan.targets:
+            return
         exchange.kind = "relay"
         if flow.request.path == "/v1/messages":
             exchange.kind, exchange.plan.targets = "messages", list(self.targets)
@@ -57,6 +61,8 @@ class StandIns:
 
     def attempt(self, trying: Trying) -> None:
         request = trying.flow.request
+        if trying.exchange.kind == "fetch":
+            return
         if trying.provider:
             request.scheme, request.host, request.port = "http", trying.provider.host, trying.provider.port
         request.headers = http.Headers(
