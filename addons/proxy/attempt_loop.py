@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from addons.proxy.body_budget import BodyBudget
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.recorder import NO_RECORDER, Recorder
@@ -29,6 +30,7 @@ class AttemptLoop:
         self.recorder = recorder
         self.call_hook = call_hook
         self.relaying = WeakSet[HttpStream]()
+        self.bodies = BodyBudget()
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -48,5 +50,7 @@ class AttemptLoop:
         stack = tunnel.LayerStack()
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
-        stack /= GatewayLayer(context, recorder=self.recorder(), call_hook=self.call_hook, relaying=self.relaying)
+        stack /= GatewayLayer(
+            context, recorder=self.recorder(), call_hook=self.call_hook, relaying=self.relaying, bodies=self.bodies
+        )
         nextlayer.layer = stack[0]

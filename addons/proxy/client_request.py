@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 
-from mitmproxy import flow
+from mitmproxy import flow, http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, SendHttp
@@ -24,11 +24,14 @@ from addons.proxy.fail_closed import is_broken
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
-from addons.proxy.replies import error_response, too_large
+from addons.proxy.replies import error_response, no_room, too_large
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange
 from addons.wire import limits
+
+LOOK_FOR_ROOM = 0.1
+"""Seconds between looks at whether there is room for a body."""
 
 MOST_PARTS = 1000
 """Pieces of a body that are kept as they came: those of a large one are up to 64 KB each, but some clients trickle."""
@@ -47,6 +50,8 @@ class ClientStream(HookedStream):
         self.body_parts: list[bytes] = []
         """What has come of the client's body, and how many bytes that is."""
         self.body_size = 0
+        self.room_due = math.inf
+        """When a client that waits for room for its body is told that there is none."""
 
     def attempt(self) -> Commands:
         """Ask a provider: the request is whole, and no addon has answered it."""
@@ -96,19 +101,52 @@ class ClientStream(HookedStream):
         elif isinstance(event, RequestData):
             self.body_parts.append(event.data)
             self.body_size += len(event.data)
+            if self.room_due < math.inf:
+                self.gateway.read_client(False)  # asyncio reads again once what has come is taken
             if len(self.body_parts) > MOST_PARTS:
                 self.body_parts = [b"".join(self.body_parts)]
             if self.body_size > limits.BODY:
-                self.body_parts.clear()
                 self.flow.response = too_large(self.client.request_id)
                 yield from self.answer_at_once()
+            elif self.body_size > limits.SMALL_BODY and self.room_due == math.inf:
+                yield from self.expect_body(limits.BODY)  # only one that wasn't announced has no room yet
         else:
             yield from super().state_consume_request_body(event)
+
+    def expect_body(self, size: int) -> Commands:
+        """Read a body of that size when there is room for it."""
+        if not self.gateway.bodies.take(self, size):
+            self.gateway.read_client(False)
+            now = self.gateway.clock()
+            self.deadlines.room, self.room_due = now + LOOK_FOR_ROOM, now + limits.ROOM_WITHIN
+            yield from self.deadlines.arm()
+
+    def find_room(self) -> Commands:
+        """Look again whether there is room for the body; after a while say that there is none."""
+        if self.client_state != self.state_consume_request_body:
+            return
+        if self.gateway.bodies.take(self, limits.BODY):
+            self.room_due = math.inf
+            self.gateway.read_client(True)
+        elif self.gateway.clock() >= self.room_due:
+            self.flow.response = no_room(self.client.request_id)
+            yield from self.answer_at_once()
+        else:
+            self.deadlines.room = self.gateway.clock() + LOOK_FOR_ROOM
+
+    def hold_nothing(self) -> None:
+        """The body is gone, or isn't wanted."""
+        self.body_parts.clear()
+        self.gateway.bodies.give_back(self)
+        if self.room_due < math.inf:
+            self.room_due = math.inf
+            self.gateway.read_client(True)
 
     def answer_at_once(self) -> Commands:
         """Answer before the body was read. What comes of the body is thrown away as it comes, so that the client,
         which may still be writing, gets to read the answer."""
         assert self.flow.response
+        self.hold_nothing()
         self.flow.request.data.content = b""
         self.flow.response.timestamp_start = time.time()
         self.client_state = self.state_discard_request_body
@@ -134,6 +172,7 @@ class ClientStream(HookedStream):
         """Hold nothing of the request any more: it is over. A stream is a cycle of references (its states are methods
         of it): with its flow still in it, whole conversations would wait for the garbage collector."""
         self.over = True
+        self.hold_nothing()
         self.exchange = None
         self.client.let_go()
         del self.flow
@@ -191,3 +230,9 @@ class ClientStream(HookedStream):
         """The running attempt."""
         assert self.exchange and self.exchange.attempts
         return self.exchange.attempts[-1]
+
+
+def announced(request: http.Request) -> int:
+    """The bytes that a request's head says its body has; 0 where it says nothing."""
+    length: str = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0

@@ -40,19 +40,26 @@ def own_address() -> tuple[str, int]:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
 
+def read_client(client: connection.Client, reads: bool) -> None:
+    """Read what a client sends, or leave it in its socket."""
+    io = io_of(client)
+    transport = io.writer.transport if io and isinstance(io.writer, asyncio.StreamWriter) else None
+    if isinstance(transport, asyncio.Transport):
+        if reads:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+
 @contextmanager
 def unread(client: connection.Client) -> Iterator[None]:
     """Leaves what a client sends in its socket. mitmproxy expects nothing to have come when it begins to read: who has
     asked and gone by then crashes it (it reads, answers and closes before it has noted who is reading)."""
-    io = io_of(client)
-    transport = io.writer.transport if io and isinstance(io.writer, asyncio.StreamWriter) else None
-    if isinstance(transport, asyncio.Transport):
-        transport.pause_reading()
+    read_client(client, False)
     try:
         yield
     finally:
-        if isinstance(transport, asyncio.Transport):
-            transport.resume_reading()
+        read_client(client, True)
 
 
 def descriptors() -> int:

@@ -20,7 +20,18 @@ EARLY = 0.001
 class Deadlines:
     """The times at which something is due in one stream, in monotonic seconds; infinite: it is not waited for."""
 
-    __slots__ = ("alarm", "answer_timeout", "clock", "discard", "give_up", "hold", "ping", "ping_interval", "retry")
+    __slots__ = (
+        "alarm",
+        "answer_timeout",
+        "clock",
+        "discard",
+        "give_up",
+        "hold",
+        "ping",
+        "ping_interval",
+        "retry",
+        "room",
+    )
 
     def __init__(self, clock: Callable[[], float], alarm: Callable[[float], commands.RequestWakeup | None]) -> None:
         """`alarm` makes the command that wakes the stream at a time; None when an earlier one is pending."""
@@ -39,6 +50,8 @@ class Deadlines:
         """The client gets its 200, with or without a provider's answer."""
         self.ping = math.inf
         """The client was sent nothing for too long."""
+        self.room = math.inf
+        """A client waits for room for its body: time to look again."""
         self.discard = math.inf
         """A refused client has written enough of its body."""
 
@@ -55,6 +68,6 @@ class Deadlines:
 
     def arm(self) -> Commands:
         """Have the stream woken when the next of them is due."""
-        due = min(self.retry, self.give_up, self.hold, self.ping, self.discard)
+        due = min(self.retry, self.give_up, self.hold, self.ping, self.room, self.discard)
         if due < math.inf and (alarm := self.alarm(due)):
             yield alarm

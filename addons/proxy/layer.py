@@ -24,6 +24,8 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
+from addons.proxy.body_budget import BodyBudget
+from addons.proxy.connections import read_client
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -49,12 +51,15 @@ class GatewayLayer(HttpLayer):
         recorder: Recorder = NO_RECORDER,
         call_hook: CallHook = lambda hook: False,
         relaying: WeakSet[HttpStream] | None = None,
+        bodies: BodyBudget | None = None,
     ) -> None:
         super().__init__(context, mode)
         self.recorder = recorder
         self.call_hook = call_hook
         self.relaying = WeakSet[HttpStream]() if relaying is None else relaying
         """The streams of all clients whose answers are running."""
+        self.bodies = bodies or BodyBudget()
+        """The large bodies of all clients."""
         self.alarms: dict[commands.Command, float] = {}
         self.used: set[connection.Connection] = set()
         """Provider connections that have served a request."""
@@ -108,6 +113,10 @@ class GatewayLayer(HttpLayer):
         command = commands.RequestWakeup(max(0.0, due - self.clock()))
         self.alarms[command] = due
         return command
+
+    def read_client(self, reads: bool) -> None:
+        """Read what the client sends, or leave it in its socket."""
+        read_client(self.context.client, reads)
 
     def make_stream(self, stream_id: int) -> Commands:
         context = self.context.fork()

@@ -33,6 +33,15 @@ def too_large(request_id: str | None = None) -> http.Response:
     return response
 
 
+def no_room(request_id: str | None = None) -> http.Response:
+    """The answer to a large body for which there was no room among those that others have sent."""
+    message = "too many large requests are being served at the moment, try again in a few seconds"
+    response = error_response(529, message, request_id)
+    response.headers["retry-after"] = "5"
+    response.headers["connection"] = "close"
+    return response
+
+
 def reported(exchange: Exchange, last: Attempt) -> Attempt:
     """The failed attempt that the client is told of: the last one at the target that it asked for. What a fallback says
     in place of an answer is no help: its 401 would say "log in", its 400 "change the request", where the provider is

@@ -32,6 +32,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from addons.proxy.client_answer import PING
+from addons.proxy.client_request import announced
 from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
 from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
@@ -71,6 +72,8 @@ class GatewayStream(ErrandStream):
                     self.deadlines.ping_interval = settings.ping_interval
                 if self.flow.response:
                     yield from self.answer_at_once()
+                else:
+                    yield from self.expect_body(announced(event.request))
         elif isinstance(event, OwnAnswered):
             yield from self.own_answered(event)
         else:
@@ -83,6 +86,8 @@ class GatewayStream(ErrandStream):
             self.stop_waiting()
             yield commands.CloseConnection(self.context.client)
             return
+        if deadlines.is_due("room", now):
+            yield from self.find_room()
         if deadlines.is_due("retry", now):
             yield from self.attempt()
         elif deadlines.is_due("give_up", now):

@@ -10,6 +10,7 @@ from mitmproxy import connection
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
 
+from addons.proxy.body_budget import BodyBudget
 from addons.proxy.hook_dispatch import CallHook
 from addons.state.exchange import Exchange
 from addons.wire.errands import Ask, Fetch
@@ -33,6 +34,13 @@ class StreamLayer(Protocol):
     @property
     def used(self) -> set[connection.Connection]:
         """Provider connections that have served a request."""
+
+    @property
+    def bodies(self) -> BodyBudget:
+        """The large bodies of all clients."""
+
+    def read_client(self, reads: bool) -> None:
+        """Read what the client sends, or leave it where it is."""
 
     connections: dict[connection.Connection, layer.Layer]
     """mitmproxy's: every connection that something is heard of."""

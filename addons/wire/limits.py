@@ -13,6 +13,19 @@ BODY: Final = 32 * MEGABYTE
 """Bytes of a request's body, as it comes and unpacked: what Anthropic takes. Beyond it the client is told 413
 `request_too_large`."""
 
+SMALL_BODY: Final = MEGABYTE
+"""Bytes of a request's body up to which it doesn't count as a large one, nor as one whose length isn't told until it
+grows beyond: most conversations are smaller. The client is told nothing."""
+
+LARGE_BODIES: Final = 512 * MEGABYTE
+"""Bytes of large bodies that are held at the same time, of all clients together: 16 of the largest, or 400 of a long
+conversation; each takes three to four times as much memory at its peak. Beyond it a client's body isn't read until
+others are done, and after `ROOM_WITHIN` the client is told 529 `overloaded_error`."""
+
+ROOM_WITHIN: Final = 30.0
+"""Seconds that a client waits for room for its large body: half of what a body's silence may last. Then it is told 529
+`overloaded_error` with `retry-after`."""
+
 HEAD: Final = 64 * KILOBYTE
 """Bytes of a request's head, of a chunk's head, of trailers, of what comes before it is asked for, and of an answer's
 head; Claude Code sends some 2 KB. A client is told 431; with a provider the attempt has failed: 502."""
