@@ -24,7 +24,7 @@ from addons.proxy.fail_closed import is_broken
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
-from addons.proxy.replies import error_response, no_room, too_large
+from addons.proxy.replies import error_response, no_room, too_large, too_slow
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange
@@ -32,6 +32,9 @@ from addons.wire import limits
 
 LOOK_FOR_ROOM = 0.1
 """Seconds between looks at whether there is room for a body."""
+
+LOOK_AT_PACE = 1.0
+"""Seconds between looks at whether a large body comes fast enough."""
 
 MOST_PARTS = 1000
 """Pieces of a body that are kept as they came: those of a large one are up to 64 KB each, but some clients trickle."""
@@ -52,6 +55,8 @@ class ClientStream(HookedStream):
         self.body_size = 0
         self.room_due = math.inf
         """When a client that waits for room for its body is told that there is none."""
+        self.room_since = -math.inf
+        """When a large body got its room."""
 
     def attempt(self) -> Commands:
         """Ask a provider: the request is whole, and no addon has answered it."""
@@ -81,6 +86,7 @@ class ClientStream(HookedStream):
             self.flow.request.data.content = b"".join(self.body_parts)
             self.body_parts.clear()
             self.client_state = self.state_done
+            self.deadlines.room = math.inf
             if self.exchange:
                 self.recorder.begin(self.exchange, self.flow.request)
             yield HttpRequestHook(self.flow)
@@ -108,36 +114,48 @@ class ClientStream(HookedStream):
             if self.body_size > limits.BODY:
                 self.flow.response = too_large(self.client.request_id)
                 yield from self.answer_at_once()
-            elif self.body_size > limits.SMALL_BODY and self.room_due == math.inf:
-                yield from self.expect_body(limits.BODY)  # only one that wasn't announced has no room yet
+            elif self.body_size > limits.SMALL_BODY and self.room_due == math.inf and self.room_since == -math.inf:
+                yield from self.expect_body(limits.BODY)  # it wasn't announced
         else:
             yield from super().state_consume_request_body(event)
 
     def expect_body(self, size: int) -> Commands:
         """Read a body of that size when there is room for it."""
-        if not self.gateway.bodies.take(self, size):
+        if size <= limits.SMALL_BODY:
+            return
+        now = self.gateway.clock()
+        if self.gateway.bodies.take(self, size):
+            self.room_since, self.deadlines.room = now, now + LOOK_AT_PACE
+        else:
             self.gateway.read_client(False)
-            now = self.gateway.clock()
             self.deadlines.room, self.room_due = now + LOOK_FOR_ROOM, now + limits.ROOM_WITHIN
-            yield from self.deadlines.arm()
+        yield from self.deadlines.arm()
 
     def find_room(self) -> Commands:
-        """Look again whether there is room for the body; after a while say that there is none."""
+        """Look again whether there is room for the body; after a while say that there is none. Who has room loses it
+        when the body comes too slowly for those that wait."""
         if self.client_state != self.state_consume_request_body:
             return
+        now = self.gateway.clock()
         if self.gateway.bodies.take(self, limits.BODY):
-            self.room_due = math.inf
-            self.gateway.read_client(True)
-        elif self.gateway.clock() >= self.room_due:
+            self.deadlines.room = now + LOOK_AT_PACE
+            if self.room_due < math.inf:
+                self.room_since, self.room_due = now, math.inf
+                self.gateway.read_client(True)
+            elif self.gateway.bodies.is_too_slow(self.body_size, now - self.room_since):
+                self.flow.response = too_slow(self.client.request_id)
+                yield from self.answer_at_once()
+        elif now >= self.room_due:
             self.flow.response = no_room(self.client.request_id)
             yield from self.answer_at_once()
         else:
-            self.deadlines.room = self.gateway.clock() + LOOK_FOR_ROOM
+            self.deadlines.room = now + LOOK_FOR_ROOM
 
     def hold_nothing(self) -> None:
         """The body is gone, or isn't wanted."""
         self.body_parts.clear()
         self.gateway.bodies.give_back(self)
+        self.deadlines.room = math.inf
         if self.room_due < math.inf:
             self.room_due = math.inf
             self.gateway.read_client(True)
@@ -233,6 +251,9 @@ class ClientStream(HookedStream):
 
 
 def announced(request: http.Request) -> int:
-    """The bytes that a request's head says its body has; 0 where it says nothing."""
+    """The bytes that a request's head says its body has; 0 where it says nothing. One that is packed may stand for as
+    much as is taken."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        return limits.BODY
     length: str = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0

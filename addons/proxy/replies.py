@@ -42,6 +42,13 @@ def no_room(request_id: str | None = None) -> http.Response:
     return response
 
 
+def too_slow(request_id: str | None = None) -> http.Response:
+    """The answer to a large body that hardly comes, while others wait for the room that it has."""
+    response = error_response(408, "the request's body comes too slowly, and others wait for its room", request_id)
+    response.headers["connection"] = "close"
+    return response
+
+
 def reported(exchange: Exchange, last: Attempt) -> Attempt:
     """The failed attempt that the client is told of: the last one at the target that it asked for. What a fallback says
     in place of an answer is no help: its 401 would say "log in", its 400 "change the request", where the provider is

@@ -22,9 +22,17 @@ LARGE_BODIES: Final = 512 * MEGABYTE
 conversation; each takes three to four times as much memory at its peak. Beyond it a client's body isn't read until
 others are done, and after `ROOM_WITHIN` the client is told 529 `overloaded_error`."""
 
-ROOM_WITHIN: Final = 30.0
-"""Seconds that a client waits for room for its large body: half of what a body's silence may last. Then it is told 529
-`overloaded_error` with `retry-after`."""
+ROOM_WITHIN: Final = 50.0
+"""Seconds that a client waits for room for its large body: less than what a body's silence may last. Then it is told
+529 `overloaded_error` with `retry-after`."""
+
+SLOW_AFTER: Final = 10.0
+"""Seconds after which a large body that has room, and is still being read while others wait for room, must have come at
+`SLOWEST` or faster: a line that stalls for a moment is none. Else the client is told 408."""
+
+SLOWEST: Final = 128 * KILOBYTE
+"""Bytes a second of a large body on average, while others wait for room: a megabit, less than any line on which
+somebody would send so much. A slower client is told 408 after `SLOW_AFTER`, and its room is another one's."""
 
 HEAD: Final = 64 * KILOBYTE
 """Bytes of a request's head, of a chunk's head, of trailers, of what comes before it is asked for, and of an answer's

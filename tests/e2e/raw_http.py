@@ -5,6 +5,7 @@ Rule of this file: what comes back is read by h11, which knows nothing of the ga
 
 import socket
 from contextlib import suppress
+from select import select
 from types import TracebackType
 from typing import Self
 
@@ -55,6 +56,17 @@ class RawClient:
         self._unread = parser.trailing_data[0]
         headers = {name.decode(): value.decode() for name, value in head.headers}
         return Received(head.status_code, headers, body, informational=tuple(informational))
+
+    def read_continue(self) -> None:
+        """Reads `100 Continue`: the head has been read, and the body is asked for."""
+        while b"\r\n\r\n" not in self._unread:
+            self._unread += self._socket.recv(65536)
+        interim, _, self._unread = self._unread.partition(b"\r\n\r\n")
+        assert interim.startswith(b"HTTP/1.1 100"), interim
+
+    def has_come(self) -> bool:
+        """Whether there is something to read now."""
+        return bool(self._unread or select([self._socket], [], [], 0)[0])
 
     def hang_up(self) -> None:
         """Says that nothing more will be written."""

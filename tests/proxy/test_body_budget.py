@@ -65,7 +65,7 @@ class Room:
         self.play, self.reads = play, [True]
         self.budget, self.holders = full()
         play.gateway.bodies = self.budget
-        play.gateway.read_client = self.reads.append  # type: ignore[method-assign]
+        play.gateway.read_client = self.reads.append  # type: ignore[method-assign,assignment]
 
     def made(self) -> None:
         for holder in self.holders:
@@ -84,10 +84,10 @@ def test_a_large_body_is_read_when_there_is_room() -> None:
         room = begin(play, head)
         play.client_sends(head[5:] + BODY[:1000])
         play.advance(1)
-        assert room.reads[-1] is False
+        assert room.reads[-2:] == [False, False]
         room.made()
         play.advance(1)
-        assert room.reads[-1] is True
+        assert room.reads[-1:] == [True]
         play.client_sends(BODY[1000:])
         assert len(room.budget.held) == 1
         play.server(1).sends(stream(events()))
@@ -121,6 +121,38 @@ def test_a_body_without_a_length_waits_once_it_is_large() -> None:
         play.server(1).sends(stream(events()))
         assert play.answer.status == 200
         assert not room.budget.held
+
+
+@pytest.mark.parametrize("others_wait", [True, False])
+@pytest.mark.parametrize("pace", [limits.SLOWEST // 2, limits.SLOWEST * 2])
+def test_who_has_room_uses_it_while_others_wait(pace: int, others_wait: bool) -> None:
+    with Playbook() as play:
+        head = HEAD % limits.BODY
+        room = begin(play, head)
+        room.made()
+        play.client_sends(head[5:])
+        other = Request()
+        if others_wait:
+            holders = [Request() for _ in range(limits.LARGE_BODIES // limits.BODY - 1)]
+            assert all(room.budget.take(one, limits.BODY) for one in holders)
+            assert not room.budget.take(other, LARGE)
+        for _ in range(int(limits.SLOW_AFTER) + 2):
+            play.client_sends(b"x" * pace)
+            play.advance(1)
+        if others_wait and pace < limits.SLOWEST:
+            assert play.answer.status == 408
+            assert room.budget.take(other, LARGE)
+        else:
+            assert len(room.budget.held) == (16 if others_wait else 1)
+
+
+def test_a_packed_body_counts_as_what_it_may_stand_for() -> None:
+    with Playbook() as play:
+        head = b"POST /v1/messages HTTP/1.1\r\nHost: g\r\nContent-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n"
+        room = begin(play, head)
+        room.made()
+        play.client_sends(head[5:])
+        assert list(room.budget.held.values()) == [limits.BODY]
 
 
 @pytest.mark.parametrize("waits", [True, False])
