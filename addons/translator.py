@@ -6,6 +6,8 @@ path on the flow, and installs the reader that gives the client Anthropic's even
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from addons.proxy.request_head import put_path
@@ -17,6 +19,7 @@ from addons.wire.chat.request import to_chat
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
 from addons.wire.steps.context import Context
+from addons.wire.steps.few_tokens import few_tokens
 from addons.wire.steps.max_tokens import max_tokens
 from addons.wire.token_estimate import estimate_request
 
@@ -33,16 +36,23 @@ class Translator:
         if trying.flow.response or attempt.instead:
             return  # answered without a provider
         provider = target.provider
-        clamp = Context(provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens)
-        if line := max_tokens(attempt.draft, clamp):
-            exchange.note("max-tokens", line)
+        options = provider.dialect(target.model)
+        rules = options.thinking_rules
+        if rules.by_default and not rules.off:  # no field is known that turns it off
+            rules = replace(rules, can_be_off=False)
+        context = Context(
+            provider=provider.name, is_anthropic=False, max_output_tokens=target.max_output_tokens, rules=rules
+        )
+        for name, step in (("few-tokens", few_tokens), ("max-tokens", max_tokens)):
+            if line := step(attempt.draft, context):
+                exchange.note(name, line)
         try:
             chat = to_chat(
                 attempt.draft,
                 provider=provider.name,
                 model=target.model,
                 stream=exchange.stream and not attempt.whole,
-                options=provider.dialect(target.model),
+                options=options,
                 fields=target.body,
             )
         except BadRequest as error:

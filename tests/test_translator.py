@@ -15,6 +15,7 @@ from addons.state.exchange import Exchange, Trying
 from addons.translator import Translator
 from addons.wire.chat.options import ChatOptions
 from addons.wire.messages.body import RequestBody
+from addons.wire.thinking_rules import ThinkingRules
 from tests.exchanges import exchange, provider, target, trying
 from tests.wire.chat.dialects import DIALECTS, Called, Said
 
@@ -88,6 +89,23 @@ def test_the_providers_options_count() -> None:
     assert body["max_completion_tokens"] == 8192
     assert body["user"] == "u"
     assert "stream_options" not in body
+
+
+OFF = {"chat_template_kwargs": {"enable_thinking": False}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "fields"),
+    [
+        (ThinkingRules(by_default=True, off=OFF), {"max_tokens": 64, **OFF}),
+        (ThinkingRules(by_default=True), {"max_tokens": 4160}),
+        (ThinkingRules(can_be_off=False), {"max_tokens": 4160}),
+        (ThinkingRules(off=OFF), {"max_tokens": 64}),
+    ],
+)
+def test_a_call_for_a_few_tokens_leaves_room_for_an_answer(rules: ThinkingRules, fields: dict[str, Any]) -> None:
+    found = sent(request(chat_target(chat=ChatOptions(thinking_rules=rules)), {**BODY, "max_tokens": 64}))
+    assert {name: found[name] for name in found if name in ("max_tokens", *OFF)} == fields
 
 
 def test_each_attempt_starts_from_what_the_client_sent() -> None:

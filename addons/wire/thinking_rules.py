@@ -22,6 +22,9 @@ class ThinkingRules:
     """What stands for thinking that is missing. DeepSeek V4 and Kimi refuse an empty text."""
     can_be_off: bool = True
     """False: the model always thinks and refuses `disabled` (Kimi's thinking models)."""
+    by_default: bool = False
+    """It thinks unless it is told not to (GLM, DeepSeek, Qwen). A call for so few tokens that thinking leaves none of
+    them is then told so; with `can_be_off: false` it gets more tokens, whatever this says."""
     forced_tool_excludes: bool = False
     """A tool can't be forced while it thinks (DeepSeek, Kimi, Qwen): thinking is turned off for that request, or the
     force is left out where thinking can't be off."""

@@ -79,7 +79,8 @@ def one_key(started: OneKey, providers: Providers) -> Iterator[OneKey]:
     """The same, with a strict provider; at the end nothing has gone anywhere else."""
     others = [provider for provider in providers if provider is not started.provider]
     connections = [provider.accepted for provider in others]
-    started.provider.refuse_like_others()
+    takes = {"output_config"} if started.alias == "openrouter" else ()
+    started.provider.refuse_like_others(allow=frozenset(takes))
     started.provider.always(strict)
     yield started
     assert [provider.accepted for provider in others] == connections
@@ -238,6 +239,47 @@ def test_what_asks_for_the_main_model_is_answered(one_key: OneKey, make: Any) ->
         assert response.status_code == 200, response.text
         assert "<block>no" in "".join(texts(response))
     assert len(one_key.provider.requests) == 2
+
+
+def test_a_title_is_asked_for_by_its_schema(one_key: OneKey) -> None:
+    """As a field where the provider has one, in words where it doesn't know any."""
+    body = title(one_key.alias)
+    assert ask(one_key, body, AUXILIARY).status_code == 200
+    sent, schema = one_key.provider.last.json, body["output_config"]["format"]["schema"]
+    if one_key.alias == "openrouter":
+        assert sent["output_config"] == body["output_config"]
+    elif one_key.alias == "local":
+        described = {"name": "answer", "schema": schema, "strict": True}
+        assert sent["response_format"] == {"type": "json_schema", "json_schema": described}
+    else:
+        assert "output_config" not in sent
+        assert json.dumps(schema, separators=(",", ":")) in sent["system"][-1]["text"]
+
+
+def test_a_call_for_a_few_tokens_has_an_answer(one_key: OneKey) -> None:
+    """Of a model that thinks unless it is told not to, and spends the tokens that it may on that."""
+    one_key.provider.always(thinker)
+    model = one_key.alias
+    for body in [verdict(model), *([] if model == "openrouter" else [own_verdict(model) | {"max_tokens": 64}])]:
+        response = ask(one_key, body, AUXILIARY)
+        assert "".join(texts(response)) == "<block>no"
+        assert one_key.provider.last.json["max_tokens"] == 64
+
+
+def thinker(request: Request) -> Reply:
+    """The answer of a model that thinks by default."""
+    body = request.json
+    is_off = body.get("thinking") == {"type": "disabled"} or body.get("reasoning_effort") == "none"
+    if is_off or body["max_tokens"] > 1000:
+        return strict(request)
+    assert "stream" not in body or not body["stream"]
+    return chat("") if request.path.endswith("/chat/completions") else say("", stop_reason="max_tokens")
+
+
+def test_what_only_anthropic_looks_up_is_sent_to_nobody_else(one_key: OneKey) -> None:
+    assert ask(one_key, turn(one_key.alias), MAIN).status_code == 200
+    assert "DeferredToolPlaceholder" not in json.dumps(one_key.provider.last.json)
+    assert "Write" in json.dumps(one_key.provider.last.json["tools"])
 
 
 def texts(response: httpx.Response) -> Iterator[str]:

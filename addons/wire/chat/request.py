@@ -210,6 +210,9 @@ def _thinking(draft: Draft, body: Json, options: ChatOptions, notes: list[str]) 
     if is_off:
         if rules.off and rules.can_be_off:
             body.update(rules.off)
+        elif mode == "disabled" and options.reasoning == "reasoning_effort":
+            body["reasoning_effort"] = rules.effort("low")
+            notes.append("asked for little thinking: the model can't be told to think no more")
         elif mode == "disabled":
             notes.append("left out thinking: the model can't be told to think no more")
     elif mode is not None:

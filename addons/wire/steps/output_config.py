@@ -24,6 +24,10 @@ def output_config(draft: Draft, context: Context) -> str | None:
     if isinstance(config, dict):
         kept = {name: value for name, value in config.items() if name in context.output_config}
     said: list[str] = []
+    effort = kept.get("effort")
+    if isinstance(effort, str) and (word := context.rules.efforts.get(effort, effort)) != effort:
+        kept["effort"] = word
+        said.append(f"effort {effort} → {word}")
     if schema is not None and "format" in context.output_config:
         if "format" not in kept:
             kept["format"] = draft.get("output_format")

@@ -25,6 +25,7 @@ from addons.wire.steps.claude_generation import claude_generation
 from addons.wire.steps.compaction import compaction
 from addons.wire.steps.context import Context, counted
 from addons.wire.steps.empty_text import empty_text
+from addons.wire.steps.few_tokens import few_tokens
 from addons.wire.steps.hidden_credentials import hidden_credentials
 from addons.wire.steps.max_tokens import max_tokens
 from addons.wire.steps.output_config import output_config
@@ -69,6 +70,7 @@ STEPS: Final = (
     Step("server-tools", server_tools, for_anthropic=True),
     Step("thinking", keep_own_thinking, always=True),
     Step("thinking-force", forced_tool),
+    Step("few-tokens", few_tokens),
     Step("thinking-off", thinking_off),
     Step("thinking-missing", missing_thinking),
     Step("tool-ids", tool_ids, for_anthropic=True),

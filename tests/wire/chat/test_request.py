@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,15 @@ def test_no_stream_asks_for_no_stream_options():
 )
 def test_effort(mode: Any, config: Any, effort: str | None):
     assert reasoning_effort(mode, config, ThinkingRules()) == effort
+
+
+def test_a_model_that_cant_be_told_to_think_no_more_is_asked_for_little():
+    off = request("hi", thinking={"type": "disabled"})
+    effort = ChatOptions(reasoning="reasoning_effort")
+    assert chat(off, effort)["reasoning_effort"] == "low"
+    assert "reasoning_effort" not in chat(off)
+    none = ThinkingRules(off={"reasoning_effort": "none"})
+    assert chat(off, replace(effort, thinking_rules=none))["reasoning_effort"] == "none"
 
 
 def test_what_has_no_place_is_named():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from addons.wire.steps.output_config import in_words, output_config
+from addons.wire.thinking_rules import ThinkingRules
 from tests.client_messages import text
 from tests.wire.bodies import ZAI, request, run
 
@@ -45,6 +46,14 @@ def test_a_provider_gets_what_it_takes():
     line, sent = run(output_config, body, EFFORT)
     assert sent == request("hi", output_config={"effort": "high"}, system=[WORDS])
     assert line == "asked for the answer's schema in words, dropped output_config.format, output_config.task_budget"
+
+
+def test_effort_is_told_in_the_providers_word():
+    rules = ThinkingRules(efforts={"medium": "high", "xhigh": "max"})
+    for word, told in [("low", "low"), ("medium", "high"), ("xhigh", "max")]:
+        line, sent = run(output_config, request("hi", output_config={"effort": word}), replace(EFFORT, rules=rules))
+        assert sent["output_config"] == {"effort": told}
+        assert line == (f"effort {word} → {told}" if word != told else None)
 
 
 def test_what_it_takes_whole_keeps_its_bytes():
