@@ -1,4 +1,7 @@
-"""The one line that sums up a request, in the flow list and in the log."""
+"""The one line that sums up a request, in the flow list and in the log.
+
+views/one_line.py is tested here too.
+"""
 
 from __future__ import annotations
 

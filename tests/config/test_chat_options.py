@@ -1,4 +1,7 @@
-"""`chat:` and `schema:` of a provider with `format: openai-chat`: what they give, and what is said about mistakes."""
+"""`chat:` and `schema:` of a provider with `format: openai-chat`: what they give, and what is said about mistakes.
+
+dialect_file.py is tested here too.
+"""
 
 from __future__ import annotations
 

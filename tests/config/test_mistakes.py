@@ -1,4 +1,7 @@
-"""Mistakes in routing.yaml, and what is said about each: file, line, key, and what is wrong."""
+"""Mistakes in routing.yaml, and what is said about each: file, line, key, and what is wrong.
+
+routing_file.py and provider_file.py are tested here too.
+"""
 
 from __future__ import annotations
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 
-from addons.commands.presets import main
 from addons.config.presets import described, for_address, hints, texts
 from addons.config.routing import Provider, matches
 from addons.wire.chat.options import ChatOptions
@@ -121,10 +119,3 @@ def test_a_provider_at_a_known_address_gets_a_hint() -> None:
     plain = provider("base_url: https://api.groq.com/openai/v1", "format: openai-chat", "auth: none")
     (hint,) = hints([plain, provider("preset: groq", "auth: none")])
     assert "`preset: groq`" in hint
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0 and "zai-chat" in capsys.readouterr().out
-    assert main(["zai"]) == 0 and "base_url: https://api.z.ai/api/anthropic" in capsys.readouterr().out
-    assert main(["zai", "--json"]) == 0 and json.loads(capsys.readouterr().out)["auth"] == "bearer"
-    assert main(["zay"]) == 1 and "did you mean zai?" in capsys.readouterr().err

@@ -1,4 +1,7 @@
-"""The commands of a running gateway, as a user starts them."""
+"""The commands of a running gateway, as a user starts them.
+
+state/account_commands.py is tested here too.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """A handler of the gateway's raises: its request ends with a 500, and no provider or default upstream hears of it.
 
 Every handler of every addon raises, one after the other, before and after it has done its work.
+
+proxy/fail_closed.py is tested here too.
 """
 
 from __future__ import annotations

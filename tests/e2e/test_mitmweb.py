@@ -1,4 +1,7 @@
-"""mitmweb, asked as its page asks it: the list, the views, the commands, replays and exports."""
+"""mitmweb, asked as its page asks it: the list, the views, the commands, replays and exports.
+
+views/mitmweb/page.py is tested here too.
+"""
 
 import json
 import re

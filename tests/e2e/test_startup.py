@@ -1,4 +1,7 @@
-"""Clients that are there before the gateway is."""
+"""Clients that are there before the gateway is.
+
+addons/gateway.py and process/launch.py are tested here too.
+"""
 
 import json
 import socket

@@ -1,4 +1,7 @@
-"""The attempt loop when a connection can't be had, or ends too early: another one is opened, there or elsewhere."""
+"""The attempt loop when a connection can't be had, or ends too early: another one is opened, there or elsewhere.
+
+provider_connection.py and stream_layer.py are tested here too.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""The attempt loop after the first content: no second provider, and a client that always learns how it ended."""
+"""The attempt loop after the first content: no second provider, and a client that always learns how it ended.
+
+provider_answer.py is tested here too.
+"""
 
 import pytest
 

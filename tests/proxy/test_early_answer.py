@@ -1,4 +1,7 @@
-"""Answers that are known before the body is read: sent at once, and the body is thrown away as it comes."""
+"""Answers that are known before the body is read: sent at once, and the body is thrown away as it comes.
+
+client_request.py and replies.py are tested here too.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Requests of the gateway's own, as a stream makes them: in place of a provider, one after the other, ended in time."""
+"""Requests of the gateway's own, as a stream makes them: in place of a provider, one after the other, ended in time.
+
+own_requests.py, state/own_requests.py and wire/errands.py are tested here too.
+"""
 
 from __future__ import annotations
 

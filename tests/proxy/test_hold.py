@@ -1,4 +1,7 @@
-"""The attempt loop while nobody has answered: the client gets its 200 and pings, and failover goes on."""
+"""The attempt loop while nobody has answered: the client gets its 200 and pings, and failover goes on.
+
+client_answer.py is tested here too.
+"""
 
 import pytest
 

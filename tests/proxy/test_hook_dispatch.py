@@ -1,4 +1,7 @@
-"""Hooks called in place: the same handlers, in the same order, with the same ends as mitmproxy's own dispatcher."""
+"""Hooks called in place: the same handlers, in the same order, with the same ends as mitmproxy's own dispatcher.
+
+hooked_stream.py and hooks.py are tested here too.
+"""
 
 from __future__ import annotations
 

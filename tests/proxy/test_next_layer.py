@@ -1,4 +1,7 @@
-"""Whose connections get the layer of the attempt loop."""
+"""Whose connections get the layer of the attempt loop.
+
+attempt_loop.py and layer.py are tested here too.
+"""
 
 import pytest
 from mitmproxy.proxy import layer

@@ -1,4 +1,7 @@
-"""The attempt loop when a target fails and the client has no content yet: what is tried, when and where."""
+"""The attempt loop when a target fails and the client has no content yet: what is tried, when and where.
+
+stream.py is tested here too.
+"""
 
 import gzip
 

@@ -1,4 +1,7 @@
-"""A credentials file on the disk: renewed once whoever else does it, never lost, never half written."""
+"""A credentials file on the disk: renewed once whoever else does it, never lost, never half written.
+
+refresh_lock.py is tested here too.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The Conversation view: a request as a person reads it."""
+"""The Conversation view: a request as a person reads it.
+
+content_blocks.py is tested here too.
+"""
 
 import base64
 import gzip

@@ -1,4 +1,7 @@
-"""What is kept of a request where somebody can look, and what a kept flow is in the end."""
+"""What is kept of a request where somebody can look, and what a kept flow is in the end.
+
+proxy/recorder.py is tested here too.
+"""
 
 from __future__ import annotations
 

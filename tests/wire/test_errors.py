@@ -1,4 +1,7 @@
-"""Every shape of error body that was seen, read; and the one shape that is written."""
+"""Every shape of error body that was seen, read; and the one shape that is written.
+
+error_reading.py is tested here too.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""What became of a stream on its way: dropped, put in, renumbered, rewritten events."""
+"""What became of a stream on its way: dropped, put in, renumbered, rewritten events.
+
+views/bodies.py is tested here too.
+"""
 
 import re
 

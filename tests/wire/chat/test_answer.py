@@ -1,4 +1,8 @@
-"""Chat streams as Anthropic's: every recorded dialect, any split of its bytes, and what is odd about them."""
+"""Chat streams as Anthropic's: every recorded dialect, any split of its bytes, and what is odd about them.
+
+answer_content.py, block_writer.py, chunk.py, ending.py, events.py, reasoning.py and whole_answer.py are tested here
+too.
+"""
 
 import json
 from typing import Any

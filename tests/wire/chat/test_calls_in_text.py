@@ -1,4 +1,7 @@
-"""Calls in the text of servers that have no parser for them."""
+"""Calls in the text of servers that have no parser for them.
+
+written_calls.py is tested here too.
+"""
 
 import json
 import re

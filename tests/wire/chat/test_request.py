@@ -1,4 +1,7 @@
-"""Messages requests as Chat Completions requests."""
+"""Messages requests as Chat Completions requests.
+
+content.py, turns.py, tools.py and options.py are tested here too.
+"""
 
 import base64
 import json

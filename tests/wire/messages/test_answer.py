@@ -1,3 +1,8 @@
+"""Answers in Anthropic's format: passed on as they came where nothing needs a change, and made whole where it does.
+
+answer_blocks.py and wire/usage.py are tested here too.
+"""
+
 import json
 
 import pytest

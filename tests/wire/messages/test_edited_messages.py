@@ -1,3 +1,8 @@
+"""The messages of a request after edits: who is joined, what keeps its place, what goes.
+
+original_messages.py is tested here too.
+"""
+
 import json
 
 from addons.wire.messages.body import RequestBody

@@ -1,3 +1,8 @@
+"""Single messages of a request, edited block by block.
+
+schema.py is tested here too.
+"""
+
 import json
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""A body is read to the same end whether anything of it is known or not."""
+"""A body is read to the same end whether anything of it is known or not.
+
+parsing.py is tested here too.
+"""
 
 import json
 from typing import Any

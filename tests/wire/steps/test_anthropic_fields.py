@@ -1,3 +1,8 @@
+"""Steps that take fields of Anthropic's out of a request, or change them.
+
+billing_header.py, hidden_credentials.py, max_tokens.py and thinking_mode.py are tested here too.
+"""
+
 import json
 
 import pytest

@@ -1,3 +1,8 @@
+"""Empty texts and marks of the cache, which most providers refuse.
+
+cache_control.py is tested here too.
+"""
+
 import pytest
 
 from addons.wire.steps.cache_control import cache_control

@@ -1,3 +1,8 @@
+"""Tools of Anthropic's servers, and the ids of calls, towards other providers.
+
+tool_ids.py is tested here too.
+"""
+
 import pytest
 
 from addons.wire.provenance import encode_tool_id

@@ -1,4 +1,7 @@
-"""The steps together: one conversation told in full, and any conversation by property."""
+"""The steps together: one conversation told in full, and any conversation by property.
+
+context.py is tested here too.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,7 @@
-"""Thinking rules towards providers with Anthropic's format."""
+"""Thinking rules towards providers with Anthropic's format.
+
+wire/thinking_rules.py is tested here too.
+"""
 
 import json
 from typing import Any

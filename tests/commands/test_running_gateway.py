@@ -1,0 +1,116 @@
+"""The gateway that a command talks to: where it is looked for, and what is shown to it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from addons.commands.running_gateway import (
+    Failed,
+    NotRunning,
+    RunningGateway,
+    add_options,
+    address,
+    is_here,
+    run,
+    said,
+    table,
+)
+from addons.state.control import FILE_NAME, HEADER, make_secret
+from tests.fakes.ports import port_of, reserve
+
+KEY = "admin-key-0123456789"
+
+
+def gateway(*arguments: str, **env: str) -> RunningGateway:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return RunningGateway(parser.parse_args(arguments), env)
+
+
+@pytest.mark.parametrize(
+    ("env", "url"),
+    [
+        ({}, "http://127.0.0.1:4000"),
+        ({"GATEWAY_HOST": "0.0.0.0", "GATEWAY_PORT": "5000"}, "http://127.0.0.1:5000"),
+        ({"GATEWAY_HOST": "::"}, "http://[::1]:4000"),
+        ({"GATEWAY_HOST": "192.0.2.1", "GATEWAY_PORT": ""}, "http://192.0.2.1:4000"),
+    ],
+)
+def test_the_address(env: dict[str, str], url: str) -> None:
+    assert address(env) == url
+
+
+class TestWhatLetsACommandIn:
+    def test_here_it_is_the_secret(self, tmp_path: Path) -> None:
+        secret = make_secret(tmp_path / FILE_NAME)
+        for found in (
+            gateway("--control", str(tmp_path / FILE_NAME)),
+            gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), LITELLM_MASTER_KEY=KEY),
+            gateway("--url", "http://localhost:1/", GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_ENV="/nowhere"),
+        ):
+            assert found.headers == {"content-type": "application/json", HEADER: secret}
+
+    def test_elsewhere_it_is_the_administrators_key(self) -> None:
+        found = gateway("--url", "https://gateway.test/", LITELLM_MASTER_KEY=f'"{KEY}"', GATEWAY_ENV="/nowhere")
+        assert (found.url, found.headers["x-litellm-api-key"]) == ("https://gateway.test", KEY)
+        assert HEADER not in found.headers
+
+    def test_without_either_it_says_so(self, tmp_path: Path) -> None:
+        with pytest.raises(NotRunning, match="no gateway has been started here"):
+            gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME))
+        with pytest.raises(Failed, match="LITELLM_MASTER_KEY is not set"):
+            gateway("--url", "https://gateway.test", GATEWAY_ENV="/nowhere")
+
+    def test_a_secret_that_others_may_read_is_not_used(self, tmp_path: Path) -> None:
+        make_secret(tmp_path / FILE_NAME)
+        (tmp_path / FILE_NAME).chmod(0o644)
+        with pytest.raises(Failed, match="others may read it"):
+            gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME))
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    make_secret(tmp_path / FILE_NAME)
+    with reserve() as nobody, pytest.raises(NotRunning, match="no gateway answers at http"):
+        gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_PORT=str(port_of(nobody))).ask("pool")
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [("http://localhost:4000", True), ("http://[::1]:1", True), ("http://localhost.test", False), ("nonsense", False)],
+)
+def test_is_here(url: str, here: bool) -> None:
+    assert is_here(url) is here
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(b'{"error": {"message": "no"}}', "no"), (b"<html>", "it answered 502"), (b'{"error": 1}', "it answered 502")],
+)
+def test_the_words_of_an_error(body: bytes, words: str) -> None:
+    assert said(body, 502) == words
+
+
+def test_a_table() -> None:
+    assert table([["A", "BB", ""], ["long", "b", "x"]]) == "A     BB\nlong  b   x\n"
+    assert table([]) == ""
+
+
+def wrong(_arguments: object) -> int:
+    raise Failed("it is so")
+
+
+def interrupted(_arguments: object) -> int:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("main", "status", "words"), [(lambda _: 0, 0, ""), (wrong, 1, "it is so\n"), (interrupted, 130, "")]
+)
+def test_exit_codes(main: Callable[[object], int], status: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert (caught.value.code, capsys.readouterr().err) == (status, words)
