@@ -17,6 +17,7 @@ from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 from tests.wire.chat.translated import new_answer
 
 SAID = Said(TEXT * 4, TEXT * 2, (Called("Bash", {"command": TEXT}), Called("Read", {"file_path": "/a" * 100})))
+OPTIONS = ChatOptions()  # which a configuration makes once
 SIZES = {"2 KB": 2 * KILOBYTE, "200 KB": 200 * KILOBYTE, "1 MB": 1000 * KILOBYTE}
 
 
@@ -40,7 +41,7 @@ def request_times(size: int, *, rounds: int = 50) -> list[float]:
 
     def translate() -> Any:
         draft = Draft(RequestBody.parse(data))
-        return to_chat(draft, provider="zai", model="m", stream=True, options=ChatOptions())
+        return to_chat(draft, provider="zai", model="m", stream=True, options=OPTIONS)
 
     translate()
     return [timed(translate) for _ in range(rounds)]

@@ -38,7 +38,7 @@ def test_every_preset_is_a_provider(name: str) -> None:
     assert found.preset == name and found.host and not found.missing
     assert found.api_keys or found.auth in ("none", "claude-oauth")
     sources = described(name)["sources"].items()
-    assert sources and all(re.search(r"https://|#\d+|reports|same page", source.text()) for source in sources)
+    assert sources and all(re.search(r"https://|#\d+|same page", source.text()) for source in sources)
 
 
 def test_what_is_written_beside_it_wins() -> None:
