@@ -148,14 +148,15 @@ class ProviderStream(ClientStream):
         if len(self.held) > limits.HELD and not (answer.content or answer.error):
             yield from self.failed("invalid", "the provider sent a megabyte before any content")
         elif answer.error and not answer.content:
-            kind: OutcomeKind = "invalid" if answer.error.status == 502 else "error event"
-            yield from self.fail(attempt, Outcome(kind, answer.error, self.provider_headers(), complete=ended))
+            yield from self.fail(
+                attempt, Outcome(kind_of(answer.error), answer.error, self.provider_headers(), complete=ended)
+            )
         elif answer.body is not None and not self.exchange.stream:
             yield from self.finish_body(answer.body)
         elif answer.content and self.exchange.stream:
             yield from self.start_events()
             if answer.error:
-                yield from self.cut(answer.error.message, answer.error)
+                yield from self.cut(kind_of(answer.error), answer.error.message, answer.error)
             elif ended:
                 yield from self.finish_events()
             else:
@@ -172,14 +173,15 @@ class ProviderStream(ClientStream):
             if out:
                 yield from self.client.say(out)
             if answer.error:
-                yield from self.cut(answer.error.message, answer.error)
+                yield from self.cut(kind_of(answer.error), answer.error.message, answer.error)
             elif answer.spoke:
                 yield from self.await_more(answer)
         elif isinstance(event, ResponseEndOfMessage):
             if out := answer.end():
                 yield from self.client.say(out)
             if answer.error:
-                yield from self.cut(answer.error.message, answer.error, complete=True)
+                kind: OutcomeKind = "dropped" if answer.error.status == 502 else "error event"
+                yield from self.cut(kind, answer.error.message, answer.error, complete=True)
             else:
                 yield from self.finish_events()
 
@@ -229,7 +231,9 @@ class ProviderStream(ClientStream):
             self.flow.response.data.content = bytes(self.client.stored)
         yield from self.send_response(already_streamed=True)
 
-    def cut(self, why: str, error: ProviderError | None = None, *, complete: bool = False) -> Commands:
+    def cut(
+        self, kind: OutcomeKind, why: str, error: ProviderError | None = None, *, complete: bool = False
+    ) -> Commands:
         """End a stream that the provider broke off after content went out: the client is told, and the response ends
         properly. Claude Code repairs it by asking again with `stream: false`."""
         attempt = self.current()
@@ -240,7 +244,7 @@ class ProviderStream(ClientStream):
             yield from self.client.say(out)  # all was said, only the end of the stream is missing
         if error or not (answer and answer.finished):  # else only HTTP's own end is missing
             error = self.masked(error or ProviderError(502, "api_error", f"the provider {why}"))
-            attempt.outcome = Outcome("dropped", error, complete=complete)
+            attempt.outcome = Outcome(kind, error, complete=complete)
             yield from self.client.say_error(error)
         yield from self.finish_events()
 
@@ -259,3 +263,8 @@ class ProviderStream(ClientStream):
         """The provider's response headers, lower-case."""
         response = self.flow.response
         return {k.lower(): v for k, v in response.headers.items()} if response else {}
+
+
+def kind_of(error: ProviderError) -> OutcomeKind:
+    """How an attempt failed whose answer holds this error: the provider told it, or what it sent can't be read."""
+    return "invalid" if error.status == 502 else "error event"

@@ -94,7 +94,7 @@ class GatewayStream(ErrandStream):
             if self.asked is not None:
                 yield from self.own_timed_out()
             elif self.server_state == self.state_relay_events:
-                yield from self.cut("said nothing for too long")
+                yield from self.cut("timeout", "said nothing for too long")
             else:
                 yield from self.failed("timeout", "the provider did not answer in time", status=504)
         if deadlines.is_due("hold", now):
@@ -233,7 +233,7 @@ class GatewayStream(ErrandStream):
         if isinstance(event, RequestProtocolError):
             yield from self.client_hung_up(event)
         elif self.server_state == self.state_relay_events:
-            yield from self.cut("broke off in the middle of its answer")
+            yield from self.cut("dropped", "broke off in the middle of its answer")
         elif self.server_state in (
             self.state_wait_for_response_headers,
             self.state_read_error,

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from addons.wire.chat.request import ChatRequest
 
 OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", "invalid", "skipped"]
-"""How an attempt failed: an HTTP error; an error event before any content; no connection; a connection that ended
-too early; nothing in time; an answer that is no answer; not sent at all (nothing to send it with)."""
+"""How an attempt failed: an HTTP error; an error event; no connection; a connection or an answer that ended too early;
+nothing in time; an answer that is no answer; not sent at all (nothing to send it with)."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -36,7 +36,7 @@ def begin(play: Playbook, framing: bytes = STREAM_HEAD) -> None:
     assert play.answer.body == CONTENT
 
 
-def assert_told(play: Playbook, *words: bytes) -> None:
+def assert_told(play: Playbook, *words: bytes, kind: str = "dropped") -> None:
     """The client got an error event and then a proper end; nobody else was asked; the connection lives on."""
     assert play.answer.complete
     assert play.answer.body.startswith(CONTENT)
@@ -45,7 +45,7 @@ def assert_told(play: Playbook, *words: bytes) -> None:
         assert word in play.answer.body
     assert play.answer.body.rpartition(b"event: ")[2].startswith(b"error")
     assert play.ends == ["response"]
-    assert play.outcomes == ["dropped"]
+    assert play.outcomes == [kind]
     play.advance(1000)
     assert len(play.servers) == 1
     assert "verdict" not in play.hooks
@@ -106,7 +106,7 @@ def test_an_error_event_is_passed_on(rest):
         assert play.server(1).given_up
         assert b"late" not in play.answer.body
         assert delta("b") in play.answer.body
-        assert_told(play, b"overloaded_error", b"Sorry")
+        assert_told(play, b"overloaded_error", b"Sorry", kind="error event")
 
 
 @pytest.mark.parametrize("rest", [b"", LAST_CHUNK])
@@ -114,7 +114,7 @@ def test_an_error_event_in_the_same_read_as_the_first_content(rest):
     with Playbook("one.test", "two.test") as play:
         play.client_asks()
         play.server(1).sends(STREAM_HEAD + chunk(CONTENT + error_event()) + rest)
-        assert_told(play, b"overloaded_error")
+        assert_told(play, b"overloaded_error", kind="error event")
 
 
 def test_silence():
@@ -127,7 +127,7 @@ def test_silence():
         assert not play.ends
         play.advance(1)
         assert play.server(1).given_up
-        assert_told(play, b"too long")
+        assert_told(play, b"too long", kind="timeout")
 
 
 def test_a_provider_that_only_pings_is_silent():
@@ -138,7 +138,7 @@ def test_a_provider_that_only_pings_is_silent():
             play.server(1).sends(chunk(PING))
         play.advance(1)
         assert play.server(1).given_up
-        assert_told(play, b"too long")
+        assert_told(play, b"too long", kind="timeout")
 
 
 def test_a_ping_only_in_silence_and_only_between_events():
