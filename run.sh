@@ -304,11 +304,14 @@ test_real() {
   local package real=$root/.venv-real
   ensure_installed -test
   [ -x "$real/bin/python" ] || "$venv/bin/python" -m venv "$real"
-  for package in gguf xllamacpp 'litellm[proxy]'; do
+  for package in gguf xllamacpp 'litellm[proxy]' 'llama-cpp-python[server]'; do
     say "installing $package into .venv-real"
     "$real/bin/python" -m pip install -qq --disable-pip-version-check --no-input --only-binary :all: "$package" ||
       say "$package can't be installed here: its tests are left out"
   done
+  say "installing Claude Code into .venv-real"
+  npm install --silent --no-fund --no-audit --prefix "$real/claude-code" @anthropic-ai/claude-code@2.1.332 >&2 ||
+    say "Claude Code can't be installed here (with npm): its test is left out"
   cd "$root"
   GATEWAY_REAL=$real exec "$venv/bin/python" -m pytest -rs tests/real "$@"
 }

@@ -9,7 +9,9 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +23,8 @@ from tests.fakes.provider import Provider
 HERE = Path(__file__).parent
 REAL = os.environ.get("GATEWAY_REAL", "")
 MODEL = "tiny"
+CONTEXT = 16_384
+"""Tokens that the tiny model takes: the real Claude Code sends 8,000 with one tool."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,19 +58,45 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base_url of llama.cpp's server with the tiny model."""
     folder = tmp_path_factory.mktemp("llama")
     python = needs("xllamacpp")
-    needs("gguf")
-    model, log = folder / "tiny.gguf", folder / "log"
-    subprocess.run([python, HERE / "tiny_model.py", model], check=True, capture_output=True)
+    model, port = tiny_model(folder), free_port()
+    with running(
+        folder / "log", f"http://127.0.0.1:{port}/health", python, HERE / "llama_server.py", model, port, CONTEXT
+    ):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base_url of llama-cpp-python's server with the tiny model."""
+    folder = tmp_path_factory.mktemp("llama_cpp_python")
+    python = needs("llama_cpp.server.app")
+    model, port = tiny_model(folder), free_port()
+    asked = ("-m", "llama_cpp.server", "--model", model, "--model_alias", MODEL, "--port", port, "--n_ctx", CONTEXT)
+    with running(folder / "log", f"http://127.0.0.1:{port}/v1/models", python, *asked):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def tiny_model(folder: Path) -> Path:
+    """The model, written into a folder."""
+    subprocess.run([needs("gguf"), HERE / "tiny_model.py", folder / "tiny.gguf"], check=True, capture_output=True)
+    return folder / "tiny.gguf"
+
+
+def free_port() -> int:
     reserved = reserve()
     port = port_of(reserved)
     reserved.close()
+    return port
+
+
+@contextmanager
+def running(log: Path, url: str, *command: object, **more: Any) -> Iterator[None]:
+    """A server that answers at this address, until the end of the block."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [python, HERE / "llama_server.py", model, str(port)], stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=subprocess.STDOUT, **more)
     try:
-        wait_for(process, log, f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}/v1"
+        wait_for(process, log, url)
+        yield
     finally:
         process.kill()
         process.wait()
@@ -87,9 +117,7 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pro
     """The base_url of a LiteLLM proxy, and the scripted Anthropic behind it."""
     folder = tmp_path_factory.mktemp("litellm")
     program = needs("litellm.proxy.proxy_server").with_name("litellm")
-    reserved = reserve()
-    port = port_of(reserved)
-    reserved.close()
+    port = free_port()
     config, log = folder / "config.yaml", folder / "log"
     with Provider("anthropic") as provider:
         config.write_text(
@@ -103,17 +131,7 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pro
             "LITELLM_TELEMETRY": "False",
             "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         }
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [program, "--config", config, "--host", "127.0.0.1", "--port", str(port)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=folder,
-            )
-        try:
-            wait_for(process, log, f"http://127.0.0.1:{port}/health/liveliness")
+        command = (program, "--config", config, "--host", "127.0.0.1", "--port", port)
+        url = f"http://127.0.0.1:{port}/health/liveliness"
+        with running(log, url, *command, env=environment, cwd=folder):
             yield f"http://127.0.0.1:{port}/v1", provider
-        finally:
-            process.kill()
-            process.wait()

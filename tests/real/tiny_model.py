@@ -66,7 +66,7 @@ def write(path: Path) -> None:
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_block_count(1)
-    writer.add_context_length(8192)
+    writer.add_context_length(65536)
     writer.add_embedding_length(size)
     writer.add_feed_forward_length(64)
     writer.add_head_count(size // 64)
