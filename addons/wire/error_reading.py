@@ -33,7 +33,14 @@ WORD_STATUSES: Final = {
     "not_found": 404,
     "resource_exhausted": 429,
     "deadline_exceeded": 504,
+    "authenticationerror": 401,  # vLLM's and SGLang's names are those of classes
+    "permissiondeniederror": 403,
+    "notfounderror": 404,
+    "ratelimiterror": 429,
+    "badrequesterror": 400,
+    "unprocessableentityerror": 422,
     "content_filter": 400,
+    "content_policy_violation": 400,
     "context_length_exceeded": 400,
     "failed_precondition": 400,
     "invalid_argument": 400,
@@ -56,12 +63,13 @@ WORD_KEYS: Final = (
     "message",
     "detail",
     "msg",
+    "error_msg",
     "errors",
     "base_resp",
     "status_msg",
 )
 MORE_KEYS: Final = ("message", "error_description", "path")
-CODE_KEYS: Final = ("code", "error_code", "status_code", "http_code")
+CODE_KEYS: Final = ("code", "error_code", "status_code", "statusCode", "http_code")
 STATUS_KEYS: Final = (*CODE_KEYS, "status", "http_status")
 HTTP_ERROR: Final = re.compile(r"[45]\d\d")
 

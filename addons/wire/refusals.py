@@ -44,6 +44,12 @@ OVERFLOW: Final = pattern(
     r"prompt exceeds max length|model_context_window_exceeded",  # Z.AI
     r"range of input length should be",  # DashScope
     r"contextwindowexceeded",  # LiteLLM
+    r"input tokens exceed the configured limit",  # OpenAI's GPT-5
+    r"context size has been exceeded",  # LM Studio
+    r"current length is \d{1,15} while limit is",  # Cerebras
+    r"tokens in request more than max tokens allowed",  # several relays
+    r"total tokens of image and text exceed",  # Volcengine
+    r"max_tokens must be at least 1, got -",  # vLLM, when the prompt alone is larger than the context
     r"too_many_prompt_tokens|total length of all messages is too long",  # Reka
 )
 # Groq and OpenAI: one request larger than what a whole minute allows. No waiting makes it pass.

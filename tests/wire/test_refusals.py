@@ -60,6 +60,12 @@ OVERFLOWS = """
 - - Input is too long for requested model.
 - - litellm.ContextWindowExceededError: the prompt is larger than the window
 - - The total length of all messages is too long (too_many_prompt_tokens)
+- - Context size has been exceeded.
+- - tokens in request more than max tokens allowed
+- - Total tokens of image and text exceed max message tokens
+272001 272000 Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 272001 tokens.
+131081 131072 Current length is 131081 while limit is 131072
+- - max_tokens must be at least 1, got -5
 200001 200000 claude-sonnet-4-20250514: maximum context length is 200000 tokens, you sent 200001
 """
 

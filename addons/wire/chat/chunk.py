@@ -61,12 +61,14 @@ def is_error(chunk: Json) -> bool:
         return True
     if chunk.get("choices"):
         return False
-    if chunk.get("object") == "error" or chunk.get("type") == "error" or chunk.get("detail"):
+    if chunk.get("object") == "error" or chunk.get("type") == "error" or chunk.get("detail") or chunk.get("errors"):
         return True
     base = chunk.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
         return True
-    return isinstance(chunk.get("message"), str) and ("code" in chunk or "status" in chunk)
+    if isinstance(chunk.get("error_msg"), str):
+        return True
+    return any(isinstance(chunk.get(key), str) for key in ("message", "msg")) and ("code" in chunk or "status" in chunk)
 
 
 def first_choices(chunk: Json) -> list[Json]:
@@ -159,8 +161,8 @@ class Tokens:
 
     def take(self, usage: Json) -> None:
         """One usage object. They are cumulative; the last number that isn't zero or null counts."""
-        self.prompt = _number(usage, "prompt_tokens") or self.prompt
-        self.completion = _number(usage, "completion_tokens") or self.completion
+        self.prompt = _number(usage, "prompt_tokens") or _number(usage, "input_tokens") or self.prompt
+        self.completion = _number(usage, "completion_tokens") or _number(usage, "output_tokens") or self.completion
         self.total = _number(usage, "total_tokens") or self.total
         self.cached = next(filter(None, (_number(usage, *path) for path in _CACHED)), self.cached)
         self.created = next(filter(None, (_number(usage, *path) for path in _CREATED)), self.created)
@@ -189,4 +191,6 @@ class Tokens:
 def _number(usage: Any, *path: str) -> int:
     for name in path:
         usage = usage.get(name) if isinstance(usage, dict) else None
+    if isinstance(usage, str) and usage.isdecimal() and len(usage) < 16:
+        usage = int(usage)
     return int(usage) if isinstance(usage, int | float) and 0 < usage < 1e15 else 0

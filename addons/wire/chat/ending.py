@@ -14,8 +14,19 @@ Json = dict[str, Any]
 
 _END: Final = (
     *("stop", "end_turn", "eos", "eos_token", "stop_sequence", "stop_token", "end", "complete", "completed", "done"),
-    *("finish", "finished", "normal", "success", "tool_calls", "tool_call", "tool_use", "function_call"),
-    *("function_calls", "finish_reason_stop"),
+    *(
+        "eos_found",
+        "stop_str",
+        "finish",
+        "finished",
+        "normal",
+        "success",
+        "tool_calls",
+        "tool_call",
+        "tool_use",
+        "function_call",
+    ),
+    *("function_calls", "tool_calls_end"),
 )
 
 STOP_REASONS: Final = dict.fromkeys(_END, "end_turn") | {
@@ -23,6 +34,9 @@ STOP_REASONS: Final = dict.fromkeys(_END, "end_turn") | {
     "max_tokens": "max_tokens",
     "max_output_tokens": "max_tokens",
     "max_length": "max_tokens",
+    "max_new_tokens": "max_tokens",
+    "token_limit": "max_tokens",
+    "length_limit": "max_tokens",
     "model_length": "max_tokens",  # Mistral
     "model_context_window_exceeded": "model_context_window_exceeded",  # Z.AI
     "content_filter": "refusal",
@@ -49,6 +63,9 @@ _FAILURES: Final = {
     "engine_overloaded": 529,
 }
 """A finish_reason that is known to mean a failed answer, and the status it stands for; an unknown one is a 500."""
+
+_PREFIXES: Final = ("finishreason.", "finish_reason_")
+"""What enumerations put before a reason: Python's and Google's."""
 
 _MATCHED: Final = ("stop_reason", "matched_stop")
 """Where vLLM and SGLang tell the stop sequence that ended the answer."""
@@ -79,7 +96,9 @@ class Ending:
         reason = choice.get("finish_reason")
         if not isinstance(reason, str) or not reason or reason == "null":
             return None
-        self.reason = reason.strip().lower()
+        self.reason = reason.strip().lower().replace("-", "_")
+        for prefix in _PREFIXES:
+            self.reason = self.reason.removeprefix(prefix)
         self.stop_sequence = next((word for name in _MATCHED if isinstance(word := choice.get(name), str)), None)
         return failure(provider, self.reason)
 

@@ -57,8 +57,12 @@ def clean(schema: Any, rules: SchemaRules) -> Any:
             cleaned[keyword] = {name: clean(item, rules) for name, item in value.items()}
         else:
             cleaned[keyword] = value if keyword in _VALUES else clean(value, rules)
-    if cleaned.get("type") == "array" and "items" not in cleaned and "prefixItems" not in cleaned:
+    kinds = cleaned.get("type")
+    is_array = kinds == "array" or (isinstance(kinds, list) and "array" in kinds)
+    if is_array and "items" not in cleaned and "prefixItems" not in cleaned:
         cleaned["items"] = {}  # OpenAI: "array schema missing items"
+    if "required" in cleaned and not isinstance(cleaned["required"], list | bool):
+        del cleaned["required"]  # OpenAI: "None is not of type 'array'"
     branches = cleaned.get("anyOf")
     if not rules.type_beside_any_of and "type" in cleaned and isinstance(branches, list):
         kind = cleaned.pop("type")

@@ -112,16 +112,25 @@ _REMEMBERED: Final = 200_000
 
 
 def meant(name: str, known: Collection[str]) -> str:
-    """The tool that a model means: `functions.Bash`, `default_api:Bash`, `Bash<|channel|>commentary` and `bash` are
-    Bash where there is no other. The name itself when it is known, or stands for none."""
+    """The tool that a model means: `todo_write` is TodoWrite; `functions.Bash`, `default_api:Bash`, `bash` and
+    `Bash<|channel|>commentary` are Bash where there is no other. The name itself where it stands for none."""
     if name in known or not known:
         return name
+    wanted = squeezed(name[:_LONGEST_NAME])
+    spelled = [tool for tool in known if squeezed(tool) == wanted]
+    if len(spelled) == 1:
+        return spelled[0]
     words: list[str] = _WORD.findall(name[:_LONGEST_NAME])
     if found := next((word for word in words if word in known), None):
         return found
     lower = {word.lower() for word in words}
     alike = [tool for tool in known if tool.lower() in lower]
     return alike[0] if len(alike) == 1 else name
+
+
+def squeezed(name: str) -> str:
+    """A tool's name without what models get wrong about it: case and separators."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 class CallIds:

@@ -69,6 +69,9 @@ def test_function_call_alone_is_a_call():
         "MALFORMED_FUNCTION_CALL",
         "something_new",
         "something_new: with words",
+        "FINISH_REASON_UNSPECIFIED",
+        "timeout",
+        "cancelled",
     ],
 )
 @pytest.mark.parametrize("said", [{"content": "Half a sent"}, {"tool_calls": [called(arguments='{"com')]}, {}])
@@ -89,10 +92,49 @@ def test_a_filtered_answer_is_a_refusal(reason: str):
     assert answer.stop_reason == "refusal"
 
 
-@pytest.mark.parametrize("reason", ["stop", "STOP", "eos", "end_turn", "tool_calls"])
+@pytest.mark.parametrize(
+    "reason", ["stop", "STOP", "eos", "end_turn", "tool_calls", "FinishReason.STOP", "FINISH_REASON_STOP", "tool-calls"]
+)
 def test_known_ends(reason: str):
     answer, _ = read(chat_stream(delta(content="hi"), chunk({}, reason)))
     assert answer.stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    "reason", ["length", "MAX_TOKENS", "FINISH_REASON_MAX_TOKENS", "max_new_tokens", "length_limit"]
+)
+def test_an_answer_that_ran_into_its_limit(reason: str):
+    answer, _ = read(chat_stream(delta(content="Half"), chunk({}, reason)))
+    assert answer.stop_reason == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ({"error": {"statusCode": "422", "message": "m"}}, 422),
+        ({"object": "error", "message": "m", "type": "BadRequestError", "code": None}, 400),
+        ({"error": {"type": "NotFoundError", "message": "m"}}, 404),
+        ({"error": {"code": "content_policy_violation", "message": "m"}}, 400),
+        ({"errors": [{"code": 400, "message": "m"}]}, 400),
+        ({"errors": {"code": 400, "message": "m"}}, 400),
+        ({"msg": "m", "code": 1302}, 429),
+        ({"error_code": 336501, "error_msg": "m"}, 500),
+        ({"code": "400", "message": "m"}, 400),
+        ({"error": "m", "status": 400}, 400),
+    ],
+)
+def test_an_error_within_a_stream_has_the_status_that_it_tells(error: dict[str, Any], status: int):
+    answer, out = read(f"data: {json.dumps(error)}\n\n".encode())
+    assert answer.error and (answer.error.status, out) == (status, b"")
+    assert answer.error.message.startswith("m")
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": "100", "completion_tokens": "5"}, {"input_tokens": 100, "output_tokens": 5}]
+)
+def test_usage_in_other_spellings(usage: dict[str, Any]):
+    answer, _ = read(chat_stream(delta(content="hi"), chunk({}, "stop"), {"choices": [], "usage": usage}))
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (100, 5)
 
 
 @pytest.mark.parametrize("choice", [{"finish_reason": "stop"}, {"message": None, "finish_reason": "stop"}, {}])
@@ -118,6 +160,9 @@ def test_json_without_a_message_is_no_answer(choice: dict[str, Any]):
         ("to=functions.Read", "Read"),
         ("Bash", "Bash"),
         ("Grep", "Grep"),
+        ("BASH", "Bash"),
+        ("mcp_a_b", "mcp__a__b"),
+        ("mcp-a-b", "mcp__a__b"),
         ("Bashful", "Bashful"),
     ],
 )

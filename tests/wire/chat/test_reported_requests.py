@@ -49,6 +49,8 @@ def test_a_tool_without_arguments_has_properties(schema: dict[str, Any]):
 def test_arrays_have_items_and_good_schemas_their_own_bytes():
     found = parameters({"type": "object", "properties": {"a": {"type": "array"}, "items": {"type": "string"}}})
     assert found["properties"] == {"a": {"type": "array", "items": {}}, "items": {"type": "string"}}
+    found = parameters({"type": "object", "properties": {"a": {"type": ["array", "null"]}}, "required": None})
+    assert found == {"type": "object", "properties": {"a": {"type": ["array", "null"], "items": {}}}}
     schema = '{ "properties": {"b":{"type":"array","items":{}}},  "type":"object"}'
     body = json.dumps(request("hi", tools=[tool()])).replace('{"type": "object", "properties": {}}', schema)
     made = to_chat(Draft(RequestBody.parse(body.encode())), provider="p", model="m", stream=True, options=ChatOptions())
