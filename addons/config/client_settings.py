@@ -2,7 +2,8 @@
 
 Why each line is there was seen with the real client: the custom header alone sends nothing ("Not logged in"), so an
 ANTHROPIC_AUTH_TOKEN of any value stands beside it; the context window of a model that Claude Code doesn't know is taken
-as 1M, so that it would never compact unless it is told; with the hint headers it says which kind of request each is.
+as 1M, so that it would never compact unless it is told; with the hint headers it says which kind of request each is;
+with discovery `/model` offers the gateway's models, where there is an ANTHROPIC_AUTH_TOKEN.
 Whatever the main model is, subagents with `model: haiku`, `/model sonnet` and auto mode's check ask for Claude: where
 the gateway has no credential for that, the block says what they shall ask for.
 """
@@ -26,9 +27,12 @@ HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
 MAIN_STAND_INS = (
     "ANTHROPIC_DEFAULT_SONNET_MODEL",
     "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
     "CLAUDE_CODE_SUBAGENT_MODEL",
     "CLAUDE_CODE_AUTO_MODE_MODEL",
 )
+
+DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 
 HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
@@ -43,11 +47,13 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
         "API_TIMEOUT_MS": "3000000",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",
+        DISCOVERY: "1",
     }
     if config.static_token:
         env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
     if targets and targets[0].provider.is_anthropic and token_mode(config, "") == "passthrough":
-        del env["ANTHROPIC_AUTH_TOKEN"]  # passthrough: the login of Claude Code itself is used
+        # Passthrough: the login of Claude Code itself is used, and with that it asks for no models.
+        del env["ANTHROPIC_AUTH_TOKEN"], env[DISCOVERY]
     if targets and targets[0].context_window and not targets[0].provider.is_anthropic:
         env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(targets[0].context_window)
     if targets and not targets[0].provider.is_anthropic and not serves_claude(config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ STAND_INS = (
     "ANTHROPIC_DEFAULT_HAIKU_MODEL",
     "ANTHROPIC_DEFAULT_SONNET_MODEL",
     "ANTHROPIC_DEFAULT_OPUS_MODEL",
+    "ANTHROPIC_DEFAULT_FABLE_MODEL",
     "CLAUDE_CODE_SUBAGENT_MODEL",
     "CLAUDE_CODE_AUTO_MODE_MODEL",
 )
@@ -34,10 +36,10 @@ def stand_ins(alias: str, env: dict[str, str], text: str = EXAMPLE) -> list[str 
 
 def test_with_one_key_all_that_the_client_asks_for_by_itself_is_served_with_it() -> None:
     """Tried with Claude Code 2.1.332: subagents with `model: haiku`, /model sonnet, auto mode's check."""
-    assert stand_ins("glm", {"ZAI_API_KEY": "zai-key"}) == ["glm-fast", "glm", "glm", "glm", "glm"]
-    assert stand_ins("openrouter", {"OPENROUTER_API_KEY": "or-key"}) == ["openrouter"] * 5
+    assert stand_ins("glm", {"ZAI_API_KEY": "zai-key"}) == ["glm-fast", *["glm"] * 5]
+    assert stand_ins("openrouter", {"OPENROUTER_API_KEY": "or-key"}) == ["openrouter"] * 6
     local = with_models("local: {provider: zai, model: qwen3, context_window: 32768}")
-    assert stand_ins("local", {}, local) == ["local"] * 5
+    assert stand_ins("local", {}, local) == ["local"] * 6
 
 
 @pytest.mark.parametrize(
@@ -49,12 +51,28 @@ def test_with_one_key_all_that_the_client_asks_for_by_itself_is_served_with_it()
     ],
 )
 def test_where_claude_can_be_had_nothing_stands_in_for_it(alias: str, env: dict[str, str], text: str) -> None:
-    assert stand_ins(alias, env, text) == [None] * 5
+    assert stand_ins(alias, env, text) == [None] * 6
 
 
 def test_in_passthrough_a_block_with_a_placeholder_has_no_login() -> None:
     tokens = {**KEYS, "CLAUDE_OAUTH_TOKENS": "sk-ant-oat01-one", "CLAUDE_TOKEN_MODE": "passthrough"}
-    assert stand_ins("kimi", tokens) == ["glm-fast", "kimi", "kimi", "kimi", "kimi"]
+    assert stand_ins("kimi", tokens) == ["glm-fast", *["kimi"] * 5]
+
+
+def test_the_list_of_models_is_asked_for_with_a_token_only() -> None:
+    """With a login of its own Claude Code doesn't ask: seen with 2.1.332."""
+    asks = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
+    assert block("glm", KEYS)[asks] == "1"
+    assert block("claude-opus-5-5", {**KEYS, "CLAUDE_OAUTH_TOKENS": "sk-ant-oat01-one"})[asks] == "1"
+    assert asks not in block("claude-opus-5-5", KEYS)
+
+
+def test_every_variable_is_explained_in_readme() -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Point Claude Code at it")[2]
+    explained = set(re.findall(r"^- `(\w+)`", section.partition("\n## ")[0], re.MULTILINE))
+    explained |= {f"ANTHROPIC_DEFAULT_{name}_MODEL" for name in ("SONNET", "OPUS", "FABLE")}
+    shown = block("glm", {"ZAI_API_KEY": "zai-key", "PROXY_STATIC_TOKEN": "static-token-0123456789"})
+    assert shown.keys() == explained
 
 
 @pytest.mark.parametrize(
