@@ -72,7 +72,18 @@ CREDENTIALS = [
         "cookie: a;",
     ),
     *("eyJ", "eyJaaaaaaaaa-", "eyJaaaaaaaaa.", "eyJaaaaaaaaa.eyJ", "sk-", "sk-sk-sk-", "sk-aaaaaaaaaaaaaaaaaaaa…"),
-    *("authorization: bearer ", "access_token", '"\\u0073k-', '\\"', 'api_key\\\\\\"', "authorization', b'"),
+    *(
+        "authorization: bearer ",
+        "access_token",
+        '"\\u0073k-',
+        "\\u0073k-",
+        "\\u005c",
+        "\\/",
+        "\\\\/a",
+        '\\"',
+        'api_key\\\\\\"',
+        "authorization', b'",
+    ),
 ]
 
 

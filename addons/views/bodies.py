@@ -17,7 +17,7 @@ from addons.state.exchange import Exchange
 from addons.wire import raw_json
 from addons.wire.encoding import Decoder
 from addons.wire.limits import SHOWN_BODY
-from addons.wire.masking import mask_bytes, mask_text
+from addons.wire.masking import mask_strings, mask_text
 from addons.wire.messages.body import Draft
 from addons.wire.sse import EventTooLarge, Splitter
 from addons.wire.steps.context import Context
@@ -108,4 +108,4 @@ def presentable_body(draft: Draft, exchange: Exchange) -> bytes:
     """A body as it may be kept: without credentials that a client has hidden beside the conversation, and without
     secrets of ours in whatever it says."""
     hidden_credentials(draft, NOWHERE)
-    return mask_bytes(draft.encode(), exchange.secrets())
+    return mask_strings(draft.encode(), exchange.secrets())

@@ -6,6 +6,8 @@ wire does not: there the flow holds a masked credential, and the real one is put
 Rules that hold here:
 - Of a secret at most its public prefix (`sk-ant-oat01`: what kind it is) and its last 4 characters are shown.
 - Masking a masked text changes nothing.
+- A known secret is known in whatever spelling JSON has for it, in strings inside of strings too, whether or not what
+  stands around it is JSON. What is spelt more often than anybody would is left out.
 - What looks like a credential is masked although nobody knows it. Words are no credentials: `api_key: unknown key`
   stays as it is.
 - Linear time: once a pattern has gone through a run of characters it takes it, whatever stands behind. What is masked
@@ -101,6 +103,8 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
         if trace in lowered:
             masked = CREDENTIALS.sub(masked_match, masked)
             break
+    if "\\" in masked and known:
+        masked = ESCAPED_WORD.sub(lambda word: without_spelt(word[0], known), masked)
     if masked is not text:
         # One secret may lie inside what is shown of another one.
         for secret, _ in known:
@@ -122,9 +126,45 @@ def mask_strings(data: bytes, secrets: Iterable[str]) -> bytes:
     strings hold them: `\\u0073k-ant-…` says the same as `sk-ant-…`. Strings without a secret keep their bytes."""
     known = tuple(secrets)
     data = mask_bytes(data, known)
-    if data.find(b"\\") >= 0:
+    spelt = masks(known)
+    if spelt and (data.find(b"\\u") >= 0 or data.find(b"\\/") >= 0 or any(map(_is_escaped, known))):
         data = _STRING.sub(lambda string: _masked_string(string[0], known, MOST_SPELLINGS), data)
+        # Where a quotation mark has no other, what is a string and what stands between two is turned round.
+        data = _ESCAPED_WORD.sub(lambda word: _without_spelt(word[0], spelt), data)
     return data
+
+
+def _is_escaped(secret: str) -> bool:
+    """Whether JSON has to spell this secret otherwise: it has a quotation mark in it, or a backslash."""
+    return json.dumps(secret, ensure_ascii=False) != f'"{secret}"'
+
+
+# A word with an escape by which a visible character may be spelt: in most words with escapes they are others.
+ESCAPED_WORD: Final = re.compile(r'(?<![^\s"])[^\s"\\]*+(?:\\++[^\s"\\/u][^\s"\\]*+)*+\\++[/u][^\s"]*+')
+_ESCAPED_WORD: Final = re.compile(ESCAPED_WORD.pattern.encode())
+
+DEEPEST_SPELLING: Final = 8
+"""How often a word with escapes is read: a string inside a string inside a string holds two of them."""
+
+
+def without_spelt(word: str, known: tuple[tuple[str, str], ...]) -> str:
+    """A word with escapes, or what is shown of it when it says a secret, or still is no plain word after being read
+    often: in that case nobody knows what it says."""
+    said = word.rstrip("\\")  # what stands before a quotation mark in a string inside a string
+    for _ in range(DEEPEST_SPELLING):
+        before, said = said, _ESCAPE.sub(_unescaped, said)
+        if said == before:
+            return word
+        for secret, _shown in known:
+            if secret in said:
+                return ELLIPSIS + word[len(word.rstrip("\\")) :]
+    return ELLIPSIS + word[len(word.rstrip("\\")) :] if "\\u" in said else word
+
+
+def _without_spelt(word: bytes, known: tuple[tuple[str, str], ...]) -> bytes:
+    text = word.decode("utf-8", "surrogateescape")
+    found = without_spelt(text, known)
+    return word if found == text else to_bytes(found)
 
 
 MOST_SPELLINGS: Final = 3

@@ -74,6 +74,28 @@ def test_no_view_shows_it(name, whose):
     assert "…" in shown
 
 
+@pytest.mark.parametrize(
+    "body", ['{"text":"%s"}', 'no JSON: %s "', 'data: an odd "\n\ndata: {"text":"%s"}\n\n', "<p>%s"]
+)
+@pytest.mark.parametrize("depth", [0, 2])
+def test_no_view_shows_how_it_is_spelt(body, depth):
+    """A provider that says the gateway's key in escapes, in an answer or an error of any kind."""
+    secret = CANARIES["a provider's key"]
+    escaped = "".join(f"\\u{ord(char):04x}" for char in secret)
+    for _ in range(depth):
+        escaped = json.dumps(escaped)[1:-1]
+    made = exchange_with("harmless")
+    said = (body % escaped).encode()
+    for one in (made.recorded, *(attempt.recorded for attempt in made.attempts)):
+        assert one.response
+        one.response.body = said
+    for view in VIEWS.values():
+        shown = view.render(made)
+        assert secret not in shown
+        assert escaped not in shown
+        assert escaped[:40] not in shown
+
+
 @pytest.mark.parametrize("length", range(380, 640, 7))
 def test_no_fold_leaves_half_of_it(length):
     secret = CANARIES["the gateway's token"]

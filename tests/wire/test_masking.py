@@ -189,6 +189,43 @@ def test_a_secret_in_a_json_string_goes_in_any_spelling(body, masked):
     assert mask_strings(body.encode(), [OAUTH]) == masked.encode()
 
 
+def spelt(text: str, depth: int) -> str:
+    """A text with every character escaped, inside that many strings inside of strings."""
+    text = "".join(f"\\u{ord(char):04x}" for char in text)
+    for _ in range(depth):
+        text = json.dumps(text)[1:-1]
+    return text
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 5, 8, 11])
+@pytest.mark.parametrize(
+    "around",
+    ['data: he said "\n\ndata: {"text":"%s"}\n\n', "%s", "at %s, it says", '{"a":"x\\n%s\\n"}', 'a\\"%s\\"', "\\\\%s"],
+)
+def test_a_secret_goes_in_any_spelling_wherever_it_stands(around, depth):
+    """Nor where quotation marks don't pair, nor deeper than anybody writes."""
+    text = around % spelt(OAUTH, depth)
+    for masked in (mask_text(text, [OAUTH]), mask_strings(text.encode(), [OAUTH]).decode()):
+        said = masked
+        for _ in range(depth + 1):
+            said = re.sub(
+                r"\\(?:u([0-9a-fA-F]{4})|(.))",
+                lambda found: chr(int(found[1] or "0", 16)) if found[1] else found[2],
+                said,
+            )
+        assert OAUTH not in said
+        assert "3f9a" not in said or "…3f9a" in said
+    assert "…" in mask_text(text, [OAUTH])
+
+
+@pytest.mark.parametrize(
+    "text", [r"C:\\users\\new \u00e9t\u00e9", r"\/\/ a comment\n", r"match(/\\u{1f600}[\\w\/]+/)", "\\" * 300 + "u0041"]
+)
+def test_escapes_that_say_nothing_secret_stay(text):
+    assert mask_text(text, [OAUTH]) == text
+    assert mask_strings(text.encode(), [OAUTH]) == text.encode()
+
+
 spelled_out = st.recursive(st.text(max_size=8), lambda inner: st.dictionaries(st.text(max_size=3), inner, max_size=3))
 
 
