@@ -121,6 +121,15 @@ WRITTEN_CALLS: Final = MEGABYTE
 """Characters of tool calls that a model writes into its text (`calls_in_text`), which are held until they end: a file
 that is written has some 100 KB. What is longer is text."""
 
+TOOL_CALLS: Final = 1_000
+"""Tool calls of one answer over Chat Completions: a model makes a few dozen at most. Beyond it the attempt has failed:
+502, or an `error` event where the client has content already."""
+
+KEPT_BACK: Final = 32 * MEGABYTE
+"""Characters of a streamed answer that can't be sent on when they come: arguments that are no JSON, a call that begins
+before another has ended, what a provider wants to see again of its thinking. Beyond it the attempt has failed: 502, or
+an `error` event where the client has content already."""
+
 SHOWN_BODY: Final = 64 * MEGABYTE
 """Bytes of a body that a content view unpacks and looks at; nothing that the gateway takes is larger. What lies behind
 isn't shown."""

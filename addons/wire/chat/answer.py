@@ -137,6 +137,9 @@ class ChatAnswer:
                 ending.begun = True
                 self._said.take(delta)
                 self.content = self._said.any
+                if self._said.is_too_much:
+                    self._fail("kept more open than any answer has")
+                    return
             if choice.get("finish_reason"):
                 self.error = ending.take(choice, self._asked.provider)
                 if self.error:

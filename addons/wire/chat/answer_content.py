@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from addons.wire import limits
 from addons.wire.chat.block_writer import Blocks
 from addons.wire.chat.calls_in_text import TextCalls
 from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
@@ -75,6 +76,7 @@ class AnswerContent:
         self._tags = TagReader(inside=asked.begins_thinking)
         self._stops = StopFinder(asked.stops)
         self._written = TextCalls(asked.calls_in_text, Tools(asked.tools, asked.parameters))
+        self._kept = 0
         self._plain = not asked.stops and not self._written.looks
         self._thinking_is: Literal["shown", "hidden", "left out"] = "hidden" if strip_thinking else "shown"
         self._secrets: dict[str, Reasoning] = {}  # by call id: what no client has been given yet
@@ -84,6 +86,12 @@ class AnswerContent:
     def stopped_at(self) -> str | None:
         """The stop sequence at which the text ends: what follows isn't the client's."""
         return self._stops.found
+
+    @property
+    def is_too_much(self) -> bool:
+        """More tools were called, or more was kept back, than in any answer."""
+        kept = self._kept + self.blocks.kept
+        return kept > limits.KEPT_BACK or len(self._calls.all) > limits.TOOL_CALLS
 
     @property
     def has_calls(self) -> bool:
@@ -116,6 +124,7 @@ class AnswerContent:
         elif "function_call" in delta and (entry := function_call_in(delta)) and not self._calls.all:
             self.any = True
             self._function_call.append(entry)
+            self._kept += 100 + len(str(entry.get("function")))
 
     def finish(self) -> None:
         """End the blocks of the message, which is whole."""
@@ -185,6 +194,7 @@ class AnswerContent:
         self.any = self.any or bool(text)
         self.characters += len(text)
         if reasoning.lists or reasoning.opaque:
+            self._kept += reasoning.size
             for call_id, secret in reasoning.secrets().items():
                 self._secrets.setdefault(call_id, Reasoning(reasoning.form)).add(secret)
         if self._thinking_is != "shown":
@@ -215,7 +225,13 @@ class AnswerContent:
         self._call(entries)
 
     def _call(self, entries: list[Json]) -> None:
-        for call in [call for call in self._calls.take(entries) if call.name]:
+        for call in self._calls.take(entries):
+            if not call.name:
+                self._kept += call.new + call.arguments.kept
+                call.new = call.arguments.kept = 0
+                continue
+            if call.extra:
+                self._kept += len(str(call.extra))
             if not self.blocks.has(call):
                 self._remember()
                 self._ids.begin(call, self._carried(call))

@@ -10,6 +10,7 @@ Rules that hold here:
 - Indexes count from 0, without gaps.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,8 +40,17 @@ class Written:
     """text or thinking; thinking that never has a text becomes redacted_thinking."""
     reasoning: Reasoning | None = None
     waiting: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    """All the text of a thinking block."""
+    said: Any = None
+    """A hash of all the text of a thinking block, which may be long."""
+
+    def says(self, text: str) -> bool:
+        """Whether this is all that a thinking block says."""
+        return bool(hash_of(text).digest() == self.said.digest()) if self.said else not text
+
+
+def hash_of(text: str) -> Any:
+    """A hash of a text, to which more can be added."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
 
 
 class Blocks:
@@ -55,6 +65,8 @@ class Blocks:
         """Blocks that have started."""
         self.out = bytearray()
         """Events to be sent; the owner takes them."""
+        self.kept = 0
+        """Characters that could not be sent when they came."""
         self._provider = provider
         self._start = start
         self._name_call = name_call
@@ -78,6 +90,8 @@ class Blocks:
         if not isinstance(last, Written) or last.kind != "text":
             last = self._begin(Written("text"))
         last.waiting.append(text)
+        if len(self._queue) > 1:
+            self.kept += len(text)
         self._write()
 
     def thinking(self, text: str, reasoning: Reasoning) -> None:
@@ -90,6 +104,8 @@ class Blocks:
             known.add(reasoning)
         if text:
             last.waiting.append(text)
+        if len(self._queue) > 1:
+            self.kept += len(text)
         self._write()
 
     def has(self, call: Call) -> bool:
@@ -101,6 +117,8 @@ class Blocks:
         if call not in self._calls:
             self._calls.add(call)
             self._queue.append(call)
+        self.kept += call.arguments.kept + (call.new if self._queue and self._queue[0] is not call else 0)
+        call.arguments.kept = call.new = 0
         self._write()
 
     def finish(self) -> None:
@@ -142,7 +160,11 @@ class Blocks:
         for text in block.waiting:
             self._delta(head, text)
         if block.kind == "thinking":
-            block.said += block.waiting
+            for text in block.waiting:
+                if block.said is None:
+                    block.said = hash_of(text)
+                else:
+                    block.said.update(text.encode("utf-8", "surrogatepass"))
         block.waiting.clear()
 
     def _write_call(self, call: Call) -> None:
@@ -166,7 +188,7 @@ class Blocks:
 
     def _sign(self, block: Written, reasoning: Reasoning) -> None:
         """Thinking remembers where it came from: in its signature, or in its data when it has no text."""
-        record = wrap_signature(self._provider, reasoning.record("".join(block.said)))
+        record = wrap_signature(self._provider, reasoning.record(block.says))
         if self._open:
             self._delta(_SIGNATURE, record)
         else:

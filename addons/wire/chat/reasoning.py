@@ -10,7 +10,8 @@ Rules that hold here:
 - What can't be read as a record (somebody else's signature) is one that says nothing, never an error.
 """
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -121,14 +122,23 @@ class Reasoning:
             found.setdefault("", Reasoning(self.form)).opaque.update(self.opaque)
         return found
 
-    def record(self, text: str) -> str:
-        """The record of a block with this text."""
+    @property
+    def size(self) -> int:
+        """About how many characters there are to remember."""
+        if self.plain:
+            return 0
+        values = [entry.values() for entries in self.lists.values() for entry in entries]
+        texts = [value for found in values for value in found if isinstance(value, str)]
+        return sum(map(len, texts)) + 100 * (len(values) + len(self.calls)) + sum(map(len, self.opaque.values()))
+
+    def record(self, says: Callable[[str], bool] = operator.not_) -> str:
+        """The record of a block. `says`: whether a text is the block's; without it the block has none."""
         if self.plain:
             return self.form
         record: Json = {_FORM: self.form}
         for name, pieces in self.lists.items():
             entries = merged(pieces)
-            if "".join(map(text_of, entries)) == text:
+            if says("".join(map(text_of, entries))):
                 for entry in entries:
                     key = _TEXTS.get(entry.get("type", ""))
                     if key and key in entry:

@@ -52,7 +52,19 @@ class _State(Enum):
 class Arguments:
     """One call's arguments."""
 
-    __slots__ = ("_ends", "_held", "_key_sent", "_members", "_pending", "_rest", "_seen", "_state", "_whole", "problem")
+    __slots__ = (
+        "_ends",
+        "_held",
+        "_key_sent",
+        "_members",
+        "_pending",
+        "_rest",
+        "_seen",
+        "_state",
+        "_whole",
+        "kept",
+        "problem",
+    )
 
     def __init__(self) -> None:
         self.problem = ""
@@ -64,6 +76,8 @@ class Arguments:
         self._key_sent = False  # the last thing sent is a key
         self._members = False  # the outermost object has something in it, so its brace is out
         self._rest: list[str] = []  # what can't be read
+        self.kept = 0
+        """Characters that were kept and not sent, and brackets that are open; its reader sets it to 0."""
         self._seen = 0  # how many pieces of that were looked at
         self._whole = False  # and whether they were a JSON value
 
@@ -128,6 +142,7 @@ class Arguments:
             return self._string(text, at, out)
         if state in (_State.BROKEN, _State.OTHER):
             self._rest.append(text[at:])
+            self.kept += len(text) - at
             return len(text)
         space = _SPACE.match(text, at)
         end = space.end() if space else at
@@ -195,6 +210,7 @@ class Arguments:
         elif char in "{[":
             token = char
             self._ends.append("}" if char == "{" else "]")
+            self.kept += 8
             self._state = _State.KEY if char == "{" else _State.VALUE
         else:
             found = _WORD.match(text, at)

@@ -10,7 +10,7 @@ Rules that hold here:
 
 from typing import Any
 
-from addons.wire import raw_json
+from addons.wire import limits, raw_json
 from addons.wire.chat.tool_arguments import Arguments
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 class Call:
     """One tool call, as far as it has come."""
 
-    __slots__ = ("arguments", "extra", "id", "name", "ready")
+    __slots__ = ("arguments", "extra", "id", "name", "new", "ready")
 
     def __init__(self) -> None:
         self.id = ""
@@ -29,6 +29,8 @@ class Call:
         self.arguments = Arguments()
         self.ready: list[str] = []
         """What of the arguments is still to be sent."""
+        self.new = 0
+        """Characters of arguments that have come since somebody counted them."""
         self.extra: Json = {}
         """`extra_content`: what the provider (Gemini) wants to see again with this call."""
 
@@ -58,8 +60,8 @@ class Calls:
                 call = Call()
                 self.all.append(call)
                 opened.append(call)
-            if index is not None:
-                self._by_index[index] = call
+            if index is not None and (index in self._by_index or len(self._by_index) < limits.TOOL_CALLS):
+                self._by_index[index] = call  # some number the pieces
             call.id = call.id or call_id
             if call.id:
                 self._by_id[call.id] = call
@@ -67,8 +69,10 @@ class Calls:
             extra = entry.get("extra_content")
             if isinstance(extra, dict):
                 call.extra.update(extra)
-            if arguments and (ready := call.arguments.feed(arguments)):
-                call.ready.append(ready)
+            if arguments:
+                call.new += len(arguments)
+                if ready := call.arguments.feed(arguments):
+                    call.ready.append(ready)
             touched[call] = None
         self._opened = opened or self._opened
         return list(touched)

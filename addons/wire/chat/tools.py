@@ -159,7 +159,7 @@ class CallIds:
             carried = carried or Reasoning(FIELDS[0])
             carried.calls[call_id] = call.extra
         if carried and not carried.plain:
-            client_id = encode_tool_id(self._provider, _SALT.join((call_id, salt, carried.record(""))))
+            client_id = encode_tool_id(self._provider, _SALT.join((call_id, salt, carried.record())))
         elif call_id in self._taken or encode_tool_id(self._provider, call_id) in self._taken:
             client_id = encode_tool_id(self._provider, f"{call_id}{_SALT}{salt}")
         elif valid_tool_id(call_id) and (not call.id or _fits(call_id, short=self._short)):

@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
-from addons.wire.limits import EVENT, OPEN_BLOCKS
+from addons.wire.limits import KEPT_BACK, OPEN_BLOCKS
 from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, stamp, stamp_all
 from addons.wire.messages.tool_input import EMPTY, as_object, is_object, object_in_text
 from addons.wire.messages.traits import THINKING_TYPES, calls_tool
@@ -73,7 +73,7 @@ class AnswerBlocks:
     @property
     def is_too_much(self) -> bool:
         """More blocks are open, or more was kept back, than any answer has."""
-        return len(self._open) > OPEN_BLOCKS or self._kept > EVENT
+        return len(self._open) > OPEN_BLOCKS or self._kept > KEPT_BACK
 
     @property
     def all_stopped(self) -> bool:
