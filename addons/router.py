@@ -33,6 +33,7 @@ from addons.wire.errors import BadRequest
 from addons.wire.masking import mask_text
 from addons.wire.messages.body import RequestBody, session_key, session_of
 from addons.wire.model_name import LONG_CONTEXT_BETA, without_mark
+from addons.wire.names import check_flags
 
 REQUEST_CODINGS = ("gzip", "deflate")
 """How a client may compress its body: deflate's thousandfold at most, where others can grow without measure."""
@@ -89,6 +90,9 @@ class ModelRouter:
             if len(data) > limits.BODY:
                 flow.response = too_large(exchange.request_id)
                 return
+            for name, value in exchange.headers:
+                if name.lower() == "anthropic-beta":
+                    check_flags(value)
             exchange.body = RequestBody.parse(data)
         except BadRequest as error:
             flow.response = refusal(exchange, 400, str(error))

@@ -90,6 +90,14 @@ MODEL_NAME: Final = 256
 """Characters of a model's name; the longest in use have about 100. A longer one, or one with control characters, is
 answered 400 `model: …`."""
 
+TOOL_NAME: Final = 256
+"""Characters of a tool's name: Anthropic takes 128, of the letters a-z, digits, `_` and `-`. A longer one, or one with
+control characters, is answered 400 `tools.3.name: …`; in a provider's answer it is cut off and they are replaced."""
+
+BETA_FLAG: Final = 256
+"""Characters of one flag in `anthropic-beta`; the longest in use have about 40. A longer one, or one with anything but
+visible ASCII, is answered 400 `anthropic-beta: …`."""
+
 NOTE: Final = 1_000
 """Characters of one line in a request's trail. What is longer ends with `…`; control characters are replaced."""
 

@@ -100,3 +100,20 @@ def test_asked_for_by_name(gateway: Gateway, name: str) -> None:
 def test_a_model_that_nobody_has(gateway: Gateway) -> None:
     assert gateway.post("nope[1m]").status_code == 404
     assert gateway.client.get("/v1/models/nope[1m]").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "where"),
+    [
+        ({"anthropic-beta": "a-1,x" + "y" * 300}, {}, "anthropic-beta"),
+        ({"anthropic-beta": "a-1,\u00e4".encode()}, {}, "anthropic-beta"),
+        ({}, {"tools": [{"name": "x\r\nset-cookie: a=b", "input_schema": {"type": "object"}}]}, "tools.0.name"),
+    ],
+)
+def test_other_names_are_looked_at_too(
+    gateway: Gateway, anthropic: Provider, headers: dict[str, Any], fields: dict[str, Any], where: str
+) -> None:
+    answer = gateway.post("claude-opus-4-8", headers=headers, **fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(where)
+    assert anthropic.requests == []

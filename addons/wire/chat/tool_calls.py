@@ -12,6 +12,7 @@ from typing import Any
 
 from addons.wire import limits, raw_json
 from addons.wire.chat.tool_arguments import Arguments
+from addons.wire.names import clean_tool_name
 
 Json = dict[str, Any]
 
@@ -113,7 +114,7 @@ def _id(entry: Json) -> str:
 
 def _name(function: Json) -> str:
     name = function.get("name")
-    return name if isinstance(name, str) else ""
+    return clean_tool_name(name) if isinstance(name, str) else ""
 
 
 def _arguments(function: Json) -> str:

@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
 from addons.wire.limits import KEPT_BACK, OPEN_BLOCKS
-from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, stamp, stamp_all
+from addons.wire.messages.stamps import EMPTY_TEXT, kind_of, rename, stamp, stamp_all
 from addons.wire.messages.tool_input import EMPTY, as_object, is_object, object_in_text
 from addons.wire.messages.traits import THINKING_TYPES, calls_tool
 from addons.wire.provenance import wrap_signature
@@ -220,12 +220,14 @@ class AnswerBlocks:
 
 def start_call(block: _Block, fields: Fields) -> bool:
     """Looks at the start of a block that may be a tool call. An input that is no object is kept back: the client gets
-    an empty one, in `fields`, and with the block's stop what was meant. Returns whether it is so."""
+    an empty one, in `fields`, and with the block's stop what was meant. Returns whether anything in `fields` has
+    changed."""
     if not calls_tool(kind_of(fields)):
         return False
     block.settled = False
+    renamed = rename(fields)
     if "input" not in fields or is_object(fields["input"]):
-        return False
+        return renamed
     block.input, fields["input"] = fields["input"], EMPTY
     return True
 

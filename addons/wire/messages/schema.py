@@ -29,6 +29,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     cache_control: Optional = UNSET
     caller: Optional = UNSET
     tool_name: Optional = UNSET
+    name: Optional = UNSET
     input: Optional = UNSET
 
 

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from addons.wire import raw_json
 from addons.wire.messages.tool_input import as_object, is_object
 from addons.wire.messages.traits import THINKING_TYPES, calls_tool
+from addons.wire.names import clean_tool_name
 from addons.wire.provenance import encode_tool_id, valid_tool_id, wrap_signature
 from addons.wire.sse import Fields
 
@@ -51,10 +52,23 @@ def stamp(block: Fields, provider: str) -> bool:
 
 
 def repair(block: Fields) -> bool:
-    """Makes the input of a tool call an object, in place. Returns whether it was none."""
-    if not calls_tool(kind_of(block)) or is_object(block.get("input", UNSET)):
+    """Makes the input of a tool call an object and its name one that fits into a line, in place. Returns whether they
+    were none."""
+    if not calls_tool(kind_of(block)):
         return False
+    renamed = rename(block)
+    if is_object(block.get("input", UNSET)):
+        return renamed
     block["input"] = as_object(block.get("input", UNSET))
+    return True
+
+
+def rename(block: Fields) -> bool:
+    """Makes the name of a tool that is called fit into a line, in place. Returns whether it changed."""
+    name = raw_json.string(block.get("name", UNSET))
+    if name is None or (clean := clean_tool_name(name)) == name:
+        return False
+    block["name"] = raw_json.dump(clean)
     return True
 
 

@@ -16,6 +16,7 @@ from addons.wire import raw_json
 from addons.wire.errors import BadRequest
 from addons.wire.messages.schema import Block, MessageHead, decode_blocks
 from addons.wire.messages.tool_input import is_object
+from addons.wire.names import check_tool_name
 from addons.wire.provenance import PLAIN_TOOL_ID, UNWRAPPED
 from addons.wire.raw_json import Optional
 
@@ -55,6 +56,7 @@ _PLAIN_CACHE: Final = Raw(b'{"type":"ephemeral"}')
 class ToolHead(msgspec.Struct, gc=False):
     """The fields of a tool definition that not every provider knows."""
 
+    name: Optional = UNSET
     type: Optional = UNSET
     cache_control: Optional = UNSET
     defer_loading: Optional = UNSET
@@ -91,6 +93,7 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
             if raw_json.blank(block.text):
                 found.add(EMPTY_TEXT)
         elif kind == "tool_use":
+            check_tool_name(block.name, "messages: the name of a tool")
             if not is_object(block.input):
                 found.add(TOOL_INPUT)
             if not _is_plain_id(block.id):
@@ -113,8 +116,10 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
             found.add(BETA_TOOLS)
         elif is_server_tool(kind):
             found.add(SERVER_TOOLS)
-            if calls_tool(kind) and not is_object(block.input):
-                found.add(TOOL_INPUT)
+            if calls_tool(kind):
+                check_tool_name(block.name, "messages: the name of a tool")
+                if not is_object(block.input):
+                    found.add(TOOL_INPUT)
         elif kind == "compaction":
             found.add(COMPACTION)
         if block.cache_control is not UNSET and _is_extended(block.cache_control):
@@ -128,7 +133,7 @@ def of_text(text: Optional) -> Traits:
 
 
 def of_tools(tools: Optional) -> Traits:
-    """The traits of the tool definitions."""
+    """The traits of the tool definitions. Raises BadRequest."""
     if isinstance(tools, UnsetType) or raw_json.first(tools) != "[":
         return NOTHING
     try:
@@ -136,7 +141,9 @@ def of_tools(tools: Optional) -> Traits:
     except msgspec.ValidationError:
         return frozenset((BETA_TOOLS, CACHE_CONTROL))
     found: set[str] = set()
-    for head in heads:
+    for index, head in enumerate(heads):
+        check_tool_name(head.name, f"tools.{index}.name")
+        head.name = UNSET
         if head != _PLAIN_TOOL:
             if _is_extended(head.cache_control):
                 found.add(CACHE_CONTROL)

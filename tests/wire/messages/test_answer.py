@@ -790,7 +790,7 @@ def test_an_answer_that_ends_again_and_again_has_failed():
 
 
 def test_signatures_without_end_fail(monkeypatch):
-    monkeypatch.setattr("addons.wire.messages.answer_blocks.EVENT", 1000)
+    monkeypatch.setattr("addons.wire.messages.answer_blocks.KEPT_BACK", 1000)
     answer = MessagesAnswer(KEEP)
     block = {"type": "thinking", "thinking": "", "signature": ""}
     answer.feed(frame("content_block_start", {"type": "content_block_start", "index": 0, "content_block": block}))
