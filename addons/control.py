@@ -16,11 +16,9 @@ from addons.config.settings import Settings
 from addons.proxy.replies import error_response
 from addons.state.control import CALLER, FILE_NAME, PATH, Control, ControlError, make_secret
 from addons.state.exchange import Exchange, exchange_of
+from addons.wire import limits
 
 logger = logging.getLogger(__name__)
-
-MOST = 8 * 1024 * 1024
-"""Bytes of a question: a whole request can be in it."""
 
 
 class ControlChannel:
@@ -54,7 +52,7 @@ class ControlChannel:
         if answer is None or exchange.method != "POST":
             return error_response(404, f"no command {exchange.path.removeprefix(PATH)[:100]!r}", exchange.request_id)
         try:
-            arguments = json.loads((request.raw_content or b"{}")[:MOST])
+            arguments = json.loads((request.raw_content or b"{}")[: limits.COMMAND])
         except (ValueError, RecursionError):
             arguments = None
         if not isinstance(arguments, dict):

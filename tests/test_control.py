@@ -15,6 +15,7 @@ from addons.config.settings import Settings
 from addons.control import ControlChannel
 from addons.state.control import CALLER, FILE_NAME, PATH, Control, ControlError
 from addons.state.exchange import Exchange, remember
+from addons.wire import limits
 from tests.exchanges import exchange
 
 
@@ -74,6 +75,7 @@ def test_nobody_else_is_let_in(caller: str) -> None:
         ("echo", b"[]", "POST", 400, "the arguments must be a JSON object"),
         ("echo", b"{", "POST", 400, "the arguments must be a JSON object"),
         ("echo", b"[" * 100_000, "POST", 400, "the arguments must be a JSON object"),
+        ("echo", b'{"a": "%b"}' % (b"x" * limits.COMMAND), "POST", 400, "the arguments must be a JSON object"),
         ("echo", b'{"wrong": 1}', "POST", 400, "it can't be done"),
     ],
 )

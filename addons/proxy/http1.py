@@ -37,9 +37,6 @@ from addons.proxy.framing import CONTROL, one_framing
 from addons.wire import limits
 from addons.wire.errors import envelope
 
-MOST_AT_ONCE = 16
-"""Requests of one client that are read before others have their turn."""
-
 INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\n]*)?\r?\n(?:[^\r\n][^\n]*\n)*+\r?\n")
 """A whole 1xx response (RFC 9110, 15.2), which says nothing that a client must know: 101 is the only one that does."""
 
@@ -229,7 +226,7 @@ class ClientSide(BodyReading, Http1Server):
                 return
         self.is_reading = True
         try:
-            for _ in range(MOST_AT_ONCE):
+            for _ in range(limits.REQUESTS_AT_ONCE):
                 self.has_next = False
                 yield from self.read_head(event)
                 if not self.has_next or self.state != self.read_headers:

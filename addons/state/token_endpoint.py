@@ -11,11 +11,10 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_ope
 import certifi
 
 from addons.state.credentials_file import Answer
+from addons.wire import limits
 
 ADDRESS: Final = "https://platform.claude.com/v1/oauth/token"
 TIMEOUT: Final = 30.0
-MOST: Final = 65_536
-"""Bytes of an answer."""
 
 
 class NoRedirect(HTTPRedirectHandler):
@@ -32,10 +31,10 @@ def post(address: str, body: bytes) -> Answer:
     context = ssl.create_default_context(cafile=certifi.where())
     try:
         with build_opener(NoRedirect, HTTPSHandler(context=context)).open(request, timeout=TIMEOUT) as response:
-            return Answer(response.status, lower(response.headers.items()), response.read(MOST))
+            return Answer(response.status, lower(response.headers.items()), response.read(limits.TOKEN_ANSWER))
     except HTTPError as error:
         with error:
-            return Answer(error.code, lower(error.headers.items()), error.read(MOST))
+            return Answer(error.code, lower(error.headers.items()), error.read(limits.TOKEN_ANSWER))
     except HTTPException as error:
         raise OSError(f"no HTTP came back ({type(error).__name__})") from None
 

@@ -13,10 +13,7 @@ from typing import Final, Protocol
 import brotli  # type: ignore[import-untyped]  # it has no stubs
 import zstandard
 
-from addons.wire.limits import UNPACKED_AT_ONCE, UNPACKING_WINDOW
-
-MOST_CODINGS: Final = 3
-"""Codings on top of each other. Nobody has been seen to use two."""
+from addons.wire.limits import CODINGS, UNPACKED_AT_ONCE, UNPACKING_WINDOW
 
 _SLICE: Final = 4096
 
@@ -40,8 +37,8 @@ class Decoder:
         """Raises ValueError for a coding that is not known, and for too many."""
         names = [name.strip().lower() for name in content_encoding[:200].split(",")]
         self._codings = [_CODINGS[name]() for name in reversed(names) if _known(name)]
-        if len(self._codings) > MOST_CODINGS:
-            raise ValueError(f"more than {MOST_CODINGS} content-encodings")
+        if len(self._codings) > CODINGS:
+            raise ValueError(f"more than {CODINGS} content-encodings")
 
     def steps(self, data: bytes) -> Iterator[bytes]:
         """What these bytes decode to, a step at a time. Raises ValueError when they are broken."""

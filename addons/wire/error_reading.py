@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from addons.wire.errors import STATUSES, ProviderError, error_type
+from addons.wire.limits import ERROR_WORDS
 
 # Z.AI's codes, which also come under HTTP 200: rate and plan limits, and "the model is overloaded".
 CODE_STATUSES: Final = {
@@ -73,7 +74,6 @@ CODE_KEYS: Final = ("code", "error_code", "status_code", "statusCode", "http_cod
 STATUS_KEYS: Final = (*CODE_KEYS, "status", "http_status")
 HTTP_ERROR: Final = re.compile(r"[45]\d\d")
 
-MESSAGE_LIMIT: Final = 4_000
 PAGE_LIMIT: Final = 300
 PAGE_SCAN_LIMIT: Final = 32_768
 
@@ -93,7 +93,7 @@ def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
     words = found.words
     if not words:
         is_page = "html" in content_type.lower() or text[:1] == "<"
-        words = page_words(text) if is_page else one_line(text, MESSAGE_LIMIT)
+        words = page_words(text) if is_page else one_line(text, ERROR_WORDS)
     if status < 400:
         status = implied_status(found, words)
     if not words:
@@ -189,7 +189,7 @@ def complete(words: str, status: int, found: ErrorWords) -> str:
     """The words, with the provider's own type and code behind them where these say more than the status."""
     names = (name[:80] for name in dict.fromkeys((found.type, found.code)) if name and name not in STATUSES)
     more = [name for name in names if name not in ("error", str(status)) and name not in words]
-    text = words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
+    text = words if len(words) <= ERROR_WORDS else words[: ERROR_WORDS - 1] + "…"
     text = f"{text} ({', '.join(more)})" if more else text
     return text.encode("utf-8", "replace").decode()  # a lone surrogate would break the log it is written to
 

@@ -41,6 +41,25 @@ head; Claude Code sends some 2 KB. A client is told 431; with a provider the att
 HEAD_LINES: Final = 256
 """Lines of a request's head; Claude Code sends about 25, and mitmproxy takes quadratic time. Beyond it: 431."""
 
+REQUESTS_AT_ONCE: Final = 16
+"""Requests that come in one piece and are read before other clients have their turn: no client of ours sends two. The
+others are read a moment later."""
+
+CODINGS: Final = 3
+"""Names in one `content-encoding`, as each takes memory of its own: nobody uses two. A client is told 400, with a
+provider the attempt has failed: 502."""
+
+NESTED_RESULTS: Final = 20
+"""How deep tool results may stand in tool results: nobody's do. A client is told 400 `messages: …`."""
+
+STOP_SEQUENCE: Final = 256
+"""Characters of a stop sequence that is looked for in an answer over Chat Completions; those in use have a few. A
+longer one is not."""
+
+COMMAND: Final = 8 * MEGABYTE
+"""Bytes of what a command asks the running gateway (`./run.sh routes --explain`): a whole request can be in it. What is
+longer is no JSON: 400."""
+
 HELD: Final = MEGABYTE
 """Bytes of an answer that are held back before its first content: `message_start`, pings, comments, 1 KB as a rule.
 Beyond it the attempt has failed: 502, or the next target's answer."""
@@ -112,6 +131,18 @@ web). More counts as a body that can't be unpacked."""
 ERROR_BODY: Final = MEGABYTE
 """Bytes of a provider's error that are read, as it comes and unpacked: the longest ever seen is an HTML page of some
 100 KB. What lies behind is left out."""
+
+ERROR_WORDS: Final = 4_000
+"""Characters of what a provider's error says that a client is told: the longest sentence seen has some 2,000. A longer
+one ends with `…`."""
+
+TOKEN_ANSWER: Final = 64 * KILOBYTE
+"""Bytes of an answer of the token endpoint, of some 1 KB as a rule. What lies behind isn't read, so it is no JSON, and
+the login is asked for again later."""
+
+ENDINGS: Final = 100
+"""Events that say how an answer has ended while blocks of it are open: there is one. Beyond it the attempt has failed:
+502, or an `error` event where the client has content already."""
 
 ANSWER: Final = 64 * MEGABYTE
 """Bytes of a JSON answer, and of what a stream says that is put together for a client with `stream: false`: Anthropic's

@@ -13,7 +13,6 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from addons.proxy.http1 import (
-    MOST_AT_ONCE,
     no_end_within,
 )
 from addons.proxy.replies import error_response
@@ -145,16 +144,16 @@ def test_requests_that_come_at_once_leave_others_their_turn() -> None:
     with refusing_gets() as play:
         if not play.in_place:
             pytest.skip("everybody has a turn at every hook")
-        play.client_sends(GET * (2 * MOST_AT_ONCE))
+        play.client_sends(GET * (2 * limits.REQUESTS_AT_ONCE))
         for turn in (1, 2):
             # A head is read on its own, and then what came with it.
-            assert turn * MOST_AT_ONCE <= len(play.answers) <= turn * MOST_AT_ONCE + 1
+            assert turn * limits.REQUESTS_AT_ONCE <= len(play.answers) <= turn * limits.REQUESTS_AT_ONCE + 1
             play.advance(0.001)
-        assert len(play.answers) == 2 * MOST_AT_ONCE
+        assert len(play.answers) == 2 * limits.REQUESTS_AT_ONCE
         assert is_open(play)
 
 
-@pytest.mark.parametrize("before", [0, 1, MOST_AT_ONCE + 4])
+@pytest.mark.parametrize("before", [0, 1, limits.REQUESTS_AT_ONCE + 4])
 def test_the_next_request_may_wait_behind_an_answer(before: int) -> None:
     """It is sent on the provider's connection in the very moment in which the answer ends."""
     with refusing_gets() as play:
@@ -167,7 +166,7 @@ def test_the_next_request_may_wait_behind_an_answer(before: int) -> None:
 
 def test_an_answer_behind_many_requests_has_the_usual_time() -> None:
     with refusing_gets() as play:
-        play.client_sends(GET * (MOST_AT_ONCE + 4) + HEAD + BODY)
+        play.client_sends(GET * (limits.REQUESTS_AT_ONCE + 4) + HEAD + BODY)
         play.advance(0.01)
         play.server(1).sends(STREAM_HEAD + chunk(START + delta("wait")))
         for _ in range(3):
@@ -179,9 +178,9 @@ def test_an_answer_behind_many_requests_has_the_usual_time() -> None:
 
 def test_requests_that_came_with_the_end_of_the_connection_are_answered() -> None:
     with refusing_gets() as play:
-        play.client_sends(GET * 3 * MOST_AT_ONCE)
+        play.client_sends(GET * 3 * limits.REQUESTS_AT_ONCE)
         play.client_closes()
-        assert len(play.answers) == 3 * MOST_AT_ONCE
+        assert len(play.answers) == 3 * limits.REQUESTS_AT_ONCE
 
 
 def test_a_request_in_one_piece_needs_no_timer() -> None:

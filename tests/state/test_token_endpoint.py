@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from addons.state.token_endpoint import MOST, post
+from addons.state.token_endpoint import post
+from addons.wire import limits
 from tests.fakes.ports import port_of, reserve
 
 BODY = json.dumps({"refresh_token": "refresh-0"}).encode()
@@ -30,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Retry-After", "7")
         self.send_header("Location", "/200")
         self.end_headers()
-        self.wfile.write(b"x" * (MOST + 1) if self.path == "/200" else b"no")
+        self.wfile.write(b"x" * (limits.TOKEN_ANSWER + 1) if self.path == "/200" else b"no")
 
     do_GET = do_POST
 
@@ -56,7 +57,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, bytes]]
 
 def test_a_success_is_read_up_to_a_limit(server: str, seen: list[tuple[str, str | None, bytes]]) -> None:
     answer = post(f"{server}/200", BODY)
-    assert (answer.status, len(answer.body), answer.headers["retry-after"]) == (200, MOST, "7")
+    assert (answer.status, len(answer.body), answer.headers["retry-after"]) == (200, limits.TOKEN_ANSWER, "7")
     assert seen == [("/200", "application/json", BODY)]
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.wire.error_reading import MESSAGE_LIMIT, PAGE_LIMIT, read_error
+from addons.wire import limits
+from addons.wire.error_reading import PAGE_LIMIT, read_error
 from addons.wire.errors import STATUSES, TYPES, BadRequest, ProviderError, envelope, error_event, error_type
 
 JSON = "application/json"
@@ -192,7 +193,7 @@ def test_a_page_of_unclosed_tags_is_read_in_linear_time(piece):
 
 def test_a_long_message_is_cut_and_keeps_its_code():
     error = read({"error": {"message": "x" * 10_000, "code": "context_length_exceeded"}})
-    assert error.message == "x" * (MESSAGE_LIMIT - 1) + "… (context_length_exceeded)"
+    assert error.message == "x" * (limits.ERROR_WORDS - 1) + "… (context_length_exceeded)"
 
 
 def test_a_lone_surrogate_does_not_reach_the_message():

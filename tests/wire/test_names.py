@@ -30,7 +30,7 @@ def test_what_clients_call_their_tools_is_taken(name: str) -> None:
     check_tool_name(UNSET, "tools.0.name")
     check_tool_name(Raw(b"7"), "tools.0.name")
     body = request(user("hi"), assistant(tool_use(name=name)), user(tool_result()), tools=[{"name": name}])
-    RequestBody.parse(json.dumps(body).encode() if not isinstance(body, bytes) else body)
+    RequestBody.parse(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("name", NOT_TAKEN)
@@ -40,7 +40,7 @@ def test_what_fits_in_no_line_is_refused(name: str) -> None:
         (request(user("hi"), assistant(tool_use(name=name)), user(tool_result())), "messages: the name of a tool"),
     ):
         with pytest.raises(BadRequest, match=f"at most {limits.TOOL_NAME} characters") as refused:
-            RequestBody.parse(json.dumps(body).encode() if not isinstance(body, bytes) else body)
+            RequestBody.parse(json.dumps(body).encode())
         assert refused.value.field == field
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Raw
 
-from addons.wire import raw_json
+from addons.wire import limits, raw_json
 from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.content import Contents, joined, text_part
 from addons.wire.chat.json_schema import SchemaRules, clean, is_strict
@@ -56,8 +56,6 @@ TRANSLATED: Final = frozenset(
 )
 MOST_STOPS: Final = 4
 """Stop sequences that OpenAI takes; the answer is read for the others, as for all of them."""
-LONGEST_STOP: Final = 256
-"""Characters of a stop sequence that answers are read for."""
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -185,7 +183,7 @@ def _settings(draft: Draft, body: Json, options: ChatOptions, notes: list[str]) 
 def _stops(draft: Draft) -> tuple[str, ...]:
     stops = draft.get("stop_sequences")
     found = [stop for stop in stops if isinstance(stop, str)] if isinstance(stops, list) else []
-    return tuple(stop for stop in found if 0 < len(stop) <= LONGEST_STOP)
+    return tuple(stop for stop in found if 0 < len(stop) <= limits.STOP_SEQUENCE)
 
 
 def _given(draft: Draft, name: str) -> Raw | None:

@@ -18,6 +18,7 @@ from msgspec import UNSET, Raw
 from addons.wire import raw_json
 from addons.wire.error_reading import read_error
 from addons.wire.errors import ProviderError
+from addons.wire.limits import ENDINGS
 from addons.wire.messages.answer_blocks import DELTA, AnswerBlocks
 from addons.wire.messages.stamps import kind_of, stamp_all
 from addons.wire.sse import (
@@ -46,8 +47,6 @@ _DELTA_STARTS: Final = (DELTA, b"event: content_block_delta\r\n")
 _DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
 _FIRST_LINE: Final = len(DELTA)
 _CR: Final = ord("\r")
-MOST_HELD: Final = 100
-"""Events that say how the message ended, while it has not."""
 _NULL: Final = Raw(b"null")
 
 
@@ -241,7 +240,7 @@ class MessagesAnswer:
             return raw
         if not self._blocks.all_stopped:
             self._held.append(raw)
-            if len(self._held) > MOST_HELD:
+            if len(self._held) > ENDINGS:
                 self._fail("goes on and on about the end of its answer")
             return b""
         return self._blocks.filler() + raw

@@ -12,8 +12,8 @@ from typing import Any, Final
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
+from addons.wire.limits import NESTED_RESULTS
 from addons.wire.messages.body import RequestBody
-from addons.wire.messages.traits import MOST_DEPTH
 
 IMAGE: Final = b'"image"'
 """As a client writes the type of an image; in a text its quotes would be escaped."""
@@ -54,7 +54,7 @@ def has_image(body: RequestBody) -> bool:
 def _holds_image(value: Any, depth: int = 0) -> bool:
     if isinstance(value, list):
         return any(_holds_image(item, depth) for item in value)
-    if not isinstance(value, dict) or depth == MOST_DEPTH:
+    if not isinstance(value, dict) or depth == NESTED_RESULTS:
         return False
     return value.get("type") == "image" or any(_holds_image(value.get(key), depth + 1) for key in ("content", "source"))
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
 from addons.wire.errors import BadRequest
+from addons.wire.limits import NESTED_RESULTS
 from addons.wire.messages.schema import Block, MessageHead, decode_blocks
 from addons.wire.messages.tool_input import is_object
 from addons.wire.names import check_tool_name
@@ -42,9 +43,6 @@ BETA_FIELDS: Final = ("defer_loading", "input_examples", "eager_input_streaming"
 EXTENDED_CACHE_FIELDS: Final = ("ttl", "scope")
 OTHER_ANTHROPIC_TYPES: Final = ("mcp_tool_listing", "container_upload", "fallback")
 """Blocks without an id that mean something to Anthropic's servers only."""
-
-MOST_DEPTH: Final = 20
-"""How deep tool results may stand in tool results. No provider takes any."""
 
 _ONLY_EMPTY_TEXT: Final[Traits] = frozenset((EMPTY_TEXT,))
 _sets: Final[dict[Traits, Traits]] = {}
@@ -104,7 +102,7 @@ def of_blocks(blocks: Sequence[Block], depth: int = 0) -> Traits:
             if not _is_plain_id(block.tool_use_id):
                 found.add(TOOL_IDS)
             if not isinstance(block.content, UnsetType) and raw_json.first(block.content) == "[":
-                if depth == MOST_DEPTH:
+                if depth == NESTED_RESULTS:
                     raise BadRequest("messages", "tool results are nested too deeply")
                 found |= _of_array(block.content, depth + 1)
         elif kind in THINKING_TYPES:
