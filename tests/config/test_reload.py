@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,27 +15,18 @@ from addons.config import reload, settings
 from addons.config.reload import Reload
 from addons.config.settings import Settings
 from tests.config import routing_texts
+from tests.config.routing_files import RoutingFiles
 
 MINIMAL = routing_texts.MINIMAL.replace("api.z.ai", "zai.example")  # of which no preset is known
 WRONG = MINIMAL.replace("zai/glm-5", "zia/glm-5")
 
 
-class Files:
-    """A routing.yaml and a .env, each change of which is seen as one however fast the test is."""
+class Files(RoutingFiles):
+    """The two files of an addon."""
 
     def __init__(self, folder: Path) -> None:
-        self.routing, self.env = folder / "routing.yaml", folder / ".env"
-        self.writes = 0
-        self.write(MINIMAL)
-        self.write("ZAI_API_KEY=key-0123456789\n", self.env)
+        super().__init__(folder, MINIMAL, "ZAI_API_KEY=key-0123456789\n")
         self.addon = Reload(Settings(folder / "not-yet", folder / "not-yet", {}))
-
-    def write(self, text: str, path: Path | None = None) -> None:
-        path = path or self.routing
-        path.write_text(text)
-        path.chmod(0o600)
-        self.writes += 1
-        os.utime(path, ns=(self.writes, self.writes))
 
     @property
     def model(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,27 +9,19 @@ import pytest
 
 from addons.config.config import ConfigError
 from addons.config.settings import STAYS_CLOSED, Settings
+from tests.config.routing_files import RoutingFiles
 from tests.config.routing_texts import (
     MINIMAL,
 )
 
 
-class Files:
-    """A routing.yaml and a .env, each change of which is seen as one however fast the test is."""
+class Files(RoutingFiles):
+    """The two files of some settings."""
 
     def __init__(self, folder: Path) -> None:
-        self.routing, self.env = folder / "routing.yaml", folder / ".env"
-        self.writes = 0
-        self.write(self.routing, MINIMAL)
-        self.write(self.env, "ZAI_API_KEY=from-file\n")
+        super().__init__(folder, MINIMAL, "ZAI_API_KEY=from-file\n")
         self.settings = Settings(self.routing, self.env, {})
         self.settings.load()
-
-    def write(self, path: Path, text: str) -> None:
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o600)
-        self.writes += 1
-        os.utime(path, ns=(self.writes, self.writes))
 
     @property
     def model(self) -> str:
@@ -54,10 +45,10 @@ def test_nothing_changes_while_the_files_do_not(files: Files) -> None:
 
 
 def test_each_file_is_followed(files: Files) -> None:
-    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    files.write(MINIMAL.replace("glm-5", "glm-6"))
     assert files.settings.poll()
     assert files.model == "glm-6"
-    files.write(files.env, "ZAI_API_KEY=another\n")
+    files.write("ZAI_API_KEY=another\n", files.env)
     assert files.settings.poll()
     assert files.key == "another"
     assert not files.settings.poll()
@@ -65,23 +56,23 @@ def test_each_file_is_followed(files: Files) -> None:
 
 def test_a_mistake_is_told_once_and_the_last_good_configuration_stays(files: Files) -> None:
     before = files.settings.current
-    files.write(files.routing, MINIMAL.replace("zai/glm-5", "zia/glm-5"))
+    files.write(MINIMAL.replace("zai/glm-5", "zia/glm-5"))
     with pytest.raises(ConfigError) as caught:
         files.settings.poll()
     assert str(caught.value) == f"{files.routing}:7: models.glm: no provider is called zia (did you mean zai?)"
     assert [files.settings.poll() for _ in range(3)] == [False] * 3
     assert files.settings.current is before
-    files.write(files.routing, "providers: [\n")
+    files.write("providers: [\n")
     with pytest.raises(ConfigError, match="not valid YAML"):
         files.settings.poll()
-    files.write(files.routing, MINIMAL)
+    files.write(MINIMAL)
     assert files.settings.poll()
 
 
 def test_an_editor_that_replaces_the_file_is_not_seen_between_its_two_steps(files: Files) -> None:
     files.routing.rename(files.routing.with_suffix(".bak"))
     assert not files.settings.poll()
-    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    files.write(MINIMAL.replace("glm-5", "glm-6"))
     assert files.settings.poll()
     assert files.model == "glm-6"
 
@@ -96,11 +87,11 @@ def test_a_file_that_is_gone_twice_for_a_moment_is_not_missed(files: Files) -> N
 
 
 def test_a_file_that_is_being_rewritten_is_not_seen_empty(files: Files) -> None:
-    files.write(files.routing, "")
-    files.write(files.env, "")
+    files.write("")
+    files.write("", files.env)
     assert not files.settings.poll()
-    files.write(files.routing, MINIMAL)
-    files.write(files.env, "ZAI_API_KEY=again\n")
+    files.write(MINIMAL)
+    files.write("ZAI_API_KEY=again\n", files.env)
     assert files.settings.poll()
     assert files.key == "again"
 
@@ -112,7 +103,7 @@ def test_a_routing_file_that_stays_away_is_told_once(files: Files) -> None:
         files.settings.poll()
     assert not files.settings.poll()
     assert files.model == "glm-5"
-    files.write(files.routing, MINIMAL)
+    files.write(MINIMAL)
     assert files.settings.poll()
 
 
@@ -122,7 +113,7 @@ def test_an_env_file_may_go_and_come(files: Files) -> None:
     assert files.key == "from-file"
     assert files.settings.poll()
     assert files.settings.current.providers["zai"].missing == "ZAI_API_KEY"
-    files.write(files.env, "ZAI_API_KEY=back\n")
+    files.write("ZAI_API_KEY=back\n", files.env)
     assert files.settings.poll()
     assert files.key == "back"
 
@@ -133,10 +124,10 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(files: Files, monkey
     def read_and_change(path: Path, **options: str) -> str:
         text = read(path, **options)
         monkeypatch.setattr(Path, "read_text", read)
-        files.write(files.routing, MINIMAL.replace("glm-5", "glm-7"))
+        files.write(MINIMAL.replace("glm-5", "glm-7"))
         return text
 
-    files.write(files.routing, "half: [")
+    files.write("half: [")
     monkeypatch.setattr(Path, "read_text", read_and_change)
     assert not files.settings.poll()
     assert files.settings.poll()
@@ -166,7 +157,7 @@ def test_a_routing_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def closed(files: Files) -> Files:
-    files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-1\n")
+    files.write("ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-1\n", files.env)
     assert files.settings.poll()
     return files
 
@@ -179,8 +170,8 @@ def lost(files: Files) -> None:
 @pytest.mark.parametrize(
     "lose",
     [
-        lambda files: files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKN=gate-token-1\n"),
-        lambda files: files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=\n"),
+        lambda files: files.write("ZAI_API_KEY=k\nPROXY_STATIC_TOKN=gate-token-1\n", files.env),
+        lambda files: files.write("ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=\n", files.env),
         lost,
     ],
 )
@@ -189,20 +180,20 @@ def test_a_gate_that_was_closed_stays_closed(files: Files, lose: Callable[[Files
     assert files.settings.poll()
     assert files.settings.current.static_token == "gate-token-1"
     assert files.settings.current.warnings[0] == STAYS_CLOSED
-    files.write(files.routing, MINIMAL.replace("glm-5", "glm-6"))
+    files.write(MINIMAL.replace("glm-5", "glm-6"))
     assert files.settings.poll()
     assert files.model == "glm-6"
     assert files.settings.current.static_token == "gate-token-1"
     files.settings.load()
     assert files.settings.current.static_token == "gate-token-1"
-    files.write(files.env, "ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-2\n")
+    files.write("ZAI_API_KEY=k\nPROXY_STATIC_TOKEN=gate-token-2\n", files.env)
     assert files.settings.poll()
     assert files.settings.current.static_token == "gate-token-2"
     assert STAYS_CLOSED not in files.settings.current.warnings
 
 
 def test_a_restart_opens_the_gate(files: Files) -> None:
-    closed(files).write(files.env, "ZAI_API_KEY=k\n")
+    closed(files).write("ZAI_API_KEY=k\n", files.env)
     again = Settings(files.routing, files.env, {})
     again.load()
     assert (again.current.static_token, again.current.warnings) == ("", ())
