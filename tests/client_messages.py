@@ -2,6 +2,9 @@
 
 from typing import Any
 
+BETAS = {"anthropic-beta": "claude-code-20250219,context-management-2025-06-27"}
+"""The header with two flags of Claude Code's that change what Anthropic takes in messages."""
+
 
 def user(*content: Any) -> dict[str, Any]:
     """Blocks, or a single text that stands for itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -102,3 +103,24 @@ def failure(
 
 
 DROPPED = failure("dropped")
+
+
+def attempted(addon: Any, at: Target, body: Mapping[str, Any], **fields: Any) -> Trying:
+    """The attempt at this target with this body, after the addon's `attempt`; the fields are the exchange's."""
+    made = exchange(at)
+    made.body = RequestBody.parse(json.dumps(body, separators=(",", ":")).encode())
+    for name, value in fields.items():
+        setattr(made, name, value)
+    tried = trying(made)
+    addon.attempt(tried)
+    return tried
+
+
+def read_by(addon: Any, tried: Trying, body: bytes, *, code: int = 200, coding: str = "") -> None:
+    """The addon gets the head of this answer, and its reader, if it installs one, the body."""
+    tried.flow.response = http.Response.make(code)
+    tried.flow.response.headers["content-encoding"] = coding
+    addon.responseheaders(tried.flow)
+    if answer := tried.attempt.answer:
+        answer.feed(body)
+        answer.end()

@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+either_way = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+"""For a test of what is received: once as a stream, once as a whole."""
+
 
 @dataclass(frozen=True)
 class Received:

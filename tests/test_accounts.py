@@ -16,7 +16,6 @@ from addons.config.config import Config, PoolSettings, Target
 from addons.config.routing import Auth
 from addons.config.settings import Settings
 from addons.oauth import OAUTH_BETA, OAuthRotator
-from addons.proxy.request_head import with_flag
 from addons.state.attempt import Outcome
 from addons.state.exchange import ClientCredential, Exchange, Trying
 from addons.state.store import Store
@@ -143,18 +142,6 @@ class TestTheCredential:
         assert "client" not in tried.flow.request.headers["authorization"]
         assert tried.flow.request.headers["x-api-key"] != "sk-ant-api03-own"
         assert "anthropic-beta" not in tried.flow.request.headers, "the client knows which flags its token needs"
-
-    @pytest.mark.parametrize(
-        ("flags", "expected"),
-        [
-            ("", OAUTH_BETA),
-            ("a", f"a,{OAUTH_BETA}"),
-            ("a, b ,", f"a,b,{OAUTH_BETA}"),
-            (f"{OAUTH_BETA},a", f"{OAUTH_BETA},a"),
-        ],
-    )
-    def test_needs_a_beta_flag_once(self, flags: str, expected: str) -> None:
-        assert with_flag(flags, OAUTH_BETA) == expected
 
 
 class TestWhichToken:

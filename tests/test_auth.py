@@ -23,10 +23,8 @@ from addons.proxy.request_head import unpacked
 from addons.state.exchange import ClientCredential, Exchange, exchange_of
 from addons.state.replay_tickets import TICKET_HEADER
 from addons.wire import limits
+from tests.credentials import ADMIN, OWN, TOKEN
 
-TOKEN = "gateway-token-0123456789"
-ADMIN = "admin-key-0123456789"
-OWN = "sk-ant-oat01-the-clients-own-0123456789"
 KEY, MODE = "x-litellm-api-key", "x-claude-token-mode"
 
 CREDENTIAL_HEADERS = [

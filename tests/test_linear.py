@@ -32,6 +32,7 @@ from addons.wire.steps.context import Context
 from addons.wire.steps.table import STEPS, apply
 from addons.wire.token_estimate import estimate_request
 from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
+from tests.fakes.messages import event
 from tests.linear import LARGE, SIZE, Run, assert_linear, repeated
 from tests.wire.chat.translated import new_answer
 
@@ -317,10 +318,6 @@ def test_requests_of_four_megabytes(shape):
 
 
 # ---- answers ----
-
-
-def event(kind: str, **fields: Any) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
 def started(index: int, **block: Any) -> bytes:

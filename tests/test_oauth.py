@@ -10,9 +10,9 @@ from addons.oauth import OAUTH_BETA, OAuthRotator
 from addons.state.exchange import ClientCredential, Trying
 from addons.state.pool import Account
 from addons.wire.errors import ProviderError
+from tests.credentials import OWN
 from tests.exchanges import exchange, provider, target, trying
 
-OWN = "sk-ant-oat01-the-clients-own-0123456789"
 TOKEN = Account("sk-ant-oat01-of-the-pool-0123456789", 1, 1, 1)
 
 

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.config.config import Target
@@ -15,7 +14,7 @@ from addons.state.exchange import Exchange, Kind, Plan, Trying
 from addons.thinking import ThinkingStripper, read_count
 from addons.wire.errors import ProviderError
 from addons.wire.messages.body import RequestBody
-from tests.exchanges import exchange, provider, target, trying
+from tests.exchanges import attempted, exchange, provider, read_by, target, trying
 
 STRIPPER = ThinkingStripper()
 
@@ -44,13 +43,7 @@ MESSAGE = {
 
 def request(at: Target, body: dict[str, Any] = BODY, **fields: Any) -> Trying:
     """The attempt at this target, after the steps."""
-    made = exchange(at)
-    made.body = RequestBody.parse(json.dumps(body, separators=(",", ":")).encode())
-    for name, value in fields.items():
-        setattr(made, name, value)
-    tried = trying(made)
-    STRIPPER.attempt(tried)
-    return tried
+    return attempted(STRIPPER, at, body, **fields)
 
 
 def sent(tried: Trying) -> dict[str, Any]:
@@ -116,17 +109,9 @@ def answered(
     at: Target, body: bytes, *, code: int = 200, stream: bool = False, kind: Kind = "messages", coding: str = ""
 ) -> Exchange:
     """The exchange, when the provider's head is there; the body is fed to the reader if there is one."""
-    made = exchange(at)
-    made.kind = kind
-    made.body = RequestBody.parse(json.dumps({**BODY, "stream": stream}).encode())
-    tried = trying(made)
-    tried.flow.response = http.Response.make(code)
-    tried.flow.response.headers["content-encoding"] = coding
-    STRIPPER.responseheaders(tried.flow)
-    if answer := tried.attempt.answer:
-        answer.feed(body)
-        answer.end()
-    return made
+    tried = request(at, {**BODY, "stream": stream}, kind=kind)
+    read_by(STRIPPER, tried, body, code=code, coding=coding)
+    return tried.exchange
 
 
 def message(made: Exchange) -> dict[str, Any]:

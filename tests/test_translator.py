@@ -16,7 +16,8 @@ from addons.translator import Translator
 from addons.wire.chat.options import ChatOptions
 from addons.wire.messages.body import RequestBody
 from addons.wire.thinking_rules import ThinkingRules
-from tests.exchanges import exchange, provider, target, trying
+from tests.exchanges import attempted, exchange, provider, read_by, target, trying
+from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Called, Said
 
 TRANSLATOR = Translator()
@@ -39,11 +40,7 @@ def chat_target(**fields: Any) -> Target:
 
 def request(at: Target, body: dict[str, Any] = BODY) -> Trying:
     """The attempt at this target, translated."""
-    made = exchange(at)
-    made.body = RequestBody.parse(json.dumps(body).encode())
-    tried = trying(made)
-    TRANSLATOR.attempt(tried)
-    return tried
+    return attempted(TRANSLATOR, at, body)
 
 
 def sent(tried: Trying) -> dict[str, Any]:
@@ -133,7 +130,7 @@ def test_what_cannot_be_said_is_not_sent() -> None:
 def test_messages_targets_and_relayed_requests_are_left_alone() -> None:
     tried = request(target("zai"))
     assert tried.attempt.draft
-    assert tried.attempt.draft.encode() == json.dumps(BODY).encode()
+    assert tried.attempt.draft.encode() == json.dumps(BODY, separators=(",", ":")).encode()
     assert tried.exchange.trail == []
     made = exchange()
     made.body = None
@@ -159,12 +156,7 @@ def test_a_request_that_is_answered_here_is_not_translated() -> None:
 def answered(body: bytes, *, stream: bool, code: int = 200, coding: str = "", **fields: Any) -> Exchange:
     """The exchange after this answer; an error body is not read here."""
     tried = request(chat_target(**fields), {**BODY, "stream": stream})
-    tried.flow.response = http.Response.make(code)
-    tried.flow.response.headers["content-encoding"] = coding
-    TRANSLATOR.responseheaders(tried.flow)
-    if answer := tried.attempt.answer:
-        answer.feed(body)
-        answer.end()
+    read_by(TRANSLATOR, tried, body, code=code, coding=coding)
     TRANSLATOR.response(tried.flow)
     return tried.exchange
 
@@ -198,7 +190,7 @@ def test_ids_are_the_exchanges_own() -> None:
     assert json.loads(made.attempt.answer.body)["id"] == "msg_req_1_1"
 
 
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_what_was_odd_about_an_answer_is_in_the_trail(stream: bool) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "Bash", "arguments": '{"command": "ls'}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}

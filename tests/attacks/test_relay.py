@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.credentials import OWN_LOGIN
 from tests.e2e.gateway import Gateway, messages_body
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Answer
 
-LOGIN = {"authorization": "Bearer sk-ant-oat01-the-clients-own-0123456789"}
 DEEP = json.dumps(messages_body(metadata={"user_id": '{"a":' * 100_000})).encode()
 
 
@@ -45,9 +45,9 @@ def test_anthropics_address_in_the_configuration_is_where_it_goes(
     gateway: Gateway, anthropic: Provider, default_upstream: Provider
 ) -> None:
     anthropic.script(Answer(pieces=(b"{}",)))
-    assert gateway.client.post("/v1/messages/batches", json={}, headers=LOGIN).status_code == 200
+    assert gateway.client.post("/v1/messages/batches", json={}, headers=OWN_LOGIN).status_code == 200
     assert anthropic.last.target == "/v1/messages/batches"
-    assert anthropic.last.headers["authorization"] == LOGIN["authorization"]
+    assert anthropic.last.headers["authorization"] == OWN_LOGIN["authorization"]
     assert default_upstream.requests == []
 
 
@@ -57,7 +57,7 @@ def test_without_one_it_goes_to_the_default_upstream(
     only = {"providers": {"zai": routing["providers"]["zai"]}, "models": {"glm": "zai/glm-5"}, "fallbacks": {}}
     gateway = start_gateway(only, upstream=default_upstream.url)
     default_upstream.script(Answer(pieces=(b"{}",)))
-    assert gateway.client.post("/v1/files", json={}, headers=LOGIN).status_code == 200
+    assert gateway.client.post("/v1/files", json={}, headers=OWN_LOGIN).status_code == 200
     assert default_upstream.last.target == "/v1/files"
     default_upstream.reset()
 
@@ -66,7 +66,7 @@ def test_a_session_id_that_is_nested_deeply_is_no_way_out(
     gateway: Gateway, zai: Provider, anthropic: Provider, default_upstream: Provider
 ) -> None:
     """It once raised in the router, and the whole conversation went to the default upstream."""
-    answer = gateway.client.post("/v1/messages", content=DEEP, headers=LOGIN)
+    answer = gateway.client.post("/v1/messages", content=DEEP, headers=OWN_LOGIN)
     assert answer.status_code in (200, 400)
     assert [request for provider in (anthropic, default_upstream) for request in provider.requests] == []
     assert "authorization" not in zai.last.headers or "the-clients-own" not in zai.last.headers["authorization"]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.credentials import OWN_LOGIN
 from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
@@ -23,7 +24,6 @@ FORM = {
     "Content-Type": "text/plain",
 }
 FETCH = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
-OWN = {"authorization": "Bearer sk-ant-oat01-the-clients-own-0123456789"}
 CORS = {"access-control-allow-origin": "*", "Access-Control-Allow-Credentials": "true", "x-of": "the provider"}
 
 
@@ -81,7 +81,7 @@ def test_a_preflight(gateway: Gateway) -> None:
             Origin=origin,
             Access_Control_Request_Method="POST",
             Access_Control_Request_Headers="content-type,authorization",
-            authorization=OWN["authorization"],
+            authorization=OWN_LOGIN["authorization"],
         )
         assert_refused(answer, "Origin")
 
@@ -117,7 +117,7 @@ def test_what_a_provider_says_of_origins_goes_nowhere(gateway: Gateway, zai: Pro
     zai.script(error(400, "no", headers=CORS))
     anthropic.script(deliver(error(404, "none"), headers=CORS), error(400, "no", headers=CORS))
     answers: list[httpx.Response] = [gateway.post(), gateway.post(stream=True), gateway.post()]
-    answers += [gateway.client.post("/v1/files", headers=OWN), gateway.post("claude-sonnet-5-5")]
+    answers += [gateway.client.post("/v1/files", headers=OWN_LOGIN), gateway.post("claude-sonnet-5-5")]
     for answer in answers:
         assert not [name for name in answer.headers if name.startswith("access-control-")]
     assert answers[0].headers["x-of"] == "the provider"

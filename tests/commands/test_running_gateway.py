@@ -20,9 +20,8 @@ from addons.commands.running_gateway import (
     table,
 )
 from addons.state.control import FILE_NAME, HEADER, make_secret
+from tests.credentials import ADMIN
 from tests.fakes.ports import port_of, reserve
-
-KEY = "admin-key-0123456789"
 
 
 def gateway(*arguments: str, **env: str) -> RunningGateway:
@@ -49,14 +48,14 @@ class TestWhatLetsACommandIn:
         secret = make_secret(tmp_path / FILE_NAME)
         for found in (
             gateway("--control", str(tmp_path / FILE_NAME)),
-            gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), LITELLM_MASTER_KEY=KEY),
+            gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), LITELLM_MASTER_KEY=ADMIN),
             gateway("--url", "http://localhost:1/", GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_ENV="/nowhere"),
         ):
             assert found.headers == {"content-type": "application/json", HEADER: secret}
 
     def test_elsewhere_it_is_the_administrators_key(self) -> None:
-        found = gateway("--url", "https://gateway.test/", LITELLM_MASTER_KEY=f'"{KEY}"', GATEWAY_ENV="/nowhere")
-        assert (found.url, found.headers["x-litellm-api-key"]) == ("https://gateway.test", KEY)
+        found = gateway("--url", "https://gateway.test/", LITELLM_MASTER_KEY=f'"{ADMIN}"', GATEWAY_ENV="/nowhere")
+        assert (found.url, found.headers["x-litellm-api-key"]) == ("https://gateway.test", ADMIN)
         assert HEADER not in found.headers
 
     def test_without_either_it_says_so(self, tmp_path: Path) -> None:

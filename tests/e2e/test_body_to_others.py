@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import sign
+from tests.received import either_way
 
 BILLING = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330.abc; cc_entrypoint=cli;"}
 IDENTITY = {"type": "text", "text": "You are Claude Code", "cache_control": {"type": "ephemeral"}}
@@ -126,7 +127,7 @@ def claude_code() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", ["glm", "kimi", "openrouter"])
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_what_claude_code_sends_is_what_others_take(gateway: Gateway, providers: Any, model: str, stream: bool) -> None:
     provider: Provider = getattr(providers, {"glm": "zai"}.get(model, model))
     provider.refuse_like_others()

@@ -14,6 +14,7 @@ from tests.fakes.answers import Reply
 from tests.fakes.provider import Provider
 from tests.fakes.resets import reset_at_close
 from tests.fakes.scripts import deliver, drop, endless_pings, error, hang, message, say, text, thinking
+from tests.received import either_way
 
 HOLD = 0.3
 
@@ -49,7 +50,7 @@ class Caller:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 @pytest.mark.parametrize(
     "reply",
     [hang(), hang(say("never read")), drop(say("never read"), byte=200, then="hang")],

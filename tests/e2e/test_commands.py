@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from addons.state.control import FILE_NAME, HEADER
+from tests.credentials import ADMIN, TOKEN
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import error, not_found, oauth_429, say, with_headers
 
-ADMIN = "admin-key-0123456789"
 CONTROL = "/gateway/control/"
 
 
@@ -71,7 +71,7 @@ def test_the_secret_is_the_owners(gateway: Gateway) -> None:
 
 
 def test_who_may_ask(start_gateway: Callable[..., Gateway], env: dict[str, str]) -> None:
-    gateway = start_gateway(env={**env, "PROXY_STATIC_TOKEN": "static-token-0123456789"})
+    gateway = start_gateway(env={**env, "PROXY_STATIC_TOKEN": TOKEN})
 
     def status(path: str = f"{CONTROL}routes/explain", **headers: str) -> int:
         lines = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -80,7 +80,7 @@ def test_who_may_ask(start_gateway: Callable[..., Gateway], env: dict[str, str])
     key = {HEADER.replace("-", "_"): secret(gateway)}
     assert status(**key) == 200
     assert status(x_litellm_api_key=ADMIN) == 200
-    assert status(x_litellm_api_key="static-token-0123456789") == 403
+    assert status(x_litellm_api_key=TOKEN) == 403
     assert status() == 401
     assert status(**{HEADER.replace("-", "_"): "wrong"}) == 401
     assert status(path=f"{CONTROL}nothing", **key) == 404

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import (
+    NO_RETRY,
     Answer,
     Reply,
     deliver,
@@ -23,8 +24,8 @@ from tests.fakes.scripts import (
     say,
     with_headers,
 )
+from tests.received import either_way
 
-NO_RETRY = {"x-should-retry": "false"}
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -64,7 +65,7 @@ def told(gateway: Gateway, provider: Provider, reply: Reply, model: str, **body:
 
 
 @pytest.mark.parametrize("status", TYPES)
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_statuses(gateway: Gateway, zai: Provider, status: int, stream: bool) -> None:
     answer = told(gateway, zai, openai_error(status, "Words of the provider", headers=NO_RETRY), "glm", stream=stream)
     told_as = 403 if status == 401 else status  # the gateway's key was refused: no use in logging in
@@ -146,14 +147,14 @@ def test_a_redirect_is_no_answer(gateway: Gateway, zai: Provider, kimi: Provider
         (plain_error(200, "{}"), 502),
     ],
 )
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_errors_under_a_200(gateway: Gateway, zai: Provider, reply: Reply, status: int, stream: bool) -> None:
     answer = told(gateway, zai, reply, "glm", stream=stream)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["type"] == TYPES[status]
 
 
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_an_error_as_the_first_event_has_its_status(gateway: Gateway, zai: Provider, stream: bool) -> None:
     def streaming(request: Any) -> Reply:
         flipped = type(request)(**{**vars(request), "body": json.dumps({**request.json, "stream": True}).encode()})
@@ -186,7 +187,7 @@ def test_a_provider_that_is_not_there(gateway: Gateway, zai: Provider) -> None:
         (500, "the request exceeds the available context size: 140000 tokens > 131072"),
     ],
 )
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_an_overflow_makes_claude_code_compact(
     gateway: Gateway, zai: Provider, status: int, words: str, stream: bool
 ) -> None:
@@ -228,7 +229,7 @@ def test_too_many_tokens_in_a_minute_are_no_overflow(gateway: Gateway, zai: Prov
         error(529, "Overloaded", headers={"retry-after": "3"}),
     ],
 )
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_anthropics_own_errors_pass_unmodified(
     gateway: Gateway, anthropic: Provider, reply: Answer, stream: bool
 ) -> None:
@@ -259,7 +260,7 @@ def test_rate_limit_headers_of_an_account_stay_here(gateway: Gateway, anthropic:
             assert set(headers).isdisjoint(answer.headers)
 
 
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_no_provider_sets_a_cookie(gateway: Gateway, zai: Provider, stream: bool) -> None:
     zai.always(deliver(say("hi"), headers={"set-cookie": "a=b", "x-ratelimit-left": "5"}))
     answer = gateway.post("glm", stream=stream)

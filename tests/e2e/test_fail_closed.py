@@ -19,6 +19,7 @@ import pytest
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.fakes.scripts import error
+from tests.received import either_way
 
 SOON = ("--set", "gateway_drain=2")
 """A handler of `Drain` that has failed leaves its request among those that run."""
@@ -58,7 +59,7 @@ def asked(providers: Providers) -> int:
 
 
 @pytest.mark.parametrize("model", ["glm", "claude-sonnet-5-5"])
-@pytest.mark.parametrize("stream", [False, True])
+@either_way
 def test_before_a_request_is_sent(gateway: Gateway, providers: Providers, model: str, stream: bool) -> None:
     for what in handlers(gateway, *BEFORE_SENDING):
         before = asked(providers)
@@ -81,7 +82,7 @@ def test_a_path_that_is_relayed(gateway: Gateway, providers: Providers) -> None:
             assert asked(providers) == before, what
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@either_way
 def test_when_an_answer_has_come(gateway: Gateway, providers: Providers, stream: bool) -> None:
     """It is not handed on, and nobody else is asked."""
     for what in handlers(gateway, *OF_AN_ANSWER):

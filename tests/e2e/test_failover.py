@@ -25,6 +25,7 @@ from tests.fakes.scripts import (
     error,
     error_event,
     error_first,
+    event,
     hang,
     html_error,
     insert,
@@ -35,9 +36,9 @@ from tests.fakes.scripts import (
     reset,
     say,
     silent_close,
-    sse,
     with_headers,
 )
+from tests.received import either_way
 
 ONCE = {"x-should-retry": "false"}
 """Says that asking the same provider again is no use: spares a test the half second."""
@@ -113,7 +114,7 @@ SECOND_CHANCES: dict[str, Reply] = {
     "error first": error_first(),
     "error first, never ended": error_first(then="hang"),
     "error after message_start": insert(say("never seen"), error_event(), after=1, rest=False),
-    "error after a ping": insert(say("never seen"), sse("ping", {}), error_event(), after=1, rest=False),
+    "error after a ping": insert(say("never seen"), event("ping"), error_event(), after=1, rest=False),
 }
 SILENCES: dict[str, Reply] = {
     "before the head": hang(),
@@ -440,7 +441,7 @@ class TestWhatTheClientIsTold:
         assert answer.headers["x-gateway-attempts"] == "1"
         assert "x-gateway-fallback" not in answer.headers
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_that_it_was_a_fallback(self, gateway: Gateway, zai: Provider, stream: bool) -> None:
         zai.always(error(529, headers=ONCE))
         answer = ask(gateway, stream=stream)
@@ -449,7 +450,7 @@ class TestWhatTheClientIsTold:
         assert answer.headers["x-gateway-attempts"] == "2"
         assert answer.headers["x-gateway-fallback"] == "kimi"
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_what_the_asked_provider_said_when_everything_fails(
         self, gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider, stream: bool
     ) -> None:

@@ -5,9 +5,10 @@ import pytest
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import deliver, say, with_headers
+from tests.received import either_way
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 def test_chunked_and_a_length(gateway: Gateway, zai: Provider, stream: bool) -> None:
     zai.script(deliver(say("hello"), framing="both"))
     response = gateway.post("glm", stream=stream)
@@ -16,7 +17,7 @@ def test_chunked_and_a_length(gateway: Gateway, zai: Provider, stream: bool) -> 
     assert len(zai.requests) == 1
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 @pytest.mark.parametrize("more", ["chunked", "Chunked, chunked"])
 def test_chunked_twice(gateway: Gateway, zai: Provider, stream: bool, more: str) -> None:
     zai.script(with_headers(deliver(say("hello"), framing="chunked"), {"transfer-encoding": more}))

@@ -7,14 +7,12 @@ import anthropic as sdk
 import httpx
 import pytest
 
+from tests.credentials import ADMIN, OWN, TOKEN
 from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request
 
-TOKEN = "gateway-token-0123456789"
-ADMIN = "admin-key-0123456789"
-MINE = "sk-ant-oat01-the-clients-own-0123456789"
 BODY = json.dumps(messages_body()).encode()
 
 KEY, MODE = "x-litellm-api-key", "x-claude-token-mode"
@@ -53,8 +51,8 @@ def assert_nothing_of_ours(request: Request) -> None:
         [("x-api-key", TOKEN)],
         [("authorization", f"Bearer {TOKEN}")],
         [("authorization", f"bearer {TOKEN}")],
-        [("authorization", f"Bearer {MINE}"), ("x-api-key", TOKEN)],
-        [("authorization", f"Bearer {MINE}"), (KEY, TOKEN)],
+        [("authorization", f"Bearer {OWN}"), ("x-api-key", TOKEN)],
+        [("authorization", f"Bearer {OWN}"), (KEY, TOKEN)],
         [("x-mine", f"a, b, {KEY}: {TOKEN}")],
         [("x-api-key", f"{TOKEN}, {MODE}: rotate")],
         [(KEY, ADMIN)],
@@ -68,7 +66,7 @@ def test_the_token_lets_in_and_stays_here(
     assert ask(gateway, lines, model).status_code == 200
     (request,) = zai.requests if model == "glm" else anthropic.requests
     assert_nothing_of_ours(request)
-    assert MINE not in repr(request.headers)
+    assert OWN not in repr(request.headers)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +82,8 @@ def test_the_token_lets_in_and_stays_here(
         [(KEY, f"wrong, {MODE}: passthrough")],
         [(KEY, f", {MODE}: {TOKEN}")],
         [(MODE, TOKEN)],
-        [("x-api-key", MINE)],
-        [("authorization", f"Bearer {MINE}")],
+        [("x-api-key", OWN)],
+        [("authorization", f"Bearer {OWN}")],
         [("authorization", f"Basic {TOKEN}")],
         [("cookie", f"{KEY}={TOKEN}")],
     ],
@@ -105,7 +103,7 @@ def test_everybody_else_stays_out(gateway: Gateway, zai: Provider, lines: Lines)
 @pytest.mark.parametrize("target", [f"/v1/messages?{KEY}={TOKEN}", "/v1/models", "/v1/models/glm", "/anything"])
 def test_no_other_way_in(gateway: Gateway, anthropic: Provider, target: str) -> None:
     for method in ("GET", "POST", "DELETE", "OPTIONS"):
-        answer = gateway.client.request(method, target, headers={"authorization": f"Bearer {MINE}"})
+        answer = gateway.client.request(method, target, headers={"authorization": f"Bearer {OWN}"})
         assert answer.status_code == 401, method
     assert anthropic.requests == []
 
@@ -117,7 +115,7 @@ def test_probes_need_no_token(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/health", "/api/hello"])
 def test_a_probe_is_no_way_to_the_default_upstream(gateway: Gateway, anthropic: Provider, path: str) -> None:
-    answer = gateway.client.post(path, json={}, headers={"authorization": f"Bearer {MINE}"})
+    answer = gateway.client.post(path, json={}, headers={"authorization": f"Bearer {OWN}"})
     assert answer.status_code == 401
     assert anthropic.requests == []
 
@@ -145,19 +143,19 @@ def test_the_sdk_comes_in(gateway: Gateway, zai: Provider) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_one_line_chooses_passthrough(gateway: Gateway, anthropic: Provider, form: str, order: int) -> None:
     (name, value), (other, inner) = [(KEY, TOKEN), (MODE, "passthrough")][::order]
-    lines = [(name, f"{value}{form}{other}: {inner}"), ("authorization", f"Bearer {MINE}")]
+    lines = [(name, f"{value}{form}{other}: {inner}"), ("authorization", f"Bearer {OWN}")]
     assert ask(gateway, lines, "claude-sonnet-5-5").status_code == 200
-    assert anthropic.last.headers["authorization"] == f"Bearer {MINE}"
+    assert anthropic.last.headers["authorization"] == f"Bearer {OWN}"
     assert_nothing_of_ours(anthropic.last)
 
 
-OURS, ADMINS, THEIRS = (("authorization", f"Bearer {token}") for token in (TOKEN, ADMIN, MINE))
+OURS, ADMINS, THEIRS = (("authorization", f"Bearer {token}") for token in (TOKEN, ADMIN, OWN))
 
 
 @pytest.mark.parametrize(
     ("lines", "kept"),
     [
-        ([OURS, ("x-api-key", MINE)], ("x-api-key", MINE)),
+        ([OURS, ("x-api-key", OWN)], ("x-api-key", OWN)),
         ([("x-api-key", TOKEN), THEIRS], THEIRS),
         # Two lines of one name are two credentials.
         ([OURS, THEIRS], THEIRS),
@@ -218,7 +216,7 @@ def test_a_client_that_comes_in_is_told_to_send_its_body(gateway: Gateway, zai: 
 
 
 def test_the_log_knows_no_credential_of_anybody(gateway: Gateway) -> None:
-    ask(gateway, [(KEY, "a-wrong-token-0123456789"), ("authorization", f"Bearer {MINE}")])
-    ask(gateway, [(KEY, TOKEN), ("authorization", f"Bearer {MINE}")], "no-such-model")
-    for secret in (TOKEN, ADMIN, MINE, "a-wrong-token-0123456789"):
+    ask(gateway, [(KEY, "a-wrong-token-0123456789"), ("authorization", f"Bearer {OWN}")])
+    ask(gateway, [(KEY, TOKEN), ("authorization", f"Bearer {OWN}")], "no-such-model")
+    for secret in (TOKEN, ADMIN, OWN, "a-wrong-token-0123456789"):
         assert secret not in gateway.log()

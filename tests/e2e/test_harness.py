@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
-from tests.fakes.scripts import Gate, drop, error, error_event, hang, insert, say, sse
+from tests.fakes.scripts import Gate, drop, error, error_event, event, hang, insert, say
 
 ADDON = """
 import logging
@@ -101,7 +101,7 @@ def test_its_files_can_be_rewritten(start: Callable[..., Gateway]) -> None:
 
 def test_streams_are_read_event_by_event(start: Callable[..., Gateway], anthropic: Provider) -> None:
     gateway, gate = start(), Gate()
-    anthropic.script(insert(say("Hello", comments=("c",), crlf=True), sse("ping", {}), gate, after=2))
+    anthropic.script(insert(say("Hello", comments=("c",), crlf=True), event("ping"), gate, after=2))
     with gateway.stream("m") as stream:
         assert stream.until("ping").json == {"type": "ping"}
         assert stream.types == ["comment", "message_start", "ping"]

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.gateway import Gateway
 from tests.e2e.sse import EventStream
 from tests.fakes.provider import Provider
-from tests.fakes.scripts import Gate, Pause, drop, error, error_event, hang, insert, say, sse
+from tests.fakes.scripts import Gate, Pause, drop, error, error_event, event, hang, insert, say
 
 HOLD = 0.5
 TIMEOUT = 1.5
@@ -103,7 +103,7 @@ def test_so_can_the_same_one(gateway: Gateway, zai: Provider, kimi: Provider) ->
 
 def test_nobody_s_message_start_is_sent_before_its_content(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
     gate = Gate()
-    stopped = insert(say("never seen"), sse("ping", {}), gate, error_event(), after=1, rest=False)
+    stopped = insert(say("never seen"), event("ping"), gate, error_event(), after=1, rest=False)
     zai.always(stopped)
     with gateway.stream("glm") as stream:
         for _ in range(3):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.credentials import OWN_LOGIN
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway
 from tests.e2e.mitmweb import WebGateway
@@ -60,12 +61,11 @@ def live(gateway: Gateway) -> dict[str, int]:
 def test_mitmdump_keeps_nothing(start_gateway: Callable[..., Gateway], providers: Providers, probe: Any) -> None:
     gateway = start_gateway(options=probe, forked=False)
     anthropic, zai, kimi, _ = providers
-    own = {"authorization": "Bearer sk-ant-oat01-the-clients-own-0123456789"}
     for stream in (False, True):
         gateway.post("glm", stream=stream)
         anthropic.script(oauth_429({"5h": 4e9}))
         gateway.post("claude-sonnet-5-5", stream=stream)
-        gateway.post("claude-sonnet-5-5", stream=stream, headers={**own, "x-claude-token-mode": "passthrough"})
+        gateway.post("claude-sonnet-5-5", stream=stream, headers={**OWN_LOGIN, "x-claude-token-mode": "passthrough"})
         for failure in (error(400), error(500), reset(), error_first(), drop(say("half"), events=4)):
             zai.script(failure)
             gateway.post("glm", stream=stream)
@@ -74,7 +74,7 @@ def test_mitmdump_keeps_nothing(start_gateway: Callable[..., Gateway], providers
         gateway.post("no-such-model", stream=stream)
         gateway.post("claude-sonnet-5-5", path="/v1/messages/count_tokens")
     gateway.client.get("/v1/models")
-    gateway.client.get("/v1/files", headers=own)
+    gateway.client.get("/v1/files", headers=OWN_LOGIN)
     zai.script(insert(say("to nobody"), Gate(), after=4))
     with gateway.stream("glm") as running:
         running.until("content_block_start")

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.credentials import OWN, TOKEN
 from tests.e2e.conftest import TOKENS, Providers
 from tests.e2e.gateway import PROBLEMS, Gateway, messages_body
 from tests.e2e.mitmweb import VIEWS, WebGateway
@@ -22,9 +23,7 @@ from tests.fakes.launch import GATEWAY
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Gate, drop, error, insert, message, oauth_429, say, text, thinking
 
-TOKEN = "gateway-token-0123456789"
 KEY = {"x-litellm-api-key": TOKEN}
-OWN = "sk-ant-oat01-the-clients-own-0123456789"
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ from typing import Any
 import anthropic as sdk
 import pytest
 
+from tests.credentials import OWN, OWN_LOGIN
 from tests.e2e.conftest import TOKENS
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import deliver, error, oauth_429, say
 
-OWN = "sk-ant-oat01-the-clients-own-0123456789"
-BEARER = {"authorization": f"Bearer {OWN}"}
 API_KEY = {"x-api-key": "sk-ant-api03-the-clients-own-0123456789"}
 PASS, ROTATE = {"x-claude-token-mode": "passthrough"}, {"x-claude-token-mode": "rotate"}
 
@@ -40,7 +39,7 @@ def test_it_starts_and_says_what_is_off(gateway: Gateway) -> None:
 @pytest.mark.parametrize(("model", "variable"), MISSING)
 def test_a_model_without_its_key(gateway: Gateway, providers: Any, model: str, variable: str) -> None:
     for path in ("/v1/messages", "/v1/messages/count_tokens"):
-        answer = gateway.post(model, path=path, headers=BEARER)
+        answer = gateway.post(model, path=path, headers=OWN_LOGIN)
         assert answer.status_code == 403
         assert answer.json()["error"]["type"] == "permission_error"
         assert variable in answer.json()["error"]["message"]
@@ -50,7 +49,7 @@ def test_a_model_without_its_key(gateway: Gateway, providers: Any, model: str, v
 
 
 @pytest.mark.parametrize(
-    "own", [BEARER, API_KEY, {**BEARER, **API_KEY}, {"authorization": "Basic something-0123456789"}]
+    "own", [OWN_LOGIN, API_KEY, {**OWN_LOGIN, **API_KEY}, {"authorization": "Basic something-0123456789"}]
 )
 @pytest.mark.parametrize("mode", [{}, PASS, ROTATE, {"x-claude-token-mode": "nonsense"}])
 def test_the_clients_own_credential_is_sent_as_it_is(
@@ -87,7 +86,7 @@ def test_a_refusal_of_the_clients_own_credential_is_the_answer(
     gateway: Gateway, anthropic: Provider, status: int
 ) -> None:
     anthropic.always(error(status, "OAuth token has expired."))
-    answer = gateway.post("claude-sonnet-5-5", headers=BEARER)
+    answer = gateway.post("claude-sonnet-5-5", headers=OWN_LOGIN)
     assert answer.status_code == status
     assert answer.json()["error"]["message"] == "OAuth token has expired."
     assert "x-should-retry" not in answer.headers
@@ -97,10 +96,10 @@ def test_a_refusal_of_the_clients_own_credential_is_the_answer(
 def test_the_clients_own_limits_are_its_own_to_see(gateway: Gateway, anthropic: Provider) -> None:
     limits = {"anthropic-ratelimit-unified-status": "allowed", "anthropic-ratelimit-unified-5h-utilization": "0.4"}
     anthropic.script(deliver(say("hi"), headers=limits))
-    answer = gateway.post("claude-sonnet-5-5", headers=BEARER)
+    answer = gateway.post("claude-sonnet-5-5", headers=OWN_LOGIN)
     assert {name: answer.headers.get(name) for name in limits} == limits
     anthropic.always(oauth_429({"5h": 4102444800}, retry_after=3600))
-    answer = gateway.post("claude-sonnet-5-5", headers=BEARER)
+    answer = gateway.post("claude-sonnet-5-5", headers=OWN_LOGIN)
     assert answer.status_code == 429
     assert answer.headers["anthropic-ratelimit-unified-status"] == "rejected"
     assert answer.headers["retry-after"] == "3600"
@@ -108,7 +107,7 @@ def test_the_clients_own_limits_are_its_own_to_see(gateway: Gateway, anthropic: 
 
 def test_a_fallback_without_its_key_is_none(gateway: Gateway, anthropic: Provider) -> None:
     anthropic.always(error(529, "Overloaded", headers={"x-should-retry": "false"}))
-    answer = gateway.post("claude-sonnet-5-5", headers=BEARER)
+    answer = gateway.post("claude-sonnet-5-5", headers=OWN_LOGIN)
     assert answer.status_code == 529
     assert answer.json()["error"]["message"] == "Overloaded"
     assert len(anthropic.requests) == 1
@@ -145,16 +144,16 @@ def test_the_mode_of_the_configuration_and_of_a_request(
         assert gateway.post("claude-sonnet-5-5", headers=headers).status_code == 200
         return anthropic.last.token
 
-    assert used(BEARER) == OWN
-    assert used({**BEARER, **PASS}) == OWN
-    assert used({**BEARER, **ROTATE}) in TOKENS
-    assert used({**BEARER, "x-claude-token-mode": "Rotate"}) in TOKENS
+    assert used(OWN_LOGIN) == OWN
+    assert used({**OWN_LOGIN, **PASS}) == OWN
+    assert used({**OWN_LOGIN, **ROTATE}) in TOKENS
+    assert used({**OWN_LOGIN, "x-claude-token-mode": "Rotate"}) in TOKENS
     assert used(ROTATE) in TOKENS
     assert gateway.post("claude-sonnet-5-5").headers["x-gateway-fallback"] == "glm"
 
     # What Anthropic could not answer goes to a fallback, and the client's credential does not.
     anthropic.always(error(529, headers={"x-should-retry": "false"}))
-    assert gateway.post("claude-sonnet-5-5", headers={**BEARER, **API_KEY}).status_code == 200
+    assert gateway.post("claude-sonnet-5-5", headers={**OWN_LOGIN, **API_KEY}).status_code == 200
     assert zai.last.token == "zai-0123456789"
     assert OWN not in repr(zai.last.headers.pairs)
     assert API_KEY["x-api-key"] not in repr(zai.last.headers.pairs)

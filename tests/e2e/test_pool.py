@@ -19,6 +19,7 @@ from tests.e2e.gateway import Gateway
 from tests.fakes.answers import Reply
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import error, error_first, oauth_429, say, windowless_429, with_headers
+from tests.received import either_way
 
 OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
 MANY = tuple(f"sk-ant-oat01-token-number-{number:02}-of-many" for number in range(1, 17))
@@ -281,7 +282,7 @@ class TestNobodyLeft:
 
 
 class TestWhatTheClientSees:
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_nothing_of_a_pool_account(self, gateway: Gateway, anthropic: Provider, stream: bool) -> None:
         anthropic.script(with_headers(say("hi"), {**LIMITS, "set-cookie": "a=b"}))
         response = gateway.post(OPUS, stream=stream)

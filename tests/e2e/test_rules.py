@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.client_messages import assistant, text, user
+from tests.credentials import TOKEN
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import error
@@ -33,7 +34,7 @@ def routing(routing: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "PROXY_STATIC_TOKEN": "static-token-0123456789"}
+    return {**env, "PROXY_STATIC_TOKEN": TOKEN}
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def ask(gateway: Gateway) -> Callable[..., tuple[str, str]]:
     """Asks, and says who answered: provider and model."""
 
     def ask(model: str, session: str = "", hints: dict[str, str] | None = None, **body: Any) -> tuple[str, str]:
-        headers = {"x-litellm-api-key": "static-token-0123456789", **(hints or {})}
+        headers = {"x-litellm-api-key": TOKEN, **(hints or {})}
         if session:
             headers["x-claude-code-session-id"] = session
         response = gateway.post(model, headers=headers, **body)

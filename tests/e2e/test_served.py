@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.credentials import OWN_LOGIN
 from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Answer, Gate, deliver, error, insert, plain_error, redirect, say
 
-OWN = {"authorization": "Bearer sk-ant-oat01-the-clients-own-0123456789"}
 BODY = json.dumps(messages_body()).encode()
 STREAM = json.dumps(messages_body(stream=True)).encode()
 
@@ -156,7 +156,7 @@ def test_other_paths_go_to_the_default_upstream(gateway: Gateway, anthropic: Pro
         "/v1/files?a=1&b=%2F",
         content=b"\x00\xff",
         headers={
-            **OWN,
+            **OWN_LOGIN,
             "content-type": "application/octet-stream",
             "anthropic-beta": "files-api-2025-04-14",
             "x-litellm-api-key": "whatever",
@@ -168,7 +168,7 @@ def test_other_paths_go_to_the_default_upstream(gateway: Gateway, anthropic: Pro
     assert answer.headers["x-of"] == "the upstream"
     request = anthropic.last
     assert (request.method, request.target, request.body) == ("POST", "/v1/files?a=1&b=%2F", b"\x00\xff")
-    assert request.headers["authorization"] == OWN["authorization"]
+    assert request.headers["authorization"] == OWN_LOGIN["authorization"]
     assert request.headers["host"] == f"127.0.0.1:{anthropic.port}"
     assert request.headers["content-type"] == "application/octet-stream"
     assert request.headers["anthropic-beta"] == "files-api-2025-04-14"
@@ -188,7 +188,7 @@ def test_other_methods_are_passed_on(gateway: Gateway, anthropic: Provider, meth
 def test_what_is_passed_on_is_streamed(gateway: Gateway, anthropic: Provider) -> None:
     gate = Gate()
     anthropic.script(Answer(pieces=(b"first", gate, b"second"), framing="chunked"))
-    with gateway.client.stream("GET", "/v1/files/1/content", headers=OWN) as answer:
+    with gateway.client.stream("GET", "/v1/files/1/content", headers=OWN_LOGIN) as answer:
         chunks = answer.iter_raw()
         assert next(chunks) == b"first"
         gate.open()
@@ -197,7 +197,7 @@ def test_what_is_passed_on_is_streamed(gateway: Gateway, anthropic: Provider) ->
 
 def test_what_is_passed_on_fails_in_the_envelope(gateway: Gateway, anthropic: Provider) -> None:
     anthropic.refuse()
-    answer = gateway.client.get("/v1/files", headers=OWN)
+    answer = gateway.client.get("/v1/files", headers=OWN_LOGIN)
     assert answer.status_code == 502
     assert answer.json()["error"]["type"] == "api_error"
     assert answer.json()["request_id"]
@@ -205,7 +205,7 @@ def test_what_is_passed_on_fails_in_the_envelope(gateway: Gateway, anthropic: Pr
 
 def test_a_redirect_that_is_passed_on_is_not_followed(gateway: Gateway, anthropic: Provider) -> None:
     anthropic.script(redirect("/elsewhere"))
-    assert gateway.client.get("/v1/files", headers=OWN).status_code == 307
+    assert gateway.client.get("/v1/files", headers=OWN_LOGIN).status_code == 307
     assert len(anthropic.requests) == 1
 
 

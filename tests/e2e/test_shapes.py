@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.client_messages import assistant, system, text, tool_result, user
+from tests.client_messages import BETAS, assistant, system, text, tool_result, user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request, blocks_of
 from tests.fakes.scripts import error, message, tool_use
+from tests.received import either_way
 
-BETAS = {"anthropic-beta": "claude-code-20250219,context-management-2025-06-27"}
 LS = {"command": "ls"}
 BASH = {"name": "Bash", "input_schema": {"type": "object"}}
 READ = {"name": "Read", "input_schema": {"type": "object"}}
@@ -62,7 +62,7 @@ class TestAnotherGenerationOfClaude:
     SAID = (user("hi"), system("the environment"))
 
     @pytest.mark.parametrize("model", ["older", "four-six", "four-seven"])
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_by_an_alias(self, gateway: Gateway, anthropic: Provider, model: str, stream: bool) -> None:
         ask(gateway, model, *self.SAID, **self.NEWEST, stream=stream)
         assert anthropic.refused == []
@@ -102,7 +102,7 @@ class TestToolInputs:
             assert blocks_of(sent)[0]["input"] == meant
 
     @pytest.mark.parametrize("model", ["claude-opus-5-5", "glm"])
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     @pytest.mark.parametrize(("given", "meant"), [([LS], LS), (json.dumps(LS), LS), (LS, LS)])
     def test_in_an_answer(
         self, gateway: Gateway, providers: Any, model: str, stream: bool, given: Any, meant: Any

@@ -16,11 +16,11 @@ from tests.fakes.request import Request
 from tests.fakes.scripts import (
     Gate,
     deliver,
+    event,
     hang,
     insert,
     message,
     say,
-    sse,
     text,
     thinking,
     tool_use,
@@ -43,12 +43,12 @@ def routing(routing: dict[str, Any]) -> dict[str, Any]:
 def content_of(events: list[Event]) -> list[dict[str, Any]]:
     """The blocks that these events make, put together the way a client does."""
     blocks: dict[int, dict[str, Any]] = {}
-    for event in events:
-        if event.event == "content_block_start":
-            blocks[event.json["index"]] = {**event.json["content_block"], "json": ""}
-        elif event.event == "content_block_delta":
-            block = blocks[event.json["index"]]
-            for kind, value in event.json["delta"].items():
+    for one in events:
+        if one.event == "content_block_start":
+            blocks[one.json["index"]] = {**one.json["content_block"], "json": ""}
+        elif one.event == "content_block_delta":
+            block = blocks[one.json["index"]]
+            for kind, value in one.json["delta"].items():
                 if kind != "type":
                     key = "json" if kind == "partial_json" else kind
                     block[key] = block.get(key, "") + value
@@ -118,7 +118,7 @@ class TestPings:
     def test_never_stand_inside_an_event(self, gateway: Gateway, zai: Provider) -> None:
         """Half of one has come when they are due."""
         gate = Gate()
-        slow = sse("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "slow, "}})
+        slow = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "slow, "})
         zai.always(insert(say("Hello, world"), slow[:30], gate, slow[30:], after=2))
         with gateway.stream("glm") as stream:
             for _ in range(2):
@@ -221,10 +221,10 @@ class TestWhateverTheBytesLookLike:
 
 class TestUntouched:
     UNKNOWN = (
-        sse("content_block_start", {"index": 1, "content_block": {"type": "crystal_ball", "glow": 0.5}}),
-        sse("content_block_delta", {"index": 1, "delta": {"type": "glow_delta", "glow": 1e-7}}),
-        sse("content_block_stop", {"index": 1}),
-        sse("message_aura", {"colour": "green", "n": 12345678901234567890}),
+        event("content_block_start", index=1, content_block={"type": "crystal_ball", "glow": 0.5}),
+        event("content_block_delta", index=1, delta={"type": "glow_delta", "glow": 1e-7}),
+        event("content_block_stop", index=1),
+        event("message_aura", colour="green", n=12345678901234567890),
     )
 
     def test_anthropic_s_bytes(self, gateway: Gateway, anthropic: Provider) -> None:
@@ -306,7 +306,7 @@ class TestTheSdk:
             zai.always(Answer(status=403, pieces=(b"forbidden",)))
             with pytest.raises(anthropic_sdk.PermissionDeniedError, match="zai: forbidden"):
                 client.messages.create(model="glm", **self.ASK)
-            zai.always(insert(say("Hello, world"), sse("error", {"error": {"type": "x", "message": "oops"}}), after=3))
+            zai.always(insert(say("Hello, world"), event("error", error={"type": "x", "message": "oops"}), after=3))
             with (
                 pytest.raises(anthropic_sdk.APIStatusError, match="oops"),
                 client.messages.stream(model="glm", **self.ASK) as stream,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.client_messages import assistant, tool_result, user
+from tests.client_messages import BETAS, assistant, tool_result, user
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request, blocks_of
@@ -24,11 +24,11 @@ from tests.fakes.scripts import (
     thinking,
     tool_use,
 )
+from tests.received import either_way
 
 OPUS = "claude-opus-5-5"
 ENABLED = {"type": "enabled", "budget_tokens": 1024}
 CLEAR = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
-BETAS = {"anthropic-beta": "claude-code-20250219,context-management-2025-06-27"}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def streamed(gateway: Gateway, model: str) -> list[dict[str, Any]]:
 
 
 class TestOnTheWayBack:
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_kept_thinking_says_whose_it_is(self, gateway: Gateway, zai: Provider, stream: bool) -> None:
         zai.script(message(thinking("let me see"), redacted_thinking("secret"), thinking("", signature=""), text("ok")))
         blocks = streamed(gateway, "glm") if stream else gateway.post("glm").json()["content"]
@@ -94,7 +94,7 @@ class TestOnTheWayBack:
             text("ok"),
         ]
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_stripped_thinking_is_never_seen(self, gateway: Gateway, openrouter: Provider, stream: bool) -> None:
         openrouter.script(
             message(thinking("a"), text("one"), redacted_thinking("b"), thinking("c"), text("two"), thinking("d"))
@@ -102,7 +102,7 @@ class TestOnTheWayBack:
         blocks = streamed(gateway, "openrouter") if stream else gateway.post("openrouter").json()["content"]
         assert blocks == [text("one"), text("two")]
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     @pytest.mark.parametrize("block", [thinking("hm"), redacted_thinking("hm")], ids=["thinking", "redacted"])
     def test_something_is_left_when_everything_is_stripped(
         self, gateway: Gateway, openrouter: Provider, stream: bool, block: Any
@@ -112,7 +112,7 @@ class TestOnTheWayBack:
         blocks = streamed(gateway, "openrouter") if stream else gateway.post("openrouter").json()["content"]
         assert blocks == [text("")]
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_anthropic_s_is_left_as_it_is(self, gateway: Gateway, anthropic: Provider, stream: bool) -> None:
         anthropic.script(message(thinking("hm"), redacted_thinking(), text("ok")))
         blocks = streamed(gateway, OPUS) if stream else gateway.post(OPUS).json()["content"]
@@ -260,7 +260,7 @@ class TestWhenAnthropicRefusesIt:
         result("toolu_1"),
     ]
 
-    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+    @either_way
     def test_once_more_without_any(self, gateway: Gateway, anthropic: Provider, zai: Provider, stream: bool) -> None:
         response = ask(gateway, OPUS, self.MESSAGES, thinking=ENABLED, context_management=CLEAR, stream=stream)
         assert response.headers["x-gateway-attempts"] == "2"

@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Reply, Request, error, message, say, tool_use
+from tests.received import either_way
 
 
 @sdk.beta_tool(name="Bash")
@@ -16,7 +17,7 @@ def bash(command: str) -> str:
     return f"ran {command}"
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 @pytest.mark.parametrize("model", ["glm", "claude-sonnet-5-5"])
 def test_who_holds_no_conversation_gets_the_whole(
     gateway: Gateway, anthropic: Provider, zai: Provider, model: str, stream: bool

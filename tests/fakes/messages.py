@@ -148,9 +148,9 @@ def say(value: str, **options: Any) -> Message:
     return message(text(value), **options)
 
 
-def sse(event: str, data: Mapping[str, Any]) -> bytes:
+def event(kind: str, **fields: Any) -> bytes:
     """One server-sent event by itself, to insert into a stream."""
-    return f"event: {event}\ndata: {json.dumps({'type': event, **data})}\n\n".encode()
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
 
 def chat(value: str, *, model: str | None = None, delta_size: int = 12) -> "ChatCompletion":

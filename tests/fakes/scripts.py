@@ -32,11 +32,11 @@ from .messages import (
     Block,
     Message,
     chat,
+    event,
     message,
     redacted_thinking,
     say,
     sign,
-    sse,
     text,
     thinking,
     tool_use,
@@ -44,14 +44,17 @@ from .messages import (
 from .request import Request, blocks_of
 
 __all__ = [
-    "USAGE", "Answer", "Block", "Endless", "Gate", "Message", "Pause", "Piece", "Raw", "Reply", "Request",
+    "NO_RETRY", "USAGE", "Answer", "Block", "Endless", "Gate", "Message", "Pause", "Piece", "Raw", "Reply", "Request",
     "Then", "agent", "broken_chunk", "change", "chat", "close_at_accept", "count_tokens", "deliver", "drop",
-    "empty_error", "end", "endless_pings", "error", "error_event", "error_first", "hang", "html_error",
+    "empty_error", "end", "endless_pings", "error", "error_event", "error_first", "event", "hang", "html_error",
     "insert", "invalid_event", "last_message", "message", "not_found", "oauth_429", "openai_error",
     "plain_error", "redacted_thinking", "redirect", "reset", "resolve", "say", "sign", "silent_close",
-    "sse", "text", "thinking", "tool_use", "trickle", "windowless_429", "with_headers",
+    "text", "thinking", "tool_use", "trickle", "windowless_429", "with_headers",
     "wrong_content_type",
 ]  # fmt: skip
+
+NO_RETRY = {"x-should-retry": "false"}
+"""The header of an error that the Anthropic SDK is not to repeat."""
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -188,7 +191,7 @@ def hang(reply: Reply | None = None, *, events: int = 0) -> Reply:
 
 def error_event(text: str = "Overloaded", *, kind: str = "overloaded_error") -> bytes:
     """An `event: error`, to be inserted."""
-    return sse("error", {"error": {"type": kind, "message": text}})
+    return event("error", error={"type": kind, "message": text})
 
 
 def error_first(text: str = "Overloaded", *, kind: str = "overloaded_error", then: Then = "keep") -> Reply:
@@ -199,7 +202,7 @@ def error_first(text: str = "Overloaded", *, kind: str = "overloaded_error", the
 
 def endless_pings(reply: Reply, *, after: int = 1, every: float = 0.05) -> Reply:
     """So many events of the reply, and then pings for ever."""
-    return insert(reply, Endless(sse("ping", {}), every), after=after, rest=False)
+    return insert(reply, Endless(event("ping"), every), after=after, rest=False)
 
 
 def trickle(reply: Reply, *, size: int = 1, every: float = 0.01) -> Reply:

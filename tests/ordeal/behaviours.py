@@ -12,7 +12,7 @@ import brotli  # type: ignore[import-untyped]  # it has no stubs
 import zstandard
 
 from tests.fakes.answers import Answer, Endless, Raw, Reply, Then
-from tests.fakes.messages import sse
+from tests.fakes.messages import event
 from tests.fakes.scripts import (
     broken_chunk,
     deliver,
@@ -173,9 +173,9 @@ OVERLOADED = b'data: {"error": {"message": "overloaded", "type": "server_error",
 OF_MESSAGES: Mapping[str, Behaviour] = {
     **OF_ALL,
     "broken event": inserting(*BROKEN_EVENTS),
-    "gigantic event": inserting(*(sse("x-progress", {"filler": "x" * size}) for size in GIGANTIC)),
-    "huge event name": inserting(*(sse("x-" + "n" * size, {"type": "x-" + "n" * size}) for size in NAMES)),
-    "flood of events": inserting(sse("x-flood", {}) * 5000, sse("ping", {}) * 5000),
+    "gigantic event": inserting(*(event("x-progress", filler="x" * size) for size in GIGANTIC)),
+    "huge event name": inserting(*(event("x-" + "n" * size) for size in NAMES)),
+    "flood of events": inserting(event("x-flood") * 5000, event("ping") * 5000),
     "error first": lambda reply, draw, answer: insert(reply, error_event(), after=0, rest=False),
     "error event": failing_late(error_event()),
     "endless pings": lambda reply, draw, answer: endless_pings(reply, after=1, every=0.1),

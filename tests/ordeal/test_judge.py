@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.fakes.messages import event
 from tests.ordeal.agents import REFUSED, Asked
 from tests.ordeal.answer import read_answer
 from tests.ordeal.judge import MISHAP, STOPPING, Evidence, Stop, judge, success
@@ -17,10 +18,6 @@ from tests.ordeal.words import Closed, Count, Planned, Word
 
 TEXT = {"type": "text", "text": "one two three"}
 TOOL = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "ls"}}
-
-
-def event(kind: str, **data: Any) -> bytes:
-    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
 START = event("message_start", message={"content": []})

@@ -30,10 +30,11 @@ TOOL_FIELDS = {"name", "description", "input_schema", "type", "cache_control"}
 
 
 class Refused(AssertionError):
-    pass
+    """A strict server would refuse the request."""
 
 
 def need(holds: object, place: str, words: str) -> None:
+    """Refuse the request with these words unless something holds."""
     if not holds:
         raise Refused(f"{place}: {words}")
 

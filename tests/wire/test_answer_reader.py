@@ -13,6 +13,7 @@ from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.answer_content import Asked
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Said, chunk
 from tests.wire.streams import (
     PING,
@@ -82,7 +83,7 @@ def spoke(reader: AnswerReader, chunks: Iterable[bytes]) -> bool:
 
 
 @EVERY
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 @given(st.data())
 def test_pings_and_comments_say_nothing_however_they_are_cut(make: Make, stream: bool, data: st.DataObject):
     signs = b"".join(data.draw(st.lists(SIGNS, max_size=5)))
@@ -236,7 +237,7 @@ def test_a_stream_is_put_together_and_has_no_content_before_its_end(make: Make):
 
 
 @EVERY
-@pytest.mark.parametrize("stream", [True, False])
+@either_way
 def test_a_sentence_under_a_200_is_told(make: Make, stream: bool):
     reader = make(stream=stream)
     assert reader.feed(b"Service is busy,\ntry later") + reader.end() == b""

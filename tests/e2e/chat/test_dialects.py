@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.chat.server import CHAT_KEY, MODEL, answers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
+from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Called, Dialect, Said
 from tests.wire.checker import check, content_of
 
@@ -26,7 +27,6 @@ DONE = Said(text="All is done.", thinking="That went well.")
 TOOLS: list[Any] = [{"name": name, "input_schema": {"type": "object"}} for name in ("Bash", "Read")]
 
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
-either_way = pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
 
 
 @pytest.fixture(scope="module")

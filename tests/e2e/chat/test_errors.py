@@ -10,6 +10,7 @@ from tests.e2e.chat.server import CHAT_KEY, MODEL, OPENAI, answers
 from tests.e2e.gateway import Gateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import (
+    NO_RETRY,
     Gate,
     Reply,
     drop,
@@ -22,12 +23,12 @@ from tests.fakes.scripts import (
     plain_error,
     silent_close,
 )
+from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Called, Said
 from tests.wire.checker import check, content_of
 
 TEXT = Said(text="Hello there, how are you?")
 CALL = Said(calls=(Called("Bash", {"command": "echo hi"}),))
-NO_RETRY = {"x-should-retry": "false"}
 
 
 # Nothing is held back
@@ -83,7 +84,7 @@ def test_a_client_that_hangs_up_ends_the_generation(gateway: Gateway, server: Pr
         (empty_error(503), 503, "overloaded_error", "503"),
     ],
 )
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 def test_errors_are_in_the_envelope(
     gateway: Gateway, server: Provider, reply: Reply, status: int, kind: str, words: str, stream: bool
 ) -> None:
@@ -193,7 +194,7 @@ def test_a_server_that_streams_unasked_or_does_not_stream(gateway: Gateway, serv
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>busy</html>", b"data: [DONE]\n\n", b": ping\n\n", b"data: 5\n\n"])
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 def test_what_is_no_answer(gateway: Gateway, server: Provider, body: bytes, stream: bool) -> None:
     server.always(plain_error(200, body))
     answer = gateway.post(MODEL, stream=stream)
@@ -213,7 +214,7 @@ def test_what_is_no_answer(gateway: Gateway, server: Provider, body: bytes, stre
         ({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]}, "messages.0.content.0"),
     ],
 )
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 def test_what_cannot_be_said_is_a_400_that_names_it(
     gateway: Gateway, server: Provider, openrouter: Provider, model: str, fields: Any, place: str, stream: bool
 ) -> None:

@@ -16,8 +16,8 @@ from tests.e2e.test_switch import BETAS, CALLS, ClaudeCode, every_three_in_a_row
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request
 from tests.fakes.scripts import Reply, error
-from tests.wire.chat.chat_checker import need
 from tests.wire.chat.dialects import DIALECTS, Called, Said
+from tests.wire.request_checker import need
 
 NAMES = ("anthropic", "zai", "chat")
 MODELS = {"anthropic": "claude-opus-5-5", "zai": "glm", "chat": MODEL}

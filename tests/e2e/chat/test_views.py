@@ -10,6 +10,7 @@ from tests.e2e.chat.server import CHAT_KEY, MODEL, answers
 from tests.e2e.mitmweb import VIEWS, WebGateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import openai_error
+from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Called, Said
 
 SAID = Said("Let me see.", "I should run a command.", (Called("Bash", {"command": "echo hi"}),))
@@ -27,7 +28,7 @@ def web(routing: dict[str, Any], env: dict[str, str]) -> Iterator[WebGateway]:
         yield gateway
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "json"])
+@either_way
 def test_views(web: WebGateway, kimi: Provider, stream: bool) -> None:
     kimi.always(answers(SAID, DIALECTS["deepseek"]))
     flow = web.flow(web.post(MODEL, stream=stream, metadata={"user_id": "u"}, **BODY).request)

@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+from tests.wire.request_checker import need
+
 Json = dict[str, Any]
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -22,15 +24,6 @@ MESSAGE_FIELDS = {
     "assistant": {"role", "content", "tool_calls", "reasoning_content", "reasoning", "reasoning_details"},
 }
 PARTS = {"text": "text", "image_url": "image_url", "file": "file"}
-
-
-class Refused(AssertionError):
-    pass
-
-
-def need(holds: object, place: str, words: str) -> None:
-    if not holds:
-        raise Refused(f"{place}: {words}")
 
 
 def check(body: Json, *, user_after_tool: bool = True, fields: frozenset[str] = frozenset()) -> Json:

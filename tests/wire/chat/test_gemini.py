@@ -14,10 +14,10 @@ from addons.wire.messages.assembler import Assembler
 from addons.wire.provenance import valid_tool_id
 from tests.client_messages import assistant, tool_result, tool_use, user
 from tests.wire.bodies import request
-from tests.wire.chat.chat_checker import Refused
 from tests.wire.chat.dialects import chunk
 from tests.wire.chat.test_request import sent
 from tests.wire.chat.translated import chat_stream, delta, new_answer
+from tests.wire.request_checker import Refused
 
 Json = dict[str, Any]
 GOOGLE = ChatOptions(call_signatures="google")

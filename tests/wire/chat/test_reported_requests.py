@@ -11,8 +11,9 @@ from addons.wire.messages.body import Draft, RequestBody
 from addons.wire.thinking_rules import ThinkingRules
 from tests.client_messages import assistant, text, thinking, tool_result, tool_use, user
 from tests.wire.bodies import request
-from tests.wire.chat.chat_checker import Refused, check
+from tests.wire.chat.chat_checker import check
 from tests.wire.chat.test_request import PNG, chat, notes, sent, tool
+from tests.wire.request_checker import Refused
 
 FIVE = [tool("A"), tool("B"), tool("DeferredToolPlaceholder", defer_loading=True)]
 MISTRAL = ChatOptions(user_after_tool=False, tool_ids="short")
