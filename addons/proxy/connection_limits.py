@@ -104,7 +104,8 @@ class ConnectionLimits:
             self.heard(data.conn)
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
-        self.tls_established_client(data)
+        if isinstance(data.conn, connection.Client):
+            self.forget(data.conn)
 
     def wait(self, client: connection.Client, seconds: float) -> None:
         """Close the connection after that time, unless something is heard of it."""

@@ -169,8 +169,7 @@ def test_a_busy_endpoint_costs_nothing_while_the_token_is_good(
 def test_a_request_waits_for_a_renewal_that_runs(start: Start, login: Login, anthropic: Provider) -> None:
     login.write(expires_in=-10)
     gateway = start()  # requests come before the first renewal is over, or after it
-    with gateway.stream(OPUS) as stream:
-        assert stream.response.status_code == 200
+    assert gateway.post(OPUS, stream=True).status_code == 200
     assert anthropic.last.token == access(2)
 
 

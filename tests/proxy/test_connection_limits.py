@@ -118,6 +118,21 @@ def test_a_handshake_without_an_end_is_closed() -> None:
     plays(play)
 
 
+def test_who_has_failed_its_handshake_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy closes it, and says so a few turns of the event loop later."""
+    monkeypatch.setattr(connection_limits, "descriptors", lambda: limits.DESCRIPTORS_PER_CLIENT)
+
+    async def play(front: Front) -> None:
+        client = front.connects()
+        front.says(client, b"\x16\x03\x01")
+        front.addon.tls_failed_client(Mock(conn=client))
+        assert not front.connects("10.0.0.2").error
+        front.goes(client)
+        assert len(front.addon.clients) == 1
+
+    plays(play)
+
+
 def test_nothing_is_kept_of_who_has_gone() -> None:
     async def play(front: Front) -> None:
         for _ in range(3):
