@@ -5,7 +5,8 @@ Served here: `GET /v1/models` and `/v1/models/{id}` in Anthropic's shape (docs: 
 refusal of threads: conversations that Anthropic's server holds, so that a client sends only what is new. No other
 provider has those, and would see a turn without its beginning. Such a request is answered as Anthropic answers one that
 it can't thread, whereupon the client sends the whole conversation (Anthropic's SDKs do: their tool helper uses threads
-wherever it isn't told otherwise).
+wherever it isn't told otherwise). Where a client in auto mode asks for verdicts on tool calls and the provider gives
+none, the gateway has them judged (`safeguards:`).
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
 
+from addons.config.config import Provider
 from addons.config.model_list import model_card, model_list
 from addons.proxy.relay import may_be_relayed
 from addons.proxy.replies import error_response
 from addons.state.attempt import Verdict
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
+from addons.wire.messages.body import RequestBody
 from addons.wire.refusals import endpoint_unknown, model_unknown
+from addons.wire.safeguards.judging import Check
+from addons.wire.safeguards.question import FIELD, classifier_context
 from addons.wire.token_estimate import estimate_request
 
 ESTIMATE_HEADER = "x-gateway-estimate"
 
 
 class Endpoints:
-    """Answers before a route is looked for, and where a provider lacks `count_tokens` or threads."""
+    """Answers before a route is looked for, and where a provider lacks `count_tokens`, threads or safeguards."""
 
     def __init__(self) -> None:
         self.without_count: set[str] = set()
@@ -54,6 +59,8 @@ class Endpoints:
         exchange, provider = trying.exchange, trying.provider
         if provider is None:
             return
+        if exchange.body and FIELD in exchange.body.fields and exchange.kind == "messages" and not exchange.own:
+            trying.attempt.check = check(exchange, exchange.body, provider)
         if exchange.kind == "count_tokens":
             lacks_it = provider.format == "openai-chat" or provider.base_url in self.without_count
             if lacks_it and exchange.plan.only is None:
@@ -74,6 +81,15 @@ class Endpoints:
                 return
             trying.flow.response = estimate(exchange)
             trying.attempt.verdict = Verdict(False, "the provider does not count tokens: estimated")
+
+
+def check(exchange: Exchange, body: RequestBody, provider: Provider) -> Check | None:
+    """The check of the answer's tool calls that a client in auto mode asks for; None where the provider makes it."""
+    passes_on = provider.format == "anthropic" and not provider.steps.get("anthropic-fields", True)
+    if provider.is_anthropic or passes_on or (context := classifier_context(body)) is None:
+        return None
+    settings = exchange.config.safeguards
+    return Check(settings.model, settings.timeout, context, body)
 
 
 def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:

@@ -18,6 +18,7 @@ from addons.wire.claude_models import claude_of
 from addons.wire.error_reading import read_error
 from addons.wire.errors import ProviderError
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from addons.wire.safeguards.held_answer import HeldAnswer
 from addons.wire.steps.table import Context, apply
 from addons.wire.usage import Usage
 
@@ -71,7 +72,8 @@ def reader(exchange: Exchange, provider: Provider, response: http.Response) -> A
         strip_thinking=provider.thinking == "strip",
     )
     counts = exchange.kind == "count_tokens"
-    return AnswerReader(
+    held = exchange.attempts[-1].check is not None
+    return (HeldAnswer if held else AnswerReader)(
         stream=exchange.stream,
         events=MessagesAnswer(rewrite),
         complete=read_count if counts else lambda body: rewrite_message(body, rewrite),

@@ -18,6 +18,7 @@ from addons.wire.chat.answer import ChatAnswer
 from addons.wire.chat.request import to_chat
 from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
+from addons.wire.safeguards.held_answer import HeldAnswer
 from addons.wire.steps.context import Context
 from addons.wire.steps.few_tokens import few_tokens
 from addons.wire.steps.max_tokens import max_tokens
@@ -105,7 +106,8 @@ def reader(exchange: Exchange, translation: Translation, response: http.Response
         strip_thinking=provider.thinking == "strip",
     )
     translation.oddities = answer.notes
-    return AnswerReader(
+    held = exchange.attempts[-1].check is not None
+    return (HeldAnswer if held else AnswerReader)(
         stream=exchange.stream,
         events=answer,
         complete=lambda whole: message_from_chat(whole, answer, provider.name),  # then no event was ever fed to it

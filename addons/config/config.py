@@ -24,6 +24,7 @@ from addons.config.routing import (
     Price,
     Provider,
     Route,
+    SafeguardSettings,
     Target,
     bare_name,
 )
@@ -57,7 +58,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Seventeen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
+    Eighteen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
     made of them.
     """
 
@@ -72,6 +73,7 @@ class Config:
     failover: FailoverSettings = field(default_factory=FailoverSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    safeguards: SafeguardSettings = field(default_factory=SafeguardSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
     credential_files: tuple[str, ...] = ()
@@ -181,6 +183,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         failover=routing.failover,
         pool=routing.pool,
         ledger=routing.ledger,
+        safeguards=routing.safeguards,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),
         token_mode=token_mode,

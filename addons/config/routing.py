@@ -240,6 +240,18 @@ class LedgerSettings:
     at least 1. A row says who asked for which model and what it cost, never what was said."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeguardSettings:
+    """Auto mode's verdicts on tool calls, where the provider that answers isn't Anthropic."""
+
+    model: str = "same"
+    """Who judges: `same` (default), the model that has answered; the name of a model of `models:`, with its rules and
+    fallbacks; `off`: nobody, and clients are told so."""
+    timeout: float = 30
+    """Seconds for the verdicts on one answer's calls. Default 30; more than 0. Without verdicts in time the client
+    checks the calls itself."""
+
+
 class PatternTable[T]:
     """Values found by name: exact before wildcard, among wildcards the longest literal part, then file
     order."""

@@ -26,6 +26,7 @@ from addons.config.routing import (
     Price,
     Provider,
     Route,
+    SafeguardSettings,
     overlap,
 )
 from addons.config.rules import Rule
@@ -34,7 +35,7 @@ from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
 
-SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger")
+SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
@@ -55,6 +56,7 @@ class Routing:
     failover: FailoverSettings
     pool: PoolSettings
     ledger: LedgerSettings
+    safeguards: SafeguardSettings
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
     and each rule that does nothing."""
@@ -83,6 +85,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         failover=read_failover(given["failover"]) if "failover" in given else FailoverSettings(),
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
         ledger=read_ledger(given["ledger"]) if "ledger" in given else LedgerSettings(),
+        safeguards=read_safeguards(given["safeguards"], models) if "safeguards" in given else SafeguardSettings(),
         warnings=(
             *disabled(providers.values(), models),
             *circles(fallbacks, models),
@@ -213,6 +216,24 @@ def read_ledger(entry: Entry) -> LedgerSettings:
     """`ledger:`."""
     keys = entry.mapping(("keep_days",))
     return LedgerSettings(keep_days=keys["keep_days"].integer(minimum=1)) if keys else LedgerSettings()
+
+
+def read_safeguards(entry: Entry, models: Sequence[Route]) -> SafeguardSettings:
+    """`safeguards:`."""
+    keys, settings = entry.mapping(("model", "timeout")), SafeguardSettings()
+    name, timeout = settings.model, settings.timeout
+    if "model" in keys:
+        # YAML reads `off` as false.
+        name = "off" if keys["model"].value() is False else keys["model"].text()
+        aliases = [route.alias for route in models]
+        table = PatternTable((route.alias, route) for route in models)
+        found = table.find(table.spelt(name))
+        if name not in ("same", "off") and not (found and found[0].target(name, found[1], fallback=False)):
+            words = suggestion(name, ["same", "off", *aliases])
+            raise keys["model"].error(f"must be same, off or the name of a model{words}")
+    if "timeout" in keys and not (timeout := keys["timeout"].number()):
+        raise keys["timeout"].error("must be more than 0")
+    return SafeguardSettings(model=name, timeout=timeout)
 
 
 def circles(fallbacks: Iterable[Fallback], models: Sequence[Route]) -> Iterable[str]:

@@ -31,6 +31,9 @@ from addons.wire.answer_reader import AnswerReader
 from addons.wire.errands import Errand, Reply
 from addons.wire.errors import ProviderError
 from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
+from addons.wire.safeguards.held_answer import HeldAnswer
+from addons.wire.safeguards.question import RESULTS
+from addons.wire.safeguards.verdicts import Judgement, put_into_message
 
 OWN_ANSWER = Rewrite(provider="gateway", is_anthropic=True, strip_thinking=False)
 """An answer that the gateway has made is Anthropic's format already."""
@@ -118,7 +121,7 @@ class ErrandStream(ProviderStream):
         if isinstance(found, ProviderError):
             yield from self.fail(attempt, Outcome("status", found, complete=True))
             return
-        attempt.answer = AnswerReader(
+        attempt.answer = (HeldAnswer if attempt.check else AnswerReader)(
             stream=self.current_exchange().stream,
             events=MessagesAnswer(OWN_ANSWER),
             complete=lambda body: rewrite_message(body, OWN_ANSWER),
@@ -130,3 +133,45 @@ class ErrandStream(ProviderStream):
         self.server_state = self.state_read_answer
         yield from self.state_read_answer(ResponseData(self.stream_id, found))
         yield from self.state_read_answer(ResponseEndOfMessage(self.stream_id))
+
+    # When the answer is whole
+
+    def finish_events(self) -> Commands:
+        if answer := self.to_be_judged():
+            yield from self.judge(answer)
+        else:
+            yield from super().finish_events()
+
+    def finish_body(self, body: bytes) -> Commands:
+        if answer := self.to_be_judged():
+            yield from self.judge(answer)
+        else:
+            yield from super().finish_body(body)
+
+    def to_be_judged(self) -> HeldAnswer | None:
+        """The answer, when it has come to a good end and waits for its verdicts."""
+        attempt = self.exchange.attempt if self.exchange else None
+        held = attempt.answer if attempt and attempt.check and attempt.outcome is None else None
+        return held if isinstance(held, HeldAnswer) and held.is_held and not held.error else None
+
+    def judge(self, answer: HeldAnswer) -> Commands:
+        """Have the answer's tool calls judged; the provider is done, and its connection free."""
+        attempt = self.current()
+        assert attempt.check
+        check, attempt.check = attempt.check, None
+        attempt.ended = self.gateway.clock()
+        self.relayed = None
+        self.gateway.relaying.discard(self)
+        self.provider.release()
+        yield from self.start_errand(check.judge(answer), self.judged)
+
+    def judged(self, judgement: Judgement) -> Commands:
+        """End the answer with the verdicts."""
+        answer, exchange = self.current().answer, self.current_exchange()
+        assert isinstance(answer, HeldAnswer)
+        exchange.note("safeguard", judgement.note)
+        if exchange.stream:
+            yield from self.client.say(answer.ending(judgement.results))
+            yield from super().finish_events()
+        else:
+            yield from super().finish_body(put_into_message(answer.body or b"", judgement.results, RESULTS))

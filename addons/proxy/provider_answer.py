@@ -192,7 +192,7 @@ class ProviderStream(ClientStream):
         assert self.flow.response
         self.stop_waiting()
         self.provider.release()
-        self.current().ended = self.gateway.clock()
+        self.current().ended = self.current().ended or self.gateway.clock()
         self.response_body_buf.clear()
         self.flow.response.data.content = body
         self.flow.response.headers["content-type"] = "application/json"  # also where the provider streamed
@@ -217,7 +217,7 @@ class ProviderStream(ClientStream):
         """Set the time limit for what is still to come: another event, or only HTTP's own end."""
         limit = limits.ANSWER_END if answer.finished else self.deadlines.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)
-        if answer.finished:
+        if answer.finished and not self.current().check:
             self.deadlines.ping = math.inf  # nothing follows message_stop
         yield from self.deadlines.arm()
 
@@ -226,7 +226,7 @@ class ProviderStream(ClientStream):
         assert self.flow.response
         self.stop_waiting()
         self.provider.release()
-        self.current().ended = self.gateway.clock()
+        self.current().ended = self.current().ended or self.gateway.clock()
         if self.client.stored is not None:
             self.flow.response.data.content = bytes(self.client.stored)
         yield from self.send_response(already_streamed=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from addons.state.pool import Account
     from addons.wire.answer_reader import AnswerReader
     from addons.wire.chat.request import ChatRequest
+    from addons.wire.safeguards.judging import Check
 
 OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", "invalid", "skipped"]
 """How an attempt failed: an HTTP error; an error event; no connection; a connection or an answer that ended too early;
@@ -90,7 +91,7 @@ class Translation:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. (Eighteen fields: stream and addons fill them in turn, and few change together.)"""
+    """One try at one target. (Nineteen fields: stream and addons fill them in turn, and few change together.)"""
 
     number: int
     target: Target | None
@@ -106,6 +107,8 @@ class Attempt:
     """What a Chat Completions provider was sent in place of `draft`."""
     whole: bool = False
     """The provider is asked for a whole answer, though the client wants a stream: it gets one made of that."""
+    check: Check | None = None
+    """Set by an addon: the answer's end waits for the verdicts on its tool calls."""
     instead: Errand[bytes | ProviderError] | None = None
     """Set by an addon: run in place of asking the provider. Returns a whole message (JSON), or why there is none."""
     answer: AnswerReader | None = None

@@ -11,6 +11,7 @@ import yaml
 
 from addons.config.config import ConfigError, Price
 from addons.config.presets import texts
+from addons.config.routing import SafeguardSettings
 from tests.config.routing_texts import (
     MINIMAL,
     brief,
@@ -72,6 +73,7 @@ def test_the_defaults_that_the_example_shows_in_comments_are_the_defaults() -> N
     assert shown["failover"] == {key: getattr(config().failover, key) for key in config().failover.__slots__}
     assert shown["pool"] == {"strategy": config().pool.strategy}
     assert shown["ledger"] == {"keep_days": config().ledger.keep_days}
+    assert shown["safeguards"] == {"model": config().safeguards.model, "timeout": config().safeguards.timeout}
 
 
 def test_what_the_example_has_in_comments_is_valid() -> None:
@@ -259,6 +261,11 @@ def test_failover_settings() -> None:
 def test_how_long_rows_are_kept() -> None:
     assert config(with_section("ledger: {keep_days: 7}")).ledger.keep_days == 7
     assert config(with_section("ledger: {}")).ledger.keep_days == config().ledger.keep_days == 90
+    assert config(with_section("safeguards: {model: off}")).safeguards.model == "off"
+    assert config(with_section("safeguards: {model: 'off'}")).safeguards.model == "off"
+    assert config(with_section("safeguards: {model: glm, timeout: 5.5}")).safeguards == SafeguardSettings(
+        model="glm", timeout=5.5
+    )
 
 
 def test_pool_strategy() -> None:

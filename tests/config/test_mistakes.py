@@ -25,7 +25,11 @@ from tests.config.routing_texts import (
         # YAML itself
         ("", "1: is empty"),
         ("# nothing\n", "1: is empty"),
-        ("- a\n", "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, not a list"),
+        (
+            "- a\n",
+            "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, "
+            "not a list",
+        ),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
         (
             "providers:\n  zai:\n    auth: none\n   base_url: x\n",
@@ -232,6 +236,12 @@ from tests.config.routing_texts import (
         (with_section("failover: {max_attempts: 0}"), "8: failover.max_attempts: must be at least 1"),
         (with_section("ledger: 90"), "8: ledger: must be a mapping of keep_days"),
         (with_section("ledger: {keep_days: 0}"), "8: ledger.keep_days: must be at least 1"),
+        (with_section("safeguards: off"), "8: safeguards: must be a mapping of model, timeout"),
+        (
+            with_section("safeguards: {model: gml}"),
+            "8: safeguards.model: must be same, off or the name of a model (did you mean glm?)",
+        ),
+        (with_section("safeguards: {timeout: 0}"), "8: safeguards.timeout: must be more than 0"),
         (with_section("pool: session"), "8: pool: must be a mapping of strategy"),
         (
             with_section("pool: {strategy: round-robin}"),

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 PARTIAL_JSON: Final = "partial_json"
 """The key that holds a tool's input as text when that is not JSON: the stream was cut inside it."""
 
-_AT_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container")
+_AT_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container", "safeguard_results")
 """What a stream tells of the message in the `delta` of its message_delta."""
 
 _DELTA_KEYS: Final = {
