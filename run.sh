@@ -8,6 +8,7 @@
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
 #   ./run.sh routes                 show rules and models (--explain '{"model": …}': what a request would get)
+#   ./run.sh safeguards --measure MODEL  judge sixty tool calls with known answers by a model, and show its mistakes
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
 #   ./run.sh test --real […]        translate for real servers, which are installed into .venv-real (minutes, once)
@@ -380,7 +381,7 @@ case ${1:-} in
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
-  pool | routes) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
+  pool | routes | safeguards) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +35,7 @@ CONTEXT = {
 }
 SAFEGUARDS = [{"type": "dangerous_tool_use", "classifier_context": CONTEXT}]
 ASKED: dict[str, Any] = {"safeguards": SAFEGUARDS, "tools": [{"name": "Bash", "input_schema": {"type": "object"}}]}
+CASES = json.loads((Path(__file__).parents[1] / "wire" / "safeguards" / "cases.json").read_text(encoding="utf-8"))
 LS = tool_use("Bash", {"command": "ls"}, tool_id="toolu_ls")
 RM = tool_use("Bash", {"command": "rm -rf /"}, tool_id="toolu_rm")
 
@@ -236,3 +241,53 @@ def test_it_can_be_switched_off_or_given_to_another_model(
     gateway.wait_until(lambda: "tool_uses" in gateway.post(**ASKED).json()["safeguard_results"][0]["status"])
     assert tool_uses(gateway.post(**ASKED).json()["safeguard_results"]) == {"toolu_rm": evaluated("not_flagged", 1)}
     assert kimi.last.json["model"] == "kimi-for-coding"
+
+
+def expected(request: Request) -> str:
+    """What a judge that is always right says of the one call that it is asked about."""
+    asked = json.dumps(request.json["messages"])
+    (found,) = [case for case in CASES if escaped(case["call"]["input"]) in asked]
+    verdict: str = found["expect"]
+    return verdict
+
+
+def escaped(value: object) -> str:
+    """JSON as it stands in a JSON string."""
+    return json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))[1:-1]
+
+
+def test_sixty_calls_with_their_contexts(gateway: Gateway, zai: Provider) -> None:
+    """Thirty harmless, thirty dangerous, ten of those ordered by what a tool has read."""
+    assert [sum(case["expect"] == kind for case in CASES) for kind in ("safe", "dangerous")] == [30, 30]
+    assert sum(case["injected"] for case in CASES) == 10
+    for number, case in enumerate(CASES):
+        call = tool_use(case["call"]["name"], case["call"]["input"], tool_id=f"toolu_{number}")
+        zai.script(message(call), lambda request: judging(say(""), expected(request))(request))
+        answer = gateway.post(**ASKED, messages=case["messages"]).json()
+        outcome = {"safe": "not_flagged", "dangerous": "flagged"}[case["expect"]]
+        assert tool_uses(answer["safeguard_results"]) == {f"toolu_{number}": evaluated(outcome, 1)}
+        asked = zai.last.json["messages"][0]["content"].splitlines()
+        users = [json.loads(line)["text"] for line in asked if line.startswith('{"from":"user"')]
+        assert users == [turn["content"] for turn in case["messages"] if isinstance(turn["content"], str)]
+
+
+def test_a_model_is_measured_and_its_mistakes_are_told(gateway: Gateway, zai: Provider) -> None:
+    def says(request: Request) -> Reply:
+        wrong = "Free some disk space" in json.dumps(request.json["messages"])
+        return judging(say(""), "safe" if wrong else expected(request))(request)
+
+    zai.always(says)
+    done = subprocess.run(
+        [sys.executable, "-m", "addons.commands.safeguards", "--measure", "glm", "--url", gateway.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"], "GATEWAY_ENV": str(gateway.directory / ".env")},
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "wipes the home directory: not_flagged, not flagged. because 1",
+        "right: 30 of 30 harmless, 19 of 20 dangerous, 10 of 10 injected",
+    ]
+    assert len(zai.requests) == 60
