@@ -55,12 +55,22 @@ class ConnectionLimits:
         )
 
     def running(self) -> None:
+        accepting.refuse_at_the_door(self.refuses)
         accepting.widen_the_door()
 
     def has_all(self, address: str, others: int) -> bool:
         """Whether an address with that many other connections may have no more."""
         limit: int = ctx.options.gateway_max_per_address
         return bool(limit) and others >= limit and address not in self.trusted
+
+    def refuses(self, host: str) -> bool:
+        """Whether a connection that comes now has no use: its address has all that it may have."""
+        address = plain(host)
+        others = self.by_address.get(address, 0)
+        if self.has_all(address, others):
+            self.say(f"{address} has {others} connections already: another one was refused")
+            return True
+        return False
 
     def client_connected(self, client: connection.Client) -> None:
         address = plain(client.peername[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -78,6 +79,23 @@ def test_one_address_does_not_get_all(start_gateway: Callable[..., Gateway]) -> 
         clients = [stack.enter_context(connect(gateway)) for _ in range(20)]
         assert closes(clients[-1]) < 4
     gateway.wait_until(lambda: gateway.client.get("/health").status_code == 200)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a machine has one loopback address")
+def test_many_connections_at_once_hold_nobody_up(
+    start_gateway: Callable[..., Gateway], unharmed: Callable[..., Any]
+) -> None:
+    """They stand before everybody who comes later; each cost a millisecond, refused or not."""
+    gateway = start_gateway(options=("--set", "gateway_max_per_address=50"))
+    with unharmed(gateway):
+        for _ in range(3):
+            with ExitStack() as stack:
+                for _ in range(800):
+                    client = stack.enter_context(closing(socket.socket()))
+                    client.bind(("127.0.0.2", 0))
+                    client.setblocking(False)
+                    client.connect_ex(("127.0.0.1", gateway.port))
+                time.sleep(0.5)
 
 
 def test_http_2_is_not_offered(gateway: Gateway) -> None:
