@@ -224,10 +224,10 @@ class TestWhatStartsIt:
         assert said(ask(gateway)) == "Hello from kimi"
         assert kimi.last.path == "/coding/v1/messages"
 
-    def test_a_key_of_the_gateway_that_is_refused(self, gateway: Gateway, zai: Provider) -> None:
+    def test_a_key_of_the_gateway_that_is_refused(self, fresh_gateway: Gateway, zai: Provider) -> None:
         zai.always(error(401, "invalid api key"))
-        assert said(ask(gateway)) == "Hello from kimi"
-        response = gateway.post("glm-fast")
+        assert said(ask(fresh_gateway)) == "Hello from kimi"
+        response = fresh_gateway.post("glm-fast")
         assert response.status_code == 403, "a 401 would be shown as a call to log in"
         assert "zai refuses the gateway's key (ZAI_API_KEY): invalid api key" in response.text
         assert response.headers["x-should-retry"] == "false", "Claude Code would ask ten times"
@@ -375,13 +375,13 @@ class TestAnswers:
         ids=lambda reply: str(reply)[:40],
     )
     def test_a_useless_fallback_does_not_hide_the_useful_error(
-        self, gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider, useless: Reply
+        self, fresh_gateway: Gateway, zai: Provider, kimi: Provider, openrouter: Provider, useless: Reply
     ) -> None:
         """Claude Code repairs a 529 by waiting, a 401 by asking its user to log in."""
         zai.always(error(529, "zai is busy", headers={"retry-after": "9"}))
         kimi.always(useless)
         openrouter.always(useless)
-        response = gateway.post("glm")
+        response = fresh_gateway.post("glm")
         assert response.status_code == 529
         assert response.json()["error"] == {"type": "overloaded_error", "message": "zai: zai is busy"}
         assert "x-should-retry" not in response.headers
