@@ -1,4 +1,5 @@
-"""Auto mode on any model: verdicts on an answer's tool calls, where the provider gives none."""
+"""Auto mode on any model: verdicts on an answer's tool calls, where the provider gives none, and their measure
+(commands/safeguards.py)."""
 
 from __future__ import annotations
 
