@@ -249,7 +249,7 @@ class SafeguardSettings:
     fallbacks; `off`: nobody, and clients are told so."""
     timeout: float = 30
     """Seconds for the verdicts on one answer's calls. Default 30; more than 0. Without verdicts in time the client
-    checks the calls itself."""
+    doesn't run the calls, or checks them itself."""
 
 
 class PatternTable[T]:
