@@ -37,10 +37,7 @@ STEPS = [
     "thinking-missing",
     "thinking-off",
     "thinking-adaptive",
-    "claude-generation",
-    "compaction",
-    "tool-changes",
-    "tool-input",
+    "few-tokens",
 ]
 
 

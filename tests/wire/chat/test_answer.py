@@ -149,7 +149,7 @@ def test_created_and_cached_tokens_are_not_input_tokens():
 
 
 def test_usage_with_nulls_and_nonsense_is_passed_over():
-    usage = {"prompt_tokens": None, "completion_tokens": "7", "prompt_tokens_details": None}
+    usage = {"prompt_tokens": None, "completion_tokens": "seven", "prompt_tokens_details": None}
     answer, _ = read(chat_stream(delta(content="x"), usage_chunk({"prompt_tokens": 9}), usage_chunk(usage)))
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (9, 0)
 
