@@ -12,8 +12,10 @@ Rules that hold in this file:
 
 from __future__ import annotations
 
+import io
 import logging
 import re
+import sys
 from typing import Any
 
 from addons.config.config import Config
@@ -39,6 +41,8 @@ class LogMasking:
 
     def load(self, loader: object) -> None:
         logging.setLogRecordFactory(self.record)  # to the end of the process: its last words are no exception
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a path with bytes that are no text can't be written in UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")
 
     def record(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         """Makes a log record of which the message is final, with the traceback if it has one."""

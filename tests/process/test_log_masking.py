@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Iterator
@@ -15,12 +16,12 @@ from mitmproxy.log import ALERT, MitmFormatter
 
 from addons.config.config import Config
 from addons.config.settings import Settings
-from addons.process import log_masking as discreet
+from addons.process import log_masking
 from addons.process.log_masking import LogMasking
 
 KEY = "zai-key-0123456789"
 TOKEN = "sk-ant-oat01-abcdefghijklmnop3f9a"
-logger = logging.getLogger("tests.discreet")
+logger = logging.getLogger("tests.log")
 
 
 class Log(logging.Handler):
@@ -112,6 +113,16 @@ def test_more_lines_of_bytes(log: Log) -> None:
     assert log.line == "Client closed connection: <21 bytes> it's over\n<4 bytes or more>"
 
 
+def test_what_is_no_text_is_escaped(addon: LogMasking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with a byte that is no UTF-8: who printed it, mitmproxy's dumper or its log, raised."""
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, "utf-8", write_through=True) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        addon.load(None)
+        terminal.write("GET /caf\u00e9\udcff")
+        assert written.getvalue().decode() == "GET /caf\u00e9\\udcff"
+
+
 def test_tracebacks(log: Log) -> None:
     try:
         raise ValueError(f"no such token: {TOKEN}")
@@ -142,11 +153,11 @@ def test_a_line_that_cannot_be_masked_is_not_shown_but_told_of(log: Log, monkeyp
     def broken(*_: Any) -> str:
         raise RecursionError
 
-    monkeypatch.setattr(discreet, "mask_text", broken)
+    monkeypatch.setattr(log_masking, "mask_text", broken)
     logger.info("the key is %s", KEY)
     monkeypatch.undo()
     logger.info(Odd())
-    assert log.lines[0].startswith("(tests.discreet, line ")
+    assert log.lines[0].startswith("(tests.log, line ")
     assert log.lines[0].endswith("not shown, RecursionError while masking it)")
     assert "RuntimeError" in log.lines[1]
     assert TOKEN not in log.lines[1]
@@ -169,7 +180,7 @@ def test_before_there_is_a_configuration(addon: LogMasking, log: Log) -> None:
 def test_what_handlers_go_by_is_kept(log: Log) -> None:
     logger.warning("hi %s", "there", extra={"client": ("127.0.0.1", 5)})
     (record,) = log.records
-    assert (record.levelno, record.name, record.filename) == (logging.WARNING, "tests.discreet", Path(__file__).name)
+    assert (record.levelno, record.name, record.filename) == (logging.WARNING, "tests.log", Path(__file__).name)
     assert record.client == ("127.0.0.1", 5)  # type: ignore[attr-defined]
     assert record.getMessage() == "hi there"
 
