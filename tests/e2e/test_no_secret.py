@@ -22,7 +22,7 @@ import pytest
 
 from tests.e2e.canaries import Canary, Secret, files, leaks
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway, messages_body
+from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.mitmweb import WebGateway
 from tests.e2e.raw_http import RawClient
 from tests.fakes.scripts import (
@@ -47,6 +47,8 @@ from tests.fakes.scripts import (
     thinking,
     with_headers,
 )
+
+pytestmark = pytest.mark.skipif(SAVING, reason="its gateways log and save everything anyway")
 
 STATIC = Canary("the gateway's token", "static-")
 ADMIN = Canary("the admin key", "sk-")
