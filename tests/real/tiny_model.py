@@ -37,8 +37,8 @@ def pieces(text: str, taken: set[str]) -> list[str]:
 
 
 def write(path: Path) -> None:
-    import gguf  # type: ignore[import-not-found]
-    import numpy as np  # type: ignore[import-not-found]
+    import gguf
+    import numpy as np
 
     tokens: list[tuple[bytes, int]] = [(b"<unk>", 2), (b"<s>", 3), (b"</s>", 3)]
     tokens += [(f"<0x{byte:02X}>".encode(), 6) for byte in range(256)]
