@@ -60,7 +60,7 @@ class RunningGateway:
     def __init__(self, options: argparse.Namespace, env: Mapping[str, str] = os.environ) -> None:
         self.url = (options.url or address(env)).rstrip("/")
         self.headers = {"content-type": "application/json"}
-        key = admin_key(env) if options.url else ""
+        key = key_of("LITELLM_MASTER_KEY", env) if options.url else ""
         if key:
             self.headers["x-litellm-api-key"] = key
         elif not options.url or is_here(options.url):
@@ -102,11 +102,11 @@ def is_here(url: str) -> bool:
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
-def admin_key(env: Mapping[str, str]) -> str:
-    """LITELLM_MASTER_KEY, of the environment or of .env."""
+def key_of(name: str, env: Mapping[str, str]) -> str:
+    """A key that lets somebody in, by the name of its variable: of the environment or of .env; empty when not set."""
     path = Path(env.get("GATEWAY_ENV") or HOME / ".env")
     try:
-        return unquoted(environment(path, env).get("LITELLM_MASTER_KEY", ""))
+        return unquoted(environment(path, env).get(name, ""))
     except ConfigError:
         return ""
 

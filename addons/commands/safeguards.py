@@ -16,15 +16,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from addons.commands.running_gateway import NotRunning, address, run, show
-from addons.config.environment import environment, unquoted
+from addons.commands.running_gateway import NotRunning, address, key_of, run, show
 from addons.config.settings import HOME
-from addons.config.yaml_reader import ConfigError
 from addons.wire.errands import Reply
 from addons.wire.safeguards.prompt import question
 from addons.wire.safeguards.question import ToolCall
@@ -55,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     cases = json.loads(CASES.read_text(encoding="utf-8"))
     url = (options.url or address(os.environ)).rstrip("/")
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
-    if key := options.key or client_key(os.environ):
+    if key := options.key or key_of("PROXY_STATIC_TOKEN", os.environ):
         headers["x-litellm-api-key"] = key
 
     def judge(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,15 +118,6 @@ def tell(cases: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any
         said = ", ".join(f"{good} of {of} {name}" for name, (good, of) in right.items())
         sys.stdout.write(f"right: {said}\n")
     return 1 if misses else 0
-
-
-def client_key(env: Mapping[str, str]) -> str:
-    """PROXY_STATIC_TOKEN, of the environment or of .env."""
-    path = Path(env.get("GATEWAY_ENV") or HOME / ".env")
-    try:
-        return unquoted(environment(path, env).get("PROXY_STATIC_TOKEN", ""))
-    except ConfigError:
-        return ""
 
 
 if __name__ == "__main__":
