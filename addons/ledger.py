@@ -1,25 +1,29 @@
-"""Ledger: one row of usage and cost for each client request, in SQLite."""
+"""Ledger: what each client request has used and cost, in SQLite."""
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import fields
 from pathlib import Path
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from addons.config.settings import Settings
-from addons.state.exchange import Exchange, exchange_of
-from addons.state.result import result_of
-from addons.state.store import RequestRow, Store
+from addons.state.exchange import Charge, Exchange, exchange_of
+from addons.state.ledger_rows import AttemptRow, Finished, RequestRow
+from addons.state.result import result_of, since
+from addons.state.store import Prune, Store
 from addons.wire.masking import mask_text
+from addons.wire.usage import Usage
 
 DAY = 86_400.0
 
 
 class Ledger:
-    """Writes a row when a routed request ends; the store does it behind the event loop's back."""
+    """Records a routed request when it ends; the store writes it behind the event loop's back. Stands behind the trail,
+    whose line it keeps."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings = settings
@@ -39,7 +43,7 @@ class Ledger:
 
     def prune(self, now: float) -> None:
         """Have the store delete what is older than it is to be kept."""
-        self.store.prune(now - self.settings.current.ledger.keep_days * DAY)
+        self.store.prune(Prune(now - self.settings.current.ledger.keep_days * DAY, now))
         self.pruned = now
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -54,23 +58,29 @@ class Ledger:
     def record(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and exchange.attempts and exchange.kind == "messages":
-            finished = row(exchange, flow)
+            finished = rows(exchange, flow, time.time())
+            self.store.zone = exchange.config.users.timezone
             self.store.record(finished)
-            if finished.time > self.pruned + DAY:
-                self.prune(finished.time)
+            if finished.request.time > self.pruned + DAY:
+                self.prune(finished.request.time)
 
 
-def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
-    """What is remembered of a request: who, what, where, how much; never what was said."""
-    result = result_of(exchange, flow)
-    target, usage, secrets = result.target, result.usage, exchange.secrets()
-    return RequestRow(
-        time=time.time() - result.duration,
+def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
+    """What is remembered of a request: who, what, where, how much; never what was said. `now`: epoch seconds."""
+    result, secrets = result_of(exchange, flow), exchange.secrets()
+    target, charges = result.target, result.charges
+    began = now - result.duration
+    usage = charges[0].usage if len(charges) == 1 else total(charges)
+    request = RequestRow(
+        id=exchange.request_id,
+        time=began,
         session=result.session,
-        caller=result.caller,
+        user=exchange.client.user,
+        request_class=exchange.facts.request_class if exchange.facts else "main",
         asked_model=mask_text(result.model, secrets),
         provider=target.provider.name if target else "",
         model=mask_text(target.model, secrets) if target else "",
+        account=account_of(charges[-1]) if charges else "",
         status=result.status,
         attempts=result.attempts,
         fallback=bool(target and target.fallback),
@@ -78,8 +88,62 @@ def row(exchange: Exchange, flow: http.HTTPFlow) -> RequestRow:
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_input_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
+        cache_write_1h_tokens=usage.cache_creation_1h_input_tokens,
+        web_searches=usage.web_search_requests,
+        fast=usage.fast,
+        estimated=any(charge.estimated for charge in charges),
         cost_usd=result.cost,
+        budget_usd=result.cost or 0.0,
+        price_version="",
         first_event_s=result.first_event,
         duration_s=result.duration,
         error=result.error or None,
+        line=flow.comment,
     )
+    return Finished(request, tuple(attempt_row(exchange, charge, began, secrets) for charge in charges))
+
+
+def attempt_row(exchange: Exchange, charge: Charge, began: float, secrets: tuple[str, ...]) -> AttemptRow:
+    """What is remembered of one attempt. `began`: when the request came in, in epoch seconds."""
+    attempt, usage = charge.attempt, charge.usage
+    target, outcome = attempt.target, attempt.outcome
+    ended = attempt.ended if attempt.ended is not None else exchange.clock()
+    return AttemptRow(
+        request=exchange.request_id,
+        number=attempt.number,
+        time=began + attempt.started - exchange.started,
+        provider=target.provider.name if target else "",
+        model=mask_text(target.model, secrets) if target else "",
+        account=account_of(charge),
+        outcome=outcome.kind if outcome else "",
+        status=attempt.status,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_creation_input_tokens,
+        cache_write_1h_tokens=usage.cache_creation_1h_input_tokens,
+        web_searches=usage.web_search_requests,
+        fast=usage.fast,
+        estimated=charge.estimated,
+        cost_usd=charge.cost,
+        budget_usd=charge.cost or 0.0,
+        price_version="",
+        first_event_s=since(exchange, attempt.first_event),
+        duration_s=ended - attempt.started,
+        error=outcome.error.message if outcome else None,
+    )
+
+
+def account_of(charge: Charge) -> str:
+    """The name of the account that an attempt went out with; empty without a pool."""
+    account = charge.attempt.choice.account
+    return account.name if account else ""
+
+
+def total(charges: list[Charge]) -> Usage:
+    """What several attempts have used together."""
+    usage = Usage()
+    for charge in charges:
+        for field in fields(Usage):
+            setattr(usage, field.name, getattr(usage, field.name) + getattr(charge.usage, field.name))
+    return usage

@@ -16,14 +16,16 @@ from mitmproxy.test import taddons, tflow
 from addons.config.config import Config, Price
 from addons.config.routing import LedgerSettings
 from addons.config.settings import Settings
-from addons.ledger import Ledger, row
+from addons.ledger import Ledger, rows
+from addons.state.charges import cost
 from addons.state.exchange import Exchange, remember
-from addons.state.result import cost
-from addons.state.store import RequestRow, Store
+from addons.state.ledger_rows import RequestRow
+from addons.state.store import Prune, Store
 from addons.wire.messages.body import RequestBody
 from addons.wire.usage import Usage
 from tests.exchanges import DROPPED, SAID, Clock, answered, exchange, failed, failure, status, target, targets
 
+NOW = 1_790_000_000.0
 PRICE = Price(input=3, output=15, cache_read=0.3, cache_write=3.75)
 
 
@@ -62,7 +64,7 @@ def rows_in(store: Store) -> int:
 
 
 def row_of(made: Exchange, code: int = 200, error: str = "") -> RequestRow:
-    return row(made, ended(made, code, error))
+    return rows(made, ended(made, code, error), NOW).request
 
 
 class TestRow:
@@ -78,7 +80,7 @@ class TestRow:
         )
         clock.now += 3
         kept = row_of(made)
-        assert (kept.session, kept.caller, kept.asked_model) == ("session", "alice", "asked")
+        assert (kept.session, kept.user, kept.asked_model) == ("session", "alice", "asked")
         assert (kept.provider, kept.model, kept.status, kept.attempts, kept.fallback) == ("zai", "glm-5", 200, 1, False)
         assert (kept.input_tokens, kept.output_tokens) == (1000, 200)
         assert (kept.cache_read_tokens, kept.cache_write_tokens) == (5000, 100)
@@ -196,9 +198,9 @@ class TestTheAddon:
     def test_old_rows_are_deleted_at_the_start_and_once_a_day(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pruned: list[float] = []
+        pruned: list[Prune] = []
         monkeypatch.setattr(store, "prune", pruned.append)
-        now = 1_790_000_000.0
+        now = NOW
         monkeypatch.setattr(time, "time", lambda: now)
         addon = ledger_of(store, keep_days=7)
 
@@ -211,8 +213,8 @@ class TestTheAddon:
         assert pruned == [], "not before the configuration is there"
         addon.running()
         ends()
-        assert pruned == [now - 7 * 86_400]
+        assert pruned == [Prune(now - 7 * 86_400, now)]
         now += 86_401
         ends()
         ends()
-        assert pruned == [now - 86_401 - 7 * 86_400, now - 7 * 86_400]
+        assert [one.now for one in pruned] == [NOW, now]

@@ -26,6 +26,7 @@ from addons.config.routing import (
     Route,
     SafeguardSettings,
     Target,
+    UserSettings,
     bare_name,
 )
 from addons.config.rules import Rule
@@ -58,7 +59,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Eighteen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
+    Nineteen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
     made of them.
     """
 
@@ -74,6 +75,7 @@ class Config:
     pool: PoolSettings = field(default_factory=PoolSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     safeguards: SafeguardSettings = field(default_factory=SafeguardSettings)
+    users: UserSettings = field(default_factory=UserSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
     credential_files: tuple[str, ...] = ()
@@ -184,6 +186,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         pool=routing.pool,
         ledger=routing.ledger,
         safeguards=routing.safeguards,
+        users=routing.users,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),
         token_mode=token_mode,

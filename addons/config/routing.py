@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, Literal, get_args
 
 from addons.wire.chat.options import ChatOptions
@@ -238,6 +239,14 @@ class LedgerSettings:
     keep_days: int = 90
     """Days for which the row of a request is kept; older ones are deleted, at the start and once a day. Default 90;
     at least 1. A row says who asked for which model and what it cost, never what was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSettings:
+    """What holds for all users."""
+
+    timezone: tzinfo | None = None
+    """Whose days usage is summed up by: the name of a time zone (`Europe/Berlin`, `UTC`). Default: this machine's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

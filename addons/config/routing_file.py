@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from addons.config.provider_file import read_provider
 from addons.config.routing import (
@@ -27,6 +28,7 @@ from addons.config.routing import (
     Provider,
     Route,
     SafeguardSettings,
+    UserSettings,
     overlap,
 )
 from addons.config.rules import Rule
@@ -35,7 +37,7 @@ from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
 
-SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards")
+SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards", "users")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
@@ -57,6 +59,7 @@ class Routing:
     pool: PoolSettings
     ledger: LedgerSettings
     safeguards: SafeguardSettings
+    users: UserSettings
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
     and each rule that does nothing."""
@@ -86,6 +89,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
         ledger=read_ledger(given["ledger"]) if "ledger" in given else LedgerSettings(),
         safeguards=read_safeguards(given["safeguards"], models) if "safeguards" in given else SafeguardSettings(),
+        users=read_users(given["users"]) if "users" in given else UserSettings(),
         warnings=(
             *disabled(providers.values(), models),
             *circles(fallbacks, models),
@@ -234,6 +238,20 @@ def read_safeguards(entry: Entry, models: Sequence[Route]) -> SafeguardSettings:
     if "timeout" in keys and not (timeout := keys["timeout"].number()):
         raise keys["timeout"].error("must be more than 0")
     return SafeguardSettings(model=name, timeout=timeout)
+
+
+def read_users(entry: Entry) -> UserSettings:
+    """`users:`."""
+    keys = entry.mapping(("timezone",))
+    return UserSettings(timezone=read_timezone(keys["timezone"])) if keys else UserSettings()
+
+
+def read_timezone(entry: Entry) -> ZoneInfo:
+    """A time zone by its name."""
+    try:
+        return ZoneInfo(entry.text())
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise entry.error("must be the name of a time zone, as Europe/Berlin or UTC") from None
 
 
 def circles(fallbacks: Iterable[Fallback], models: Sequence[Route]) -> Iterable[str]:

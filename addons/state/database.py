@@ -68,6 +68,104 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX holds_time ON holds (time);
     """,
+    """
+    ALTER TABLE requests RENAME COLUMN caller TO user;
+    ALTER TABLE requests ADD COLUMN id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE requests ADD COLUMN class TEXT NOT NULL DEFAULT 'main';
+    ALTER TABLE requests ADD COLUMN account TEXT NOT NULL DEFAULT '';
+    ALTER TABLE requests ADD COLUMN cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN web_searches INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN fast INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN budget_usd REAL NOT NULL DEFAULT 0;
+    ALTER TABLE requests ADD COLUMN price_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE requests ADD COLUMN line TEXT NOT NULL DEFAULT '';
+    UPDATE requests SET budget_usd = coalesce(cost_usd, 0), user = coalesce(user, 'anyone');
+    CREATE TABLE attempts (
+        request TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        time REAL NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        account TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        status INTEGER,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cache_write_1h_tokens INTEGER NOT NULL,
+        web_searches INTEGER NOT NULL,
+        fast INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        cost_usd REAL,
+        budget_usd REAL NOT NULL,
+        price_version TEXT NOT NULL,
+        first_event_s REAL,
+        duration_s REAL NOT NULL,
+        error TEXT
+    );
+    CREATE INDEX attempts_time ON attempts (time);
+    CREATE TABLE usage_daily (
+        day TEXT NOT NULL,
+        user TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        class TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cache_write_1h_tokens INTEGER NOT NULL,
+        web_searches INTEGER NOT NULL,
+        cost_usd REAL, -- NULL: nothing had a price
+        PRIMARY KEY (day, user, provider, model, class)
+    ) WITHOUT ROWID;
+    CREATE TABLE usage_sessions (
+        session TEXT NOT NULL,
+        user TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        first REAL NOT NULL,
+        last REAL NOT NULL,
+        requests INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cache_write_1h_tokens INTEGER NOT NULL,
+        web_searches INTEGER NOT NULL,
+        cost_usd REAL,
+        PRIMARY KEY (session, user, provider, model)
+    );
+    CREATE INDEX usage_sessions_last ON usage_sessions (last);
+    CREATE TABLE spend (
+        user TEXT NOT NULL,
+        slot INTEGER NOT NULL, -- of a quarter of an hour, counted from 1970
+        requests INTEGER NOT NULL,
+        budget_usd REAL NOT NULL,
+        PRIMARY KEY (user, slot)
+    ) WITHOUT ROWID;
+    INSERT INTO usage_daily
+        SELECT date(time, 'unixepoch'), user, provider, model, class, count(*), sum(error IS NOT NULL), 0,
+            sum(cost_usd IS NULL AND input_tokens + output_tokens + cache_read_tokens + cache_write_tokens > 0),
+            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), 0, 0, sum(cost_usd)
+        FROM requests GROUP BY 1, 2, 3, 4, 5;
+    INSERT INTO usage_sessions
+        SELECT session, user, provider, model, min(time), max(time + duration_s), count(*), sum(error IS NOT NULL), 0,
+            sum(cost_usd IS NULL AND input_tokens + output_tokens + cache_read_tokens + cache_write_tokens > 0),
+            sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), 0, 0, sum(cost_usd)
+        FROM requests WHERE session IS NOT NULL GROUP BY 1, 2, 3, 4;
+    INSERT INTO spend
+        SELECT user, CAST(time AS INTEGER) / 900, count(*), sum(budget_usd) FROM requests GROUP BY 1, 2;
+    """,
 )
 
 

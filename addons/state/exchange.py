@@ -73,6 +73,11 @@ class Client:
     """Where it is: its connection's address, or the one that a trusted proxy has told."""
 
     @property
+    def user(self) -> str:
+        """Who is billed; who has the token of all is `shared`."""
+        return "shared" if self.caller == "token" else self.caller
+
+    @property
     def who(self) -> str:
         """Whose failures are counted together: the session's, or of a client without one those of its address."""
         return self.session or f"{self.caller} at {self.address}"
@@ -115,6 +120,18 @@ class Plan:
 
 
 @dataclass(slots=True, frozen=True)
+class Charge:
+    """What one attempt has used, and what that costs."""
+
+    attempt: Attempt
+    usage: Usage
+    estimated: bool
+    """Some of the usage is an estimate."""
+    cost: float | None
+    """US dollars; None without a price."""
+
+
+@dataclass(slots=True, frozen=True)
 class Result:
     """What is known of a request that has ended: who asked for what, who answered, what it took and what it cost."""
 
@@ -133,8 +150,10 @@ class Result:
     in_stream: bool
     """The error came under a 200, after the stream had begun."""
     usage: Usage
+    charges: list[Charge]
+    """What each of the attempts has used."""
     cost: float | None
-    """US dollars; None without a price."""
+    """US dollars, of all attempts; None when one that has used something has no price."""
     first_event: float | None
     """Seconds from the request to the first event of the answer; None when none came."""
     duration: float

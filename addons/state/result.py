@@ -8,9 +8,9 @@ from __future__ import annotations
 from mitmproxy import http
 from mitmproxy.flow import Error
 
-from addons.config.config import Price
 from addons.state.attempt import Attempt
-from addons.state.exchange import Exchange, Result
+from addons.state.charges import charges
+from addons.state.exchange import Charge, Exchange, Result
 from addons.wire.usage import Usage
 
 
@@ -25,23 +25,30 @@ def compute(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Result:
     """The facts as they are now, as far as the exchange and its flow tell."""
     response, cut = (flow.response, flow.error) if flow else (None, None)
     last = exchange.attempt
-    target, usage = last.target if last else None, exchange.usage
+    made = charges(exchange)
     status = response.status_code if response else 0
     broken = last is not None and last.outcome is not None
     return Result(
         caller=exchange.client.caller,
         session=exchange.client.session,
         model=exchange.model,
-        target=target,
+        target=last.target if last else None,
         attempts=len(exchange.sent()),
         status=status,
         error=failure(last, response, cut),
         in_stream=broken and exchange.stream and not cut and status < 400,
-        usage=usage or Usage(),
-        cost=cost(usage, target.price) if usage and target else None,
+        usage=made[-1].usage if made and made[-1].attempt is last else Usage(),
+        charges=made,
+        cost=total(made),
         first_event=since(exchange, last.first_event if last else None),
         duration=exchange.clock() - exchange.started,
     )
+
+
+def total(made: list[Charge]) -> float | None:
+    """US dollars; None when one that has used something has no price, or nobody was asked."""
+    costs = [one.cost for one in made if one.usage.has_any or one.attempt is made[-1].attempt]
+    return sum(cost for cost in costs if cost is not None) if costs and None not in costs else None
 
 
 def since(exchange: Exchange, at: float | None) -> float | None:
@@ -58,15 +65,3 @@ def failure(last: Attempt | None, response: http.Response | None, cut: Error | N
     if response and response.status_code >= 400:  # an addon has answered, no provider was asked
         return f"answered {response.status_code}"
     return ""
-
-
-def cost(usage: Usage, price: Price | None) -> float | None:
-    """US dollars; None when the target has no price."""
-    if price is None:
-        return None
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_read_input_tokens * price.cache_read
-        + usage.cache_creation_input_tokens * price.cache_write
-    ) / 1e6

@@ -1,4 +1,4 @@
-"""The SQLite file: cooldowns, so that they survive a restart, and one row per finished client request.
+"""The SQLite file: cooldowns, so that they survive a restart, and the ledger: what finished requests have used.
 
 Rules that hold here:
 - Whoever records never waits for the disk and never gets an error: rows are queued, and one thread writes
@@ -6,8 +6,8 @@ Rules that hold here:
 - That thread sleeps through the second, whatever comes: to be woken for each row would cost the event loop a
   hand-over of the interpreter for each request.
 - A file that can't be written costs rows, not requests: they are dropped and counted, one warning says so.
-- No column holds a secret: tokens go by their fingerprint, and texts are masked once more here. None grows with what
-  a client sends, and rows are deleted when they are too old.
+- No column holds a secret: tokens go by their fingerprint (the ledger's rows: ledger_rows.py). None grows with what a
+  client sends, and rows are deleted when they are too old.
 - Several processes may use one file.
 """
 
@@ -16,15 +16,15 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import chain
+from datetime import UTC, tzinfo
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final, NamedTuple
 
 from addons.state.conversations import EXPIRY, MOST
 from addons.state.database import opened, transaction
+from addons.state.ledger_rows import SLOT, Cell, Finished, cell, write
 from addons.state.pool import Cooldown
-from addons.wire.masking import mask_text
 
 logger = logging.getLogger(__name__)
 
@@ -34,48 +34,6 @@ BATCH_SECONDS: Final = 1.0
 MOST_QUEUED: Final = 10_000
 # A transaction that deletes old rows keeps others waiting for a few milliseconds.
 PRUNED_AT_ONCE: Final = 1000
-# Characters of a text in a column. Those that clients and providers make up are shorter, or are cut.
-LONGEST_TEXT: Final = 1000
-LARGEST_INTEGER: Final = 2**63 - 1
-
-
-class RequestRow(NamedTuple):
-    """One finished client request, with the target that gave the answer the client got: the seventeen columns of
-    `requests`.
-
-    time           epoch seconds, when the request came in
-    session        Claude Code's session id, if it sent one
-    caller         who asked, if callers are told apart
-    asked_model    the alias the client asked for
-    provider       name of the provider; "" when none was asked
-    model          the name sent to the provider
-    status         what the client got
-    attempts       sends to providers, in all
-    fallback       the answer came from a fallback
-    *_tokens       usage as the provider reported it
-    cost_usd       None when the model has no price
-    first_event_s  seconds to the first event of the answer; None when none came
-    duration_s     seconds until the answer was complete
-    error          the error the client got, or the one that cut its stream
-    """
-
-    time: float
-    session: str | None
-    caller: str | None
-    asked_model: str
-    provider: str
-    model: str
-    status: int
-    attempts: int
-    fallback: bool
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    cost_usd: float | None
-    first_event_s: float | None
-    duration_s: float
-    error: str | None
 
 
 class Resumed(NamedTuple):
@@ -113,11 +71,9 @@ class Released(NamedTuple):
     opening: str
 
 
-Item = RequestRow | Seat | Hold | Cooldown | Resumed | Released | Event | None
+Item = Finished | Seat | Hold | Cooldown | Resumed | Released | Event | None
 """What is queued for the writing thread; an Event is set when it is reached, None ends the thread."""
 
-INSERT_REQUESTS: Final = "INSERT INTO requests VALUES "
-A_REQUEST: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_COOLDOWN: Final = """
     INSERT INTO cooldowns (fingerprint, model, until, reason, probe_at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason, probe_at = excluded.probe_at
@@ -133,9 +89,23 @@ DELETE_OLD_HOLDS: Final = """
     DELETE FROM holds WHERE time <= ?1 OR time < (SELECT time FROM holds ORDER BY time DESC LIMIT 1 OFFSET ?2)
 """
 
+OLD_ROWS: Final = {"requests": "time", "attempts": "time", "usage_sessions": "last"}
+"""The tables of what is kept for some days, and the column that says how old a row is."""
+OLD_SUMS: Final = {
+    "usage_daily": ("day < date(?, 'unixepoch')", 400 * 86_400.0),
+    "spend": (f"slot < ? / {SLOT}", 62 * 86_400.0),
+}
+"""The tables of sums: what is too old, as of a time (epoch seconds), and for how many seconds they are kept."""
 DELETE_OLDEST: Final = """
-    DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE time < ? ORDER BY time LIMIT ?)
+    DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {column} < ? ORDER BY {column} LIMIT ?)
 """
+
+
+class Prune(NamedTuple):
+    """What is too old: rows of before a time, and sums that are too old as of another (both epoch seconds)."""
+
+    rows_before: float
+    now: float
 
 
 class Store:
@@ -149,12 +119,14 @@ class Store:
         self.queue: deque[Item] = deque()
         self.queued = Event()
         self.urgent = Event()
-        self.oldest_kept: float | None = None
-        """Rows from before this time (epoch seconds) are to be deleted; None: there are none."""
+        self.zone: tzinfo | None = UTC
+        """Whose days the daily sums are of; None: this machine's."""
+        self.too_old: Prune | None = None
+        """What is to be deleted; None: nothing."""
         self.thread = Thread(target=self.run, name="store", daemon=True)
         self.thread.start()
 
-    def record(self, row: RequestRow | Seat | Hold) -> None:
+    def record(self, row: Finished | Seat | Hold) -> None:
         """Queue a row; it is in the file about a second later."""
         if self.thread.is_alive() and len(self.queue) < MOST_QUEUED:
             self.queue.append(row)
@@ -205,9 +177,9 @@ class Store:
             rows = connection.execute("SELECT session, agent, opening, rule, time FROM holds ORDER BY time").fetchall()
         return [Hold(*row) for row in rows]
 
-    def prune(self, oldest_kept: float) -> None:
-        """Have the rows of requests from before this time deleted, a thousand at a time between what is written."""
-        self.oldest_kept = oldest_kept
+    def prune(self, too_old: Prune) -> None:
+        """Have what is too old deleted, a thousand rows at a time between what is written."""
+        self.too_old = too_old
         self.urgent.set()
         self.queued.set()
 
@@ -234,30 +206,34 @@ class Store:
             # Cleared before the queue is looked at: what comes from here on is announced again.
             self.queued.clear()
             self.urgent.clear()
-            if self.oldest_kept is not None:  # first, so that who waits for what is written waits for this too
-                self.delete_oldest(self.oldest_kept)
+            if self.too_old is not None:  # first, so that who waits for what is written waits for this too
+                self.delete_oldest(self.too_old)
             due = len(self.queue)
             while due and None not in batch:
                 batch = self.next_batch(due)
                 due -= len(batch)
                 self.write(batch)
 
-    def delete_oldest(self, oldest_kept: float) -> None:
-        """Delete some of the rows that are too old; if there may be more, they are the thread's next work."""
-        self.oldest_kept = None
+    def delete_oldest(self, too_old: Prune) -> None:
+        """Delete some of what is too old; if there may be more, it is the thread's next work."""
+        self.too_old = None
         with self.survived(0), closing(opened(self.path)) as connection, transaction(connection):
-            if connection.execute(DELETE_OLDEST, (oldest_kept, PRUNED_AT_ONCE)).rowcount == PRUNED_AT_ONCE:
-                self.prune(oldest_kept)
+            for table, (condition, kept) in OLD_SUMS.items():
+                connection.execute(f"DELETE FROM {table} WHERE {condition}", (too_old.now - kept,))  # noqa: S608
+            for table, column in OLD_ROWS.items():
+                statement = DELETE_OLDEST.format(table=table, column=column)
+                if connection.execute(statement, (too_old.rows_before, PRUNED_AT_ONCE)).rowcount == PRUNED_AT_ONCE:
+                    self.prune(too_old)
 
     def next_batch(self, due: int) -> list[Item]:
         """The next of the items that are due. What can't wait ends a batch: its order among others counts."""
         batch = [self.queue.popleft()]
-        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], RequestRow | Seat | Hold):
+        while len(batch) < min(due, BATCH_ROWS) and isinstance(batch[-1], Finished | Seat | Hold):
             batch.append(self.queue.popleft())
         return batch
 
     def write(self, batch: list[Item]) -> None:
-        rows = [request_cells(row) for row in batch if isinstance(row, RequestRow)]
+        rows = [row for row in batch if isinstance(row, Finished)]
         seats = [[cell(value) for value in seat] for seat in batch if isinstance(seat, Seat)]
         holds = [[cell(value) for value in hold] for hold in batch if isinstance(hold, Hold)]
         released = [[cell(value) for value in item] for item in batch if isinstance(item, Released)]
@@ -274,10 +250,7 @@ class Store:
                 if holds:
                     newest = max(item.time for item in batch if isinstance(item, Hold))
                     connection.execute(DELETE_OLD_HOLDS, (newest - EXPIRY, MOST))
-                if rows:
-                    # One statement: in between two the event loop would be made to hand over the interpreter.
-                    values = ", ".join([A_REQUEST] * len(rows))
-                    connection.execute(INSERT_REQUESTS + values, list(chain.from_iterable(rows)))
+                write(connection, rows, self.zone)
         for done in batch:
             if isinstance(done, Event):
                 done.set()
@@ -300,20 +273,5 @@ class Store:
                 logger.warning("%s can't be used (%s): nothing is recorded until it can", self.path, why)
 
 
-Cell = str | int | float | None
-
-
-def request_cells(row: RequestRow) -> list[Cell]:
-    return [cell(mask_text(value, ()) if isinstance(value, str) else value) for value in row]
-
-
 def cooldown_cells(row: Cooldown) -> list[Cell]:
     return [cell(value) for value in (row.fingerprint, row.model or "", row.until, row.reason, row.probe_at)]
-
-
-def cell(value: Cell) -> Cell:
-    """What SQLite takes of a value: no lone surrogates, no integers beyond 64 bits."""
-    if isinstance(value, str):
-        value = value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 1]}…"
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    return min(value, LARGEST_INTEGER) if isinstance(value, int) else value

@@ -17,6 +17,7 @@ from addons.state.result import compute, since
 from addons.views.bodies import body_of, header, presentable
 from addons.wire.error_reading import read_error
 from addons.wire.masking import is_credential_header
+from addons.wire.usage import COUNTS
 
 VERDICT: Final = "failover"
 """The addon whose lines in the trail are verdicts."""
@@ -208,7 +209,7 @@ def summarize(exchange: Exchange, end: Ending) -> Summary:
         ending=msgspec.structs.replace(end, error=clean(end.error), told=clean(end.told)),
         first_event=result.first_event,
         stop_reason=clean((answer.stop_reason if answer else None) or ""),
-        usage={name: count for name in usage.__slots__ if (count := getattr(usage, name))},
+        usage={name: count for name in COUNTS if (count := getattr(usage, name))},
         cost=result.cost if target else None,
         verdict=clean(exchange.verdict.reason) if exchange.verdict and not exchange.verdict.again else "",
         steps=[line_summary(line, clean(line.what)) for line in exchange.trail if line.attempt == 0],

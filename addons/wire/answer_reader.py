@@ -66,6 +66,10 @@ class AnswerStream(Protocol):
         """The tokens, as far as they are known."""
 
     @property
+    def streamed(self) -> int:
+        """About how many bytes of text, thinking and tool calls have come in deltas."""
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the message ended; None until it is known."""
 
@@ -113,6 +117,11 @@ class AnswerReader:
     @property
     def usage(self) -> Usage:
         return self._usage or self._events.usage
+
+    @property
+    def streamed(self) -> int:
+        """About how many bytes of text, thinking and tool calls have been streamed."""
+        return self._events.streamed
 
     @property
     def stop_reason(self) -> str | None:

@@ -27,7 +27,7 @@ from tests.config.routing_texts import (
         ("# nothing\n", "1: is empty"),
         (
             "- a\n",
-            "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, "
+            "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, users, "
             "not a list",
         ),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
@@ -240,6 +240,11 @@ from tests.config.routing_texts import (
         (
             with_section("safeguards: {model: gml}"),
             "8: safeguards.model: must be same, off or the name of a model (did you mean glm?)",
+        ),
+        (with_section("users: 1"), "8: users: must be a mapping of timezone"),
+        (
+            with_section("users: {timezone: Berlin}"),
+            "8: users.timezone: must be the name of a time zone, as Europe/Berlin or UTC",
         ),
         (with_section("safeguards: {timeout: 0}"), "8: safeguards.timeout: must be more than 0"),
         (with_section("pool: session"), "8: pool: must be a mapping of strategy"),

@@ -10,7 +10,9 @@ from threading import Thread
 
 import pytest
 
+from addons.state import usage
 from addons.state.database import MIGRATIONS, opened, transaction, user_version
+from tests.finished import NOW
 
 
 def tables(connection: sqlite3.Connection) -> set[str]:
@@ -39,6 +41,28 @@ def test_every_older_version_is_brought_up_to_date(tmp_path: Path, version: int)
         with closing(opened(path)) as connection:
             assert user_version(connection) == len(MIGRATIONS)
             assert tables(connection) == wanted
+
+
+def test_sums_are_made_of_the_rows_of_an_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    row = "INSERT INTO requests VALUES (?, 's1', ?, 'glm', 'zai', 'glm-5', 200, 1, 0, 100, 10, 5, 5, ?, 0.5, 2.0, ?)"
+    with closing(sqlite3.connect(path)) as old:
+        for script in MIGRATIONS[:3]:
+            old.executescript(script)
+        old.execute(row, (NOW, None, 0.25, None))
+        old.execute(row, (NOW + 900, "alice", None, "cut"))
+        old.execute(row, (NOW + 905, "alice", 0.5, None))
+        old.execute("PRAGMA user_version = 3")
+        old.commit()
+    opened(path).close()
+    sums = {group.keys: group.sums for group in usage.grouped(path, ["day", "user"])}
+    assert {keys: (one.requests, one.failed, one.unpriced, one.cost_usd) for keys, one in sums.items()} == {
+        ("2026-09-21", "alice"): (2, 1, 1, 0.5),
+        ("2026-09-21", "anyone"): (1, 0, 0, 0.25),
+    }
+    assert usage.spent(path, NOW - 900) == {"alice": 0.5, "anyone": 0.25}
+    assert [one.sums.requests for one in usage.sessions(path, user="alice")] == [2]
+    assert {row.user for row in usage.requests(path)} == {"alice", "anyone"}
 
 
 def test_a_newer_file_is_refused_and_not_changed(tmp_path: Path) -> None:

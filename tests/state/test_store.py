@@ -12,29 +12,12 @@ import pytest
 
 from addons.state import store as store_module
 from addons.state.database import MIGRATIONS, transaction
+from addons.state.ledger_rows import LONGEST_TEXT, RequestRow
 from addons.state.pool import Cooldown
-from addons.state.store import Hold, Released, RequestRow, Seat, Store
+from addons.state.store import Hold, Prune, Released, Seat, Store
+from tests.finished import NOW, finished
 
-NOW = 1_790_000_000.0
-ROW = RequestRow(
-    time=NOW,
-    session="s1",
-    caller=None,
-    asked_model="glm",
-    provider="zai",
-    model="glm-5",
-    status=200,
-    attempts=1,
-    fallback=False,
-    input_tokens=100,
-    output_tokens=10,
-    cache_read_tokens=1000,
-    cache_write_tokens=5,
-    cost_usd=0.25,
-    first_event_s=0.5,
-    duration_s=2.0,
-    error=None,
-)
+ROW = finished()
 PYTHON = sys.executable
 
 
@@ -57,10 +40,11 @@ def rows_in(path, table="requests"):
 
 
 def test_a_row_is_written_as_it_was(store, path):
-    store.record(ROW._replace(fallback=True, cost_usd=None))
+    store.record(finished(fallback=True, cost_usd=None))
     store.flush()
     [row] = rows_in(path)
-    assert RequestRow(**{**row, "fallback": bool(row["fallback"])}) == ROW._replace(fallback=True, cost_usd=None)
+    row["request_class"] = row.pop("class")
+    assert RequestRow(**row) == finished(fallback=True, cost_usd=None).request
 
 
 def test_rows_are_written_within_a_second_without_being_asked_for(store, path, monkeypatch):
@@ -140,7 +124,7 @@ def test_many_rows_go_in_batches(path, batches, monkeypatch):
     monkeypatch.setattr(store_module, "BATCH_SECONDS", 0.001)
     store = Store(path)
     for number in range(1000):
-        store.record(ROW._replace(attempts=number))
+        store.record(finished(attempts=number))
     store.close()
     assert [row["attempts"] for row in rows_in(path)] == list(range(1000))
     assert max(map(len, batches)) <= store_module.BATCH_ROWS
@@ -299,7 +283,7 @@ def test_the_file_is_for_its_owner_only(store, path):
 
 
 def test_an_error_text_is_masked_and_strange_values_are_taken(store, path):
-    odd = ROW._replace(asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
+    odd = finished(asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
     store.record(odd)
     store.flush()
     [row] = rows_in(path)
@@ -390,9 +374,9 @@ def test_a_file_that_is_deleted_while_in_use_is_made_again(store, path):
 def test_old_rows_are_deleted_a_few_at_a_time(store, path, monkeypatch):
     monkeypatch.setattr(store_module, "PRUNED_AT_ONCE", 10)
     for number in range(25):
-        store.record(ROW._replace(time=NOW + number))
+        store.record(finished(time=NOW + number))
     store.flush()
-    store.prune(NOW + 22)
+    store.prune(Prune(NOW + 22, NOW))
     for _ in range(20):
         store.flush()
     assert [row["time"] for row in rows_in(path)] == [NOW + 22, NOW + 23, NOW + 24]
@@ -412,10 +396,8 @@ def test_a_file_that_can_not_be_pruned_costs_no_row(store, path, caplog):
 
 def test_no_text_shows_a_secret_or_grows_with_what_a_client_sends(store, path):
     secret = "sk-ant-oat01-SECRET0123456789"
-    store.record(
-        ROW._replace(session=secret, asked_model=f"claude-{secret}", model=f"claude-{secret}", error="x" * 9999)
-    )
+    store.record(finished(session=secret, asked_model=f"claude-{secret}", model=f"claude-{secret}", error="x" * 9999))
     store.flush()
     [row] = rows_in(path)
     assert "SECRET" not in repr(row)
-    assert (row["asked_model"], len(row["error"])) == ("claude-sk-ant-oat01…6789", store_module.LONGEST_TEXT)
+    assert (row["asked_model"], len(row["error"])) == ("claude-sk-ant-oat01…6789", LONGEST_TEXT)

@@ -9,7 +9,6 @@ Rules that hold here:
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
 """
 
-from dataclasses import asdict
 from typing import Any, Final
 
 from addons.wire import raw_json
@@ -20,7 +19,7 @@ from addons.wire.chat.events import Carried, carried, carried_at_end
 from addons.wire.error_reading import read_error
 from addons.wire.errors import ProviderError
 from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
-from addons.wire.usage import Usage
+from addons.wire.usage import COUNTS, Usage
 
 Json = dict[str, Any]
 
@@ -52,6 +51,10 @@ class ChatAnswer:
         self._said = AnswerContent(asked, seed, strip_thinking=strip_thinking, start=self._message_start)
         self._tokens = Tokens()
         self._ending = Ending()
+
+    @property
+    def streamed(self) -> int:
+        return self._said.characters
 
     @property
     def notes(self) -> list[str]:
@@ -177,7 +180,7 @@ class ChatAnswer:
 
     def _usage(self, *, at_end: bool) -> Json:
         """The usage that the client is told: the provider's numbers, or estimates before it has told any."""
-        usage = asdict(self.usage)
+        usage = {name: getattr(self.usage, name) for name in COUNTS}
         if not self._tokens.prompt:
             usage["input_tokens"] = self._input_estimate
         if at_end and not self._tokens.completion:

@@ -186,6 +186,7 @@ class Tokens:
         usage.output_tokens = self.completion + max(unaccounted, 0)
         usage.cache_read_input_tokens = cached
         usage.cache_creation_input_tokens = created
+        usage.is_final = self.completion > 0
 
 
 def _number(usage: Any, *path: str) -> int:

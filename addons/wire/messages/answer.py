@@ -46,6 +46,10 @@ _KNOWN_EVENTS: Final = _MESSAGE_EVENTS | _BLOCK_EVENTS
 _DELTA_STARTS: Final = (DELTA, b"event: content_block_delta\r\n")
 _DELTA_ENDS: Final = (b"}\n\n", b"}\r\n\r\n")
 _FIRST_LINE: Final = len(DELTA)
+_AROUND: Final = {"text": 115, "thinking": 123, "tool_use": 129, "server_tool_use": 129}
+"""Bytes of a delta beside what it says, by the type of its block."""
+_SPACES: Final = 8
+"""Those of them that some providers have besides, behind each colon and comma."""
 _CR: Final = ord("\r")
 _NULL: Final = Raw(b"null")
 
@@ -75,7 +79,7 @@ def rewrite_message(body: bytes, rewrite: Rewrite) -> tuple[bytes, Usage, str | 
         what = "JSON that is no message" if message else "an answer that is not JSON"
         return ProviderError(502, "api_error", f"{rewrite.provider} sent {what}: {_excerpt(body)}")
     usage = Usage()
-    usage.update(value_in(message, "usage"))
+    usage.update(value_in(message, "usage"), at_end=True)
     content = raw_json.split_array(message["content"]) or []
     if rewrite.is_anthropic:
         blocks = stamp_all(content, None, strip_thinking=False)
@@ -98,6 +102,8 @@ class MessagesAnswer:
         self.finished = False
         self.usage = Usage()
         self.stop_reason: str | None = None
+        self.streamed = 0
+        self._around = _AROUND["text"]
         self._rewrite = rewrite
         self._splitter = Splitter()
         self._blocks = AnswerBlocks(
@@ -117,6 +123,7 @@ class MessagesAnswer:
             and _CR not in data
         ):
             self.spoke = True
+            self.streamed += len(data) - self._around
             if self._instead is None:
                 return data
             return self._instead and self._instead + data[len(self._head) :]
@@ -150,6 +157,7 @@ class MessagesAnswer:
             self.started = True
             if self._blocks.passing and _only_deltas(out):
                 self.content = self.spoke = True
+                self.streamed += len(out) - self._around * out.count(DELTA)
             else:
                 out = self._events(out)
                 if self.error or self.finished:
@@ -170,8 +178,10 @@ class MessagesAnswer:
 
     def _event(self, raw: bytes) -> bytes:
         """One event of the provider: what the client gets for it, maybe nothing."""
-        if raw.startswith(_DELTA_STARTS) and raw.endswith(_DELTA_ENDS):
+        usual = raw.startswith(_DELTA_STARTS) and raw.endswith(_DELTA_ENDS)
+        if usual:
             self.content = self.spoke = True
+            self.streamed += len(raw) - self._around
             delta = self._blocks.delta(raw)
             if delta is not None:
                 return delta
@@ -204,6 +214,11 @@ class MessagesAnswer:
         if event.type in _MESSAGE_EVENTS:
             return self._message_event(event, json, raw)
         if event.type in _BLOCK_EVENTS:
+            if event.type == "content_block_start":
+                kind = kind_of(object_in(json, "content_block"))
+                self._around = _AROUND.get(kind, _AROUND["text"]) + _SPACES * (b'{"type": ' in raw)
+            elif event.type == "content_block_delta" and not usual:
+                self.streamed += max(len(raw) - self._around, 0)
             out = self._blocks.event(event, json, raw)
             if self._blocks.is_too_much:
                 self._fail("left more open than any answer has")
@@ -233,7 +248,7 @@ class MessagesAnswer:
         return reframe(event, json, message=raw_json.join_object(message))
 
     def _message_delta(self, json: Fields, raw: bytes) -> bytes:
-        self.usage.update(value_in(json, "usage"))
+        self.usage.update(value_in(json, "usage"), at_end=True)
         stop_reason = raw_json.string(object_in(json, "delta").get("stop_reason", UNSET))
         self.stop_reason = stop_reason or self.stop_reason
         if self._rewrite.is_anthropic or not (stop_reason or self._held):
