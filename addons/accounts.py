@@ -17,6 +17,7 @@ from mitmproxy.addonmanager import Loader
 
 from addons.config.config import Provider
 from addons.config.settings import Settings
+from addons.proxy.header_lines import put
 from addons.proxy.request_head import QUERY_KEY, put_path
 from addons.state.account_activity import AccountActivity
 from addons.state.account_commands import AccountCommands
@@ -257,13 +258,13 @@ def attach(trying: Trying, provider: Provider, pick: Pick) -> None:
     if provider.auth in ("x-api-key", "header"):
         name = provider.auth_name or "x-api-key"
         attempt.credential[name] = value
-        headers[name] = masked
+        put(headers, name.encode(), masked.encode())
     elif provider.auth == "query":
         attempt.credential[QUERY_KEY] = value
         put_path(trying.flow.request, attempt.credential, provider, provider.path + exchange.path)
     else:
         attempt.credential["authorization"] = f"Bearer {value}"
-        headers["authorization"] = f"Bearer {masked}"
+        put(headers, b"authorization", f"Bearer {masked}".encode())
     if account.count > 1 or provider.auth == "claude-oauth":
         kind = "token" if provider.auth == "claude-oauth" else "key"
         session = f", session {exchange.client.session[:4]}" if exchange.client.session else ""

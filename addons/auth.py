@@ -21,6 +21,7 @@ from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
 from addons.proxy.client_address import client_address, plain
 from addons.proxy.connections import EVERYWHERE, proxyserver
+from addons.proxy.header_lines import headers_of
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
     HOP_BY_HOP,
@@ -201,7 +202,7 @@ class AuthGate:
                 caller, exchange.client = ticket.client.caller, replace(ticket.client, session=None)
             else:
                 exchange.client.credential = ClientCredential()
-        request.headers = http.Headers(shown)
+        request.data.headers = headers_of(shown)
         if MODE_HEADER in values:
             request.headers[MODE_HEADER] = exchange.client.token_mode  # whatever it was: it may have been a token
 

@@ -17,6 +17,7 @@ from addons.config.config import Target
 from addons.config.routing import bare_name
 from addons.config.rules import first_rule
 from addons.config.settings import Settings
+from addons.proxy.header_lines import headers_of, value_of
 from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import allowed, as_bytes, host_header, put_path, with_flag
@@ -168,7 +169,7 @@ class ModelRouter:
         put_path(request, trying.attempt.credential, provider, provider.path + exchange.path)
         request.data.host, request.data.port = provider.host, provider.port  # each setter would write `host` anew
         lines = [("host", host_header(provider)), *allowed(exchange.headers, provider), ("accept-encoding", "identity")]
-        headers, credential = http.Headers([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
+        headers, credential = headers_of([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
         for name, value in provider.headers.items():
             headers[name] = mask_text(value, exchange.config.header_secrets)
             if headers[name] != value:
@@ -232,7 +233,7 @@ def body_bytes(request: http.Request) -> bytes:
     """The body, decompressed where the client compressed it: not much further than `limits.BODY`, however little
     it was before. Raises BadRequest."""
     raw = request.raw_content or b""
-    coding = request.headers.get("content-encoding", "").strip().lower()
+    coding = value_of(request.headers, b"content-encoding").strip().lower()
     if coding in ("", "identity"):
         return raw
     if coding not in REQUEST_CODINGS:

@@ -11,6 +11,7 @@ import msgspec
 from mitmproxy import http
 
 from addons.config.config import Provider, Target
+from addons.proxy.header_lines import value_of
 from addons.state.attempt import Outcome
 from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
@@ -77,7 +78,7 @@ def reader(exchange: Exchange, provider: Provider, response: http.Response) -> A
         stream=exchange.stream,
         events=MessagesAnswer(rewrite),
         complete=read_count if counts else lambda body: rewrite_message(body, rewrite),
-        content_encoding=response.headers.get("content-encoding", ""),
+        content_encoding=value_of(response.headers, b"content-encoding"),
     )
 
 

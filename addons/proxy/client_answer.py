@@ -16,6 +16,7 @@ from mitmproxy.proxy.layers.http._events import ResponseData, ResponseHeaders
 
 from addons.proxy.deadlines import Deadlines
 from addons.proxy.framing import frame_stream
+from addons.proxy.header_lines import put, value_of
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
 from addons.state.exchange import Exchange
@@ -52,7 +53,7 @@ class ClientAnswer:
         """Send the head of a stream."""
         self.has_begun = True
         frame_stream(head, request)
-        self.chunked = "transfer-encoding" in head.headers
+        self.chunked = bool(value_of(head.headers, b"transfer-encoding"))
         self.finish_head(head)
         yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.client)
         if self.exchange:
@@ -86,7 +87,7 @@ class ClientAnswer:
     def finish_head(self, head: http.Response) -> None:
         """Say in the head of any answer what becomes of the connection."""
         if self.closes:
-            head.headers["connection"] = "close"
+            put(head.headers, b"connection", b"close")
 
     def let_go(self) -> None:
         """Hold nothing of the request any more: the answer is over."""

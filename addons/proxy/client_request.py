@@ -21,6 +21,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, H
 from addons.proxy.client_answer import ClientAnswer
 from addons.proxy.deadlines import Deadlines
 from addons.proxy.fail_closed import is_broken
+from addons.proxy.header_lines import value_of
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
@@ -215,7 +216,7 @@ class ClientStream(HookedStream):
         """Send a whole answer, or end one that was streamed."""
         response = self.flow.response
         assert response
-        if self.flow.request.method == "HEAD":
+        if self.flow.request.data.method == b"HEAD":
             response.data.content = b""  # mitmproxy sends the body of an answer that an addon has made all the same
         self.client.finish_head(response)
         body = response.data.content
@@ -253,7 +254,7 @@ class ClientStream(HookedStream):
 def announced(request: http.Request) -> int:
     """The bytes that a request's head says its body has; 0 where it says nothing. One that is packed may stand for as
     much as is taken."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if value_of(request.headers, b"content-encoding").lower() not in ("", "identity"):
         return limits.BODY
-    length: str = request.headers.get("content-length", "")
+    length = value_of(request.headers, b"content-length")
     return int(length) if length.isdecimal() and len(length) < 20 else 0

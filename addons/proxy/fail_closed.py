@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from mitmproxy import connection, flow, hooks, http
 from mitmproxy.exceptions import AddonHalt, CommandError, OptionsError
@@ -40,9 +39,14 @@ MESSAGE = "an error in the gateway ended this request, see its log"
 ENDINGS = frozenset({"response", "error"})
 """The hooks of a request's end: every addon hears of it, also when one of them has failed."""
 
-_broken: WeakSet[flow.Flow] = WeakSet()
+BROKEN = "gateway_broken"
+"""The attribute of a flow with which a handler has failed."""
+
+CLOSING = "gateway_closing"
+"""The attribute of a wrapped handler that holds how to close."""
 
 Handler = Callable[..., Any]
+Closing = Callable[..., None]
 
 
 def fail_closed(addons: Sequence[object]) -> list[object]:
@@ -57,7 +61,7 @@ def fail_closed(addons: Sequence[object]) -> list[object]:
 
 def is_broken(of: flow.Flow) -> bool:
     """Whether a handler has failed with this flow."""
-    return of in _broken
+    return BROKEN in of.__dict__
 
 
 def wrapped(handler: Handler, hook: str, addon: str) -> Handler:
@@ -84,7 +88,15 @@ def wrapped(handler: Handler, hook: str, addon: str) -> Handler:
         except Exception as error:  # noqa: BLE001
             close(hook, addon, error, *arguments)
 
+    call.__dict__[CLOSING] = functools.partial(close, hook, addon)
     return call
+
+
+def unwrapped(handler: Handler) -> tuple[Handler, Closing | None]:
+    """A handler as its addon has it, and what has to be called with the exception that it raises and its arguments: for
+    who catches that itself. None: it isn't one of ours."""
+    closing: Closing | None = getattr(handler, CLOSING, None)
+    return (handler.__dict__["__wrapped__"], closing) if closing else (handler, None)
 
 
 def close(hook: str, addon: str, error: Exception, *arguments: object) -> None:
@@ -109,7 +121,7 @@ def close(hook: str, addon: str, error: Exception, *arguments: object) -> None:
 
 def break_off(about: http.HTTPFlow, hook: str) -> None:
     """Answer a request with a 500, whatever has become of it."""
-    _broken.add(about)
+    about.__dict__[BROKEN] = True
     exchange = exchange_of(about)
     if hook == "requestheaders":  # the gate may not have taken the credentials off
         kept = [

@@ -9,6 +9,7 @@ import re
 
 from mitmproxy import http
 
+from addons.proxy.header_lines import put, value_of, without
 from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.error_reading import read_error
@@ -25,17 +26,13 @@ OF_THE_BODY = frozenset(
 """What a provider says of its body's form and of its connection is not said of the client's."""
 
 
-def without(headers: http.Headers, names: frozenset[bytes]) -> None:
-    """Take the lines of these names (lower-case) out."""
-    headers.fields = tuple(line for line in headers.fields if line[0].lower() not in names)
-
-
 def frame_body(response: http.Response) -> None:
     """Make the head fit a body that is here in whole."""
     without(response.headers, OF_THE_BODY)
     length = str(len(response.raw_content or b""))
     response.headers.fields += ((b"content-length", length.encode()),)
-    response.headers.setdefault("content-type", "application/json")
+    if not value_of(response.headers, b"content-type"):
+        put(response.headers, b"content-type", b"application/json")
     response.data.http_version = b"HTTP/1.1"
 
 

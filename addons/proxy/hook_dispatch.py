@@ -14,17 +14,40 @@ from inspect import iscoroutinefunction
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import safecall, traverse
+from mitmproxy.addons.anticache import AntiCache
+from mitmproxy.addons.anticomp import AntiComp
+from mitmproxy.addons.dumper import Dumper
 from mitmproxy.addons.maplocal import MapLocal
 from mitmproxy.addons.mapremote import MapRemote
 from mitmproxy.addons.modifybody import ModifyBody
 from mitmproxy.addons.modifyheaders import ModifyHeaders
+from mitmproxy.addons.savehar import SaveHar
+from mitmproxy.addons.stickyauth import StickyAuth
+from mitmproxy.addons.stickycookie import StickyCookie
 from mitmproxy.exceptions import AddonHalt
 from mitmproxy.proxy.commands import StartHook
 
+from addons.proxy.fail_closed import MEANT, Closing, unwrapped
+
 CallHook = Callable[[StartHook], bool]
 
-Handlers = list[list[Callable[..., object]]]
-"""The handlers of a hook: a list for each addon of the chain, with those of the addons in it."""
+Handlers = list[list[tuple[Callable[..., object], Closing | None]]]
+"""The handlers of a hook: a list for each addon of the chain, with those of the addons in it; one of ours without its
+wrapper, and with what the wrapper does when it fails (fail_closed.py)."""
+
+IDLE_WITHOUT: dict[type, str] = {
+    AntiCache: "anticache",
+    AntiComp: "anticomp",
+    Dumper: "flow_detail",
+    MapLocal: "map_local",
+    MapRemote: "map_remote",
+    ModifyBody: "modify_body",
+    ModifyHeaders: "modify_headers",
+    SaveHar: "hardump",
+    StickyAuth: "stickyauth",
+    StickyCookie: "stickycookie",
+}
+"""Addons of mitmproxy that do nothing for a request while an option of theirs is empty."""
 
 
 class HookDispatch:
@@ -57,8 +80,15 @@ class HookDispatch:
         argument = next(iter(vars(hook).values()))  # what `hook.args()` looks up by the names of its fields
         for of_one_addon in handlers:
             try:
-                for handler in of_one_addon:
-                    handler(argument)
+                for handler, closing in of_one_addon:
+                    try:
+                        handler(argument)
+                    except MEANT:
+                        raise
+                    except Exception as error:
+                        if closing is None:
+                            raise
+                        closing(error, argument)
             except AddonHalt:
                 break
             except Exception:
@@ -75,9 +105,10 @@ def handlers_of(name: str) -> Handlers | None:
     watchers = any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
     if watchers or any(iscoroutinefunction(handler) for of_one_addon in called for handler in of_one_addon):
         return None
-    return [of_one_addon for of_one_addon in called if of_one_addon]
+    return [[unwrapped(handler) for handler in of_one_addon] for of_one_addon in called if of_one_addon]
 
 
 def is_idle(addon: object) -> bool:
-    """Whether this is one of mitmproxy's addons that replace what an option says, which says nothing."""
-    return isinstance(addon, MapLocal | MapRemote | ModifyBody | ModifyHeaders) and not addon.replacements
+    """Whether this is one of mitmproxy's addons that have nothing to do."""
+    option = IDLE_WITHOUT.get(type(addon))
+    return option is not None and not getattr(ctx.options, option, None)

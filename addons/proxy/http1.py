@@ -25,8 +25,11 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestData,
     RequestEndOfMessage,
+    RequestHeaders,
     RequestProtocolError,
+    ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
@@ -34,6 +37,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Connection, Http1Server
 
 from addons.proxy.framing import CONTROL, one_framing
+from addons.proxy.header_lines import is_last, value_of
 from addons.wire import limits
 from addons.wire.errors import envelope
 
@@ -47,16 +51,18 @@ class BodyReading(Http1Connection):
     """Reads bodies: what has come is handed on as one piece, however many chunks it was sent in, without trailers."""
 
     def _handle_event(self, event: events.Event) -> Commands:
-        if type(event) is events.DataReceived and not self.buf:
+        if type(event) is events.DataReceived and not self.buf and self.state == self.read_headers:
             is_asked = self.request is not None or isinstance(self, Http1Server)
-            end = event.data.find(b"\r\n\r\n", 0, limits.HEAD) if is_asked and self.state == self.read_headers else -1
-            if end >= 0:
-                # As if they had come one after the other, so that the body is not copied with the head.
-                head, event = event.data[: end + 4], events.DataReceived(event.connection, event.data[end + 4 :])
-                yield from super()._handle_event(events.DataReceived(event.connection, head))
-                if not event.data or not self.conn.connected:
-                    return
-        yield from super()._handle_event(event)
+            if is_asked and (end := event.data.find(b"\r\n\r\n", 0, limits.HEAD)) >= 0:
+                return self.read_both(event, end + 4)
+        return super()._handle_event(event)
+
+    def read_both(self, event: events.DataReceived, end: int) -> Commands:
+        """Read a head and what follows it as if they had come one after the other: so the body isn't copied with the
+        head."""
+        yield from super()._handle_event(events.DataReceived(event.connection, event.data[:end]))
+        if len(event.data) > end and self.conn.connected:
+            yield from super()._handle_event(events.DataReceived(event.connection, event.data[end:]))
 
     def read_body(self, event: events.Event) -> Commands:
         assert self.stream_id is not None
@@ -94,6 +100,21 @@ class ProviderSide(BodyReading, Http1Client):
 
     closes = False
     """Whether the connection ends after the answer that is being read."""
+    is_chunked = True
+    """Whether the request goes out in chunks; mitmproxy looks it up for each piece."""
+
+    def send(self, event: HttpEvent) -> Commands:
+        if self.is_chunked or self.response:
+            yield from super().send(event)
+            if type(event) is RequestHeaders:
+                self.is_chunked = bool(value_of(event.request.headers, b"transfer-encoding"))
+        elif type(event) is RequestData:
+            yield commands.SendData(self.conn, event.data)
+        elif type(event) is RequestEndOfMessage:
+            self.is_chunked = True
+            yield from self.mark_done(request=True)
+        else:
+            yield from super().send(event)
 
     def read_headers(self, event: events.ConnectionEvent) -> Commands:
         """Read the head of an answer, of at most `limits.HEAD` bytes, behind any interim responses: mitmproxy takes one
@@ -114,7 +135,8 @@ class ProviderSide(BodyReading, Http1Client):
                 return
         for command in super().read_headers(event):
             if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
-                self.closes = self.is_last(command.event.response)
+                assert self.request
+                self.closes = is_last(self.request) or is_last(command.event.response)
             yield command
 
     def ended(self, end: RequestEndOfMessage | ResponseEndOfMessage) -> Commands:
@@ -125,11 +147,6 @@ class ProviderSide(BodyReading, Http1Client):
         else:
             yield from self.mark_done(response=True)
             yield ReceiveHttp(end)
-
-    def is_last(self, response: http.Response) -> bool:
-        """Whether the connection ends after this answer."""
-        assert self.request
-        return any(http1.connection_close(head.http_version, head.headers) for head in (self.request, response))
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
         """Close the connection or keep it, by the heads that were on it. (mitmproxy asks those of the flow, which are
@@ -166,6 +183,8 @@ class ClientSide(BodyReading, Http1Server):
         """When a body has to be whole."""
         self.idle_due = math.inf
         """When a connection that has nothing to do is closed."""
+        self.is_plain = False
+        """The body of the answer goes out as it is, and its head says how long it is."""
         self.is_reading = False
         self.has_next = False
         """The next request stands in the buffer: mitmproxy would read it within the reading of this one."""
@@ -264,13 +283,45 @@ class ClientSide(BodyReading, Http1Server):
                 yield command
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> Commands:
+        is_whole = (request or self.request_done) and (response or self.response_done)
+        if is_whole and self.is_ordinary():
+            self.request_done = self.response_done = False
+            self.request = self.response = None
+            self.stream_id += 2
+            self.state = self.read_headers
+            if self.buf:
+                yield from self.state(events.DataReceived(self.conn, b""))
+            return
         yield from super().mark_done(request=request, response=response)
         if self.state == self.done:
             # The whole request is in it, its body included, and what belongs to a closed connection is a cycle of
             # references: the body would wait for the garbage collector, which seldom comes to the old ones.
             self.request = None
 
+    def is_ordinary(self) -> bool:
+        """Whether the connection stays as it is after this answer, by what its heads say (mitmproxy, which looks at
+        each header of both heads for it, is asked where it doesn't)."""
+        request, response = self.request, self.response
+        return (
+            self.is_plain
+            and request is not None
+            and response is not None
+            and response.data.status_code != 101
+            and request.data.method.upper() != b"CONNECT"
+            and not (is_last(request) or is_last(response))
+        )
+
     def send(self, event: HttpEvent) -> Commands:
+        if type(event) is ResponseData and self.is_plain:
+            if event.data:
+                yield commands.SendData(self.conn, event.data)
+            return
+        if type(event) is ResponseEndOfMessage and self.is_plain:
+            yield from self.mark_done(response=True)
+            return
+        if type(event) is ResponseHeaders:
+            headers = event.response.headers
+            self.is_plain = bool(value_of(headers, b"content-length")) and not value_of(headers, b"transfer-encoding")
         if isinstance(event, ResponseProtocolError) and not self.answered:
             status = event.code.http_status_code()
             if status is not None and self.conn.connected:

@@ -24,6 +24,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 
 from addons.proxy.client_request import ClientStream
 from addons.proxy.framing import clean_head, decoded, frame_body, read_status
+from addons.proxy.header_lines import put
 from addons.proxy.hooks import Commands
 from addons.proxy.provider_connection import ProviderConnection
 from addons.proxy.recorder import NO_RECORDER, Recorder
@@ -33,6 +34,14 @@ from addons.wire import limits
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.errors import ProviderError, error_type
 from addons.wire.masking import mask_strings, mask_text
+
+
+def nothing() -> Commands:
+    yield from ()
+
+
+NOTHING = nothing()
+"""No commands. A generator that has ended may be asked again."""
 
 
 class ProviderStream(ClientStream):
@@ -69,19 +78,18 @@ class ProviderStream(ClientStream):
     # Receiving
 
     def handle_event(self, event: events.Event) -> Commands:
-        """Handle an event; the pieces of an answer that is being relayed go right through."""
+        """Handle an event; the pieces of an answer that is being relayed go right through. (No generator itself: each
+        level of them costs every event.)"""
         if type(event) is ResponseData and self.exchange:
             self.recorder.received(self.exchange, event.data)
             if self.relayed and not self._paused and not self.debug:
                 out = self.relayed.feed(event.data)
                 if not self.relayed.error and not self.relayed.finished:
-                    if out:
-                        yield from self.client.say(out)
                     if self.relayed.spoke:
                         self.deadlines.give_up = self.deadlines.after(self.deadlines.answer_timeout)
-                    return
+                    return self.client.say(out) if out else NOTHING
                 self.fed = out
-        yield from super().handle_event(event)
+        return super().handle_event(event)
 
     def state_wait_for_response_headers(self, event: events.Event) -> Commands:
         if not isinstance(event, ResponseHeaders):
@@ -195,7 +203,7 @@ class ProviderStream(ClientStream):
         self.current().ended = self.current().ended or self.gateway.clock()
         self.response_body_buf.clear()
         self.flow.response.data.content = body
-        self.flow.response.headers["content-type"] = "application/json"  # also where the provider streamed
+        put(self.flow.response.headers, b"content-type", b"application/json")  # also where the provider streamed
         frame_body(self.flow.response)
         yield from self.send_response()
 

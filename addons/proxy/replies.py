@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from mitmproxy import http
 
+from addons.proxy.header_lines import put, value_of
+from addons.proxy.request_head import as_bytes
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Exchange
 from addons.wire import limits
@@ -101,11 +103,13 @@ def carry(provider: Mapping[str, str], client: http.Headers) -> None:
             client[name] = provider[name]
 
 
+FOREIGN = (b"set-cookie", b"access-control-")
+
+
 def drop_foreign(response: http.Response) -> None:
     """Take out the headers that only the provider's own host may send: cookies, and the web pages that it allows."""
     headers = response.headers
-    for name in {name for name, _ in headers.fields if name.lower().startswith((b"set-cookie", b"access-control-"))}:
-        del headers[name]
+    headers.fields = tuple([line for line in headers.fields if not line[0].lower().startswith(FOREIGN)])
 
 
 def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None:
@@ -113,14 +117,13 @@ def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None
     if attempt.target is None:
         return
     drop_foreign(response)
-    if attempt.choice.account:
-        for name in list(response.headers):
-            if not client_visible(name):
-                del response.headers[name]
     headers, target = response.headers, attempt.target
-    headers["x-gateway-provider"] = target.provider.name
-    headers["x-gateway-model"] = target.model
-    headers["x-gateway-attempts"] = str(len(exchange.sent()))
+    if attempt.choice.account:
+        headers.fields = tuple([line for line in headers.fields if client_visible(line[0])])
+    put(headers, b"x-gateway-provider", as_bytes(target.provider.name))
+    put(headers, b"x-gateway-model", as_bytes(target.model))
+    put(headers, b"x-gateway-attempts", b"%d" % len(exchange.sent()))
     if target.fallback:
-        headers["x-gateway-fallback"] = target.alias
-    headers.setdefault("request-id", exchange.request_id)
+        put(headers, b"x-gateway-fallback", as_bytes(target.alias))
+    if not value_of(headers, b"request-id"):
+        put(headers, b"request-id", exchange.request_id.encode())

@@ -22,7 +22,6 @@ import math
 from dataclasses import replace
 
 from mitmproxy import connection
-from mitmproxy.net.http.http1 import connection_close
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted
 from mitmproxy.proxy.layers.http._events import (
@@ -35,6 +34,7 @@ from addons.proxy.client_answer import PING
 from addons.proxy.client_request import announced
 from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
+from addons.proxy.header_lines import is_last, put, value_of, without
 from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
 from addons.proxy.own_requests import OwnAnswered
 from addons.proxy.replies import error_response
@@ -62,7 +62,7 @@ class GatewayStream(ErrandStream):
         elif isinstance(event, RequestHeaders):
             # Asked now: no header of the client's stays on the flow.
             note_hosts(event.request)
-            self.client.closes = connection_close(event.request.http_version, event.request.headers)
+            self.client.closes = is_last(event.request)
             yield from super()._handle_event(event)
             if self.client_state == self.state_consume_request_body:
                 self.exchange = self.client.exchange = exchange_of(self.flow)
@@ -140,9 +140,10 @@ class GatewayStream(ErrandStream):
         request = self.flow.request
         if attempt.draft is not None:
             request.data.content = attempt.draft.encode()
-        request.headers.pop("transfer-encoding", None)
-        if request.raw_content or "content-length" in request.headers or request.method == "POST":
-            request.headers["content-length"] = str(len(request.raw_content or b""))
+        without(request.headers, (b"transfer-encoding",))
+        length = len(request.raw_content or b"")
+        if length or request.data.method == b"POST" or value_of(request.headers, b"content-length"):
+            put(request.headers, b"content-length", b"%d" % length)
         settings = exchange.config.failover
         limit = settings.first_byte_timeout if exchange.stream and not attempt.whole else settings.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)

@@ -1,9 +1,9 @@
 """What the addons know about one client request: the typed state in which they meet.
 
 Rules of this file: only data, no decisions and no mitmproxy hooks. An `Exchange` is one client request from its first
-header to its last byte; its tries are attempts (attempt.py). The table below is keyed weakly by flow, so that a flow
-that nobody keeps takes its state with it; for that an exchange must never point at its flow. Nothing here is ever
-saved: credentials live here (out of every repr), the flow only ever holds their masked form.
+header to its last byte; its tries are attempts (attempt.py). It hangs on the flow, which takes it with it when nobody
+keeps it any more; for that an exchange must never point at its flow. Nothing here is ever saved: credentials live here
+(out of every repr), the flow only ever holds their masked form.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
@@ -278,22 +277,24 @@ class Trying:
         return self.attempt.target.provider if self.attempt.target else None
 
 
-_exchanges: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+STATE = "gateway_state"
+"""The attribute of a flow that holds its exchange; mitmproxy neither copies nor saves it."""
 
 
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
     """The state of a flow that came through the gate; None for any other (a loaded file, another proxy mode)."""
-    return _exchanges.get(flow)
+    exchange: Exchange | None = flow.__dict__.get(STATE)
+    return exchange
 
 
 def remember(flow: http.HTTPFlow, exchange: Exchange) -> None:
     """Tie the state to its flow, for as long as somebody keeps the flow."""
-    _exchanges[flow] = exchange
+    flow.__dict__[STATE] = exchange
 
 
 def forget(flow: http.HTTPFlow) -> None:
     """Untie a flow from its state, so that it begins anew."""
-    _exchanges.pop(flow, None)
+    flow.__dict__.pop(STATE, None)
 
 
 ROUTES: dict[tuple[str, str], Kind] = {

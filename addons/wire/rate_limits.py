@@ -150,11 +150,10 @@ def share(value: str | None) -> float | None:
     return min(float(value), 1.0)
 
 
-def client_visible(name: str) -> bool:
+def client_visible(name: bytes) -> bool:
     """Whether a response header of a pool account may reach the client.
 
     Not what tells of the account: its limits (`rejected` stops Claude Code although another token could
     serve), its organization, its cookies.
     """
-    name = name.lower()
-    return not name.startswith(("anthropic-", "x-ratelimit-", "set-cookie"))
+    return not name.lower().startswith((b"anthropic-", b"x-ratelimit-", b"set-cookie"))

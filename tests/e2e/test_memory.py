@@ -20,15 +20,16 @@ pytestmark = pytest.mark.skipif(SAVING, reason="a HAR is made of flows that are 
 PROBE = """
 import gc, json
 from mitmproxy import http
-from addons.state import exchange as state
+from addons.state.exchange import Exchange
 from addons.wire.messages.body import RequestBody
 
 class Probe:
     def request(self, flow):
         if flow.request.path == "/probe":
             gc.collect()
-            bodies = sum(isinstance(found, RequestBody) for found in gc.get_objects())
-            flow.response = http.Response.make(200, json.dumps({"exchanges": len(state._exchanges), "bodies": bodies}))
+            there = gc.get_objects()
+            bodies, exchanges = (sum(isinstance(one, kind) for one in there) for kind in (RequestBody, Exchange))
+            flow.response = http.Response.make(200, json.dumps({"exchanges": exchanges, "bodies": bodies}))
 
 addons = [Probe()]
 """

@@ -199,4 +199,4 @@ def test_whatever_the_headers_say_the_wait_is_at_most_a_day(headers):
     ],
 )
 def test_what_of_a_pool_accounts_answer_reaches_the_client(name, visible):
-    assert client_visible(name) is visible
+    assert client_visible(name.encode()) is visible

@@ -95,7 +95,8 @@ def apply(draft: Draft, context: Context, switches: Mapping[str, bool]) -> list[
     claude = context.claude
     for step in STEPS:
         default = step.for_anthropic or not context.is_anthropic or (claude is not None and step.for_claude(claude))
-        if (step.always or switches.get(step.name, default)) and (line := step.run(draft, context)):
+        is_on = step.always or (switches.get(step.name, default) if switches else default)
+        if is_on and (line := step.run(draft, context)):
             done.append((step.name, line))
     return done
 
