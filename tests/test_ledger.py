@@ -17,12 +17,10 @@ from addons.config.config import Config, Price
 from addons.config.routing import LedgerSettings
 from addons.config.settings import Settings
 from addons.ledger import Ledger, rows
-from addons.state.charges import cost
 from addons.state.exchange import Exchange, remember
 from addons.state.ledger_rows import RequestRow
 from addons.state.store import Prune, Store
 from addons.wire.messages.body import RequestBody
-from addons.wire.usage import Usage
 from tests.exchanges import DROPPED, SAID, Clock, answered, exchange, failed, failure, status, target, targets
 
 NOW = 1_790_000_000.0
@@ -146,21 +144,6 @@ class TestRow:
         made.begin()
         kept = row_of(made, 401)
         assert (kept.status, kept.error) == (401, "answered 401")
-
-
-@pytest.mark.parametrize(
-    ("usage", "usd"),
-    [
-        (Usage(), 0),
-        (Usage(input_tokens=1_000_000), 3),
-        (Usage(output_tokens=1_000_000), 15),
-        (Usage(cache_read_input_tokens=1_000_000), 0.3),
-        (Usage(cache_creation_input_tokens=1_000_000), 3.75),
-    ],
-)
-def test_cost(usage: Usage, usd: float) -> None:
-    assert cost(usage, PRICE) == pytest.approx(usd)
-    assert cost(usage, None) is None
 
 
 class TestTheAddon:

@@ -22,6 +22,7 @@ from addons.config.routing import (
     PatternTable,
     PoolSettings,
     Price,
+    PriceSettings,
     Provider,
     Route,
     SafeguardSettings,
@@ -59,7 +60,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Nineteen fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
+    Twenty fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
     made of them.
     """
 
@@ -75,6 +76,7 @@ class Config:
     pool: PoolSettings = field(default_factory=PoolSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     safeguards: SafeguardSettings = field(default_factory=SafeguardSettings)
+    prices: PriceSettings = field(default_factory=PriceSettings)
     users: UserSettings = field(default_factory=UserSettings)
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
@@ -186,6 +188,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         pool=routing.pool,
         ledger=routing.ledger,
         safeguards=routing.safeguards,
+        prices=routing.prices,
         users=routing.users,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),

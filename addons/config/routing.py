@@ -112,7 +112,9 @@ class Price:
     cache_read: float
     """Input tokens read from the prompt cache. Default: the price of input."""
     cache_write: float
-    """Input tokens written to the prompt cache. Default: the price of input."""
+    """Input tokens written to the prompt cache, for five minutes. Default: the price of input."""
+    cache_write_1h: float | None = None
+    """Those written for an hour. Default: as for five minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,7 @@ class Route:
     max_output_tokens: int | None = None
     """Tokens, at least 1: a larger `max_tokens` is clamped to this. Default: no clamping."""
     price: Price | None = None
-    """Default: unknown, and usage is recorded without a cost."""
+    """Default: that of the list (`addons/state/prices.json`); what isn't in it has none."""
     body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields that every request to it has besides, as JSON; they win over the client's. Default: none."""
 
@@ -239,6 +241,17 @@ class LedgerSettings:
     keep_days: int = 90
     """Days for which the row of a request is kept; older ones are deleted, at the start and once a day. Default 90;
     at least 1. A row says who asked for which model and what it cost, never what was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """What models cost that have no `price:` of their own."""
+
+    multiplier: float = 1
+    """What the prices of the list are multiplied by. Default 1; 1.2: a fifth more."""
+    unknown: Price = field(default_factory=lambda: Price(input=5, output=25, cache_read=5, cache_write=5))
+    """What counts against budgets for a model that is not in the list. Its cost is shown as unknown all the same.
+    Default: 5 for input, 25 for output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from addons.config.routing import (
     PatternTable,
     PoolSettings,
     Price,
+    PriceSettings,
     Provider,
     Route,
     SafeguardSettings,
@@ -37,9 +38,9 @@ from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
 
-SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards", "users")
+SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards", "prices", "users")
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
-PRICE_KEYS = ("input", "output", "cache_read", "cache_write")
+PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
 FIELDS_OF_THE_CLIENT = ("model", "messages", "system", "tools", "stream")
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
@@ -59,6 +60,7 @@ class Routing:
     pool: PoolSettings
     ledger: LedgerSettings
     safeguards: SafeguardSettings
+    prices: PriceSettings
     users: UserSettings
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
@@ -89,6 +91,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         pool=read_pool(given["pool"]) if "pool" in given else PoolSettings(),
         ledger=read_ledger(given["ledger"]) if "ledger" in given else LedgerSettings(),
         safeguards=read_safeguards(given["safeguards"], models) if "safeguards" in given else SafeguardSettings(),
+        prices=read_prices(given["prices"]) if "prices" in given else PriceSettings(),
         users=read_users(given["users"]) if "users" in given else UserSettings(),
         warnings=(
             *disabled(providers.values(), models),
@@ -238,6 +241,15 @@ def read_safeguards(entry: Entry, models: Sequence[Route]) -> SafeguardSettings:
     if "timeout" in keys and not (timeout := keys["timeout"].number()):
         raise keys["timeout"].error("must be more than 0")
     return SafeguardSettings(model=name, timeout=timeout)
+
+
+def read_prices(entry: Entry) -> PriceSettings:
+    """`prices:`."""
+    keys, settings = entry.mapping(("multiplier", "unknown")), PriceSettings()
+    return PriceSettings(
+        multiplier=keys["multiplier"].number() if "multiplier" in keys else settings.multiplier,
+        unknown=read_price(keys["unknown"]) if "unknown" in keys else settings.unknown,
+    )
 
 
 def read_users(entry: Entry) -> UserSettings:

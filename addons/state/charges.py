@@ -12,23 +12,22 @@ from dataclasses import replace
 
 from msgspec import Raw
 
-from addons.config.config import Price
 from addons.state.attempt import Attempt
 from addons.state.exchange import Charge, Exchange
+from addons.state.prices import price_of
 from addons.wire.answer_reader import AnswerReader
 from addons.wire.token_estimate import PER_MESSAGE, estimate_messages, estimate_request
 from addons.wire.usage import BYTES_PER_TOKEN, Usage
 
 
-def charges(exchange: Exchange) -> list[Charge]:
-    """Those of the attempts that a provider has seen, or was meant to."""
-    return [charge(exchange, attempt) for attempt in exchange.sent()]
-
-
-def charge(exchange: Exchange, attempt: Attempt) -> Charge:
-    """What one attempt has used, as far as it is known now."""
-    usage, estimated = used(exchange, attempt)
-    return Charge(attempt, usage, estimated, cost(usage, attempt.target.price if attempt.target else None))
+def charges(exchange: Exchange, at: float) -> list[Charge]:
+    """Those of the attempts that a provider has seen, or was meant to. `at`: when, in epoch seconds; prices change."""
+    made = []
+    for attempt in exchange.sent():
+        usage, estimated = used(exchange, attempt)
+        price = price_of(exchange.config, attempt.target, usage, at)
+        made.append(Charge(attempt, usage, estimated, price.usd, price.budget_usd, price.version))
+    return made
 
 
 def used(exchange: Exchange, attempt: Attempt) -> tuple[Usage, bool]:
@@ -56,15 +55,3 @@ def output_of(answer: AnswerReader) -> int:
     if answer.streamed <= 0 and answer.body is not None:
         return estimate_messages([Raw(answer.body)]) - PER_MESSAGE
     return max(-(-answer.streamed // BYTES_PER_TOKEN), 0)
-
-
-def cost(usage: Usage, price: Price | None) -> float | None:
-    """US dollars; None when the target has no price."""
-    if price is None:
-        return None
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_read_input_tokens * price.cache_read
-        + usage.cache_creation_input_tokens * price.cache_write
-    ) / 1e6

@@ -128,6 +128,10 @@ class Charge:
     """Some of the usage is an estimate."""
     cost: float | None
     """US dollars; None without a price."""
+    budget: float
+    """What counts against budgets."""
+    prices: str
+    """Which prices that is by."""
 
 
 @dataclass(slots=True, frozen=True)

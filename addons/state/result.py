@@ -5,6 +5,8 @@ Rules of this file: plain values; nothing of what was said, and no credential.
 
 from __future__ import annotations
 
+from time import time
+
 from mitmproxy import http
 from mitmproxy.flow import Error
 
@@ -25,7 +27,7 @@ def compute(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Result:
     """The facts as they are now, as far as the exchange and its flow tell."""
     response, cut = (flow.response, flow.error) if flow else (None, None)
     last = exchange.attempt
-    made = charges(exchange)
+    made = charges(exchange, flow.request.timestamp_start if flow else time())
     status = response.status_code if response else 0
     broken = last is not None and last.outcome is not None
     return Result(

@@ -85,7 +85,7 @@ def test_what_the_example_has_in_comments_is_valid() -> None:
         "qwen3-coder:30b",
     )
     assert (local.context_window, local.max_output_tokens) == (131_072, 8192)
-    assert local.price == Price(input=0, output=0, cache_read=0, cache_write=0)
+    assert local.price == Price(input=1, output=5, cache_read=0.1, cache_write=1.25, cache_write_1h=2)
     assert local.provider.headers == {"X-Title": "claude-gateway"}
     assert local.provider.betas == {"interleaved-thinking-2025-05-14"}
     assert local.provider.steps == {"metadata": False}

@@ -27,8 +27,8 @@ from tests.config.routing_texts import (
         ("# nothing\n", "1: is empty"),
         (
             "- a\n",
-            "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, users, "
-            "not a list",
+            "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, "
+            "prices, users, not a list",
         ),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
         (
@@ -241,6 +241,9 @@ from tests.config.routing_texts import (
             with_section("safeguards: {model: gml}"),
             "8: safeguards.model: must be same, off or the name of a model (did you mean glm?)",
         ),
+        (with_section("prices: 1"), "8: prices: must be a mapping of multiplier, unknown"),
+        (with_section("prices: {multiplier: -1}"), "8: prices.multiplier: must be at least 0"),
+        (with_section("prices: {unknown: {input: 5}}"), "8: prices.unknown: output is missing"),
         (with_section("users: 1"), "8: users: must be a mapping of timezone"),
         (
             with_section("users: {timezone: Berlin}"),

@@ -17,6 +17,7 @@ from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from addons.wire.messages.body import RequestBody
 from addons.wire.sse import frame
 from tests.exchanges import DROPPED, exchange, failed, failure, status, target, targets
+from tests.finished import NOW
 
 PRICE = Price(input=3, output=15, cache_read=0.3, cache_write=3.75)
 SAID = "four letters are a token, more or less, " * 10
@@ -64,7 +65,7 @@ def read(attempt: Attempt, *pieces: bytes, stream: bool = True) -> AnswerReader:
 
 
 def only(made: Exchange) -> Charge:
-    [charge] = charges(made)
+    [charge] = charges(made, NOW)
     return charge
 
 
@@ -166,7 +167,7 @@ def test_of_a_failure_before_any_content(outcome: Outcome, costs: bool) -> None:
     failed(made.attempts[0], outcome)
     made.plan.cursor = 1
     read(made.begin(), start(), text(), end({"output_tokens": 80})).end()
-    first, second = charges(made)
+    first, second = charges(made, NOW)
     assert (first.usage.input_tokens, first.estimated) == ((100, True) if costs else (0, False))
     assert (second.usage.output_tokens, second.estimated) == (80, False)
 
@@ -190,7 +191,7 @@ def test_of_a_provider_that_was_never_asked_there_is_none() -> None:
     failed(made.begin(), failure("skipped", 429))
     made.plan.cursor = 1
     read(made.begin(), start(), text(), end({"output_tokens": 80})).end()
-    assert [charge.attempt.number for charge in charges(made)] == [2]
+    assert [charge.attempt.number for charge in charges(made, NOW)] == [2]
 
 
 def test_of_a_refusal_is_nothing() -> None:
