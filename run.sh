@@ -7,6 +7,7 @@
 #   ./run.sh settings [alias]       print the settings block for Claude Code
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
+#   ./run.sh user add NAME          make a user of the gateway, and show the key (user --help: list, set, rotate, revoke …)
 #   ./run.sh routes                 show rules and models (--explain '{"model": …}': what a request would get)
 #   ./run.sh safeguards --measure MODEL  judge sixty tool calls with known answers by a model, and show its mistakes
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
@@ -22,6 +23,7 @@
 #
 # GATEWAY_HOST, GATEWAY_PORT      where to listen
 # GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
+# GATEWAY_DB                      path of the SQLite file, when it is not .gateway.db beside this file
 # GATEWAY_CONTROL                 path of .gateway.control, when gateway_db is not beside this file (for commands)
 # GATEWAY_PYTHON                  the Python (3.12 or newer) to make .venv with
 
@@ -211,7 +213,8 @@ serve() {
   ensure_installed ''
   examples
   for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
-    "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}"; do
+    "gateway_routing=${GATEWAY_ROUTING:-$root/routing.yaml}" "gateway_env=${GATEWAY_ENV:-$root/.env}" \
+    ${GATEWAY_DB:+"gateway_db=$GATEWAY_DB"}; do
     is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
   done
   case " $* " in *' -p'* | *' --listen-'* | *' --mode'* | *' -m'*) ;; *) ensure_free "$host" "$port" ;; esac
@@ -381,6 +384,7 @@ case ${1:-} in
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
+  user) shift; run_module '' addons.commands.user "$@" ;;
   pool | routes | safeguards) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;

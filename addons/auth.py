@@ -5,18 +5,16 @@ From here on the flow shows credentials masked; the real ones live in the exchan
 
 from __future__ import annotations
 
-import hmac
 import logging
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
-from addons.config.config import Config, token_mode
+from addons.config.config import token_mode
 from addons.config.settings import Settings
 from addons.proxy.browsers import Origins, address, foreign, host_of, own_names, read_origins
 from addons.proxy.client_address import client_address, plain
@@ -25,7 +23,6 @@ from addons.proxy.header_lines import headers_of
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
     HOP_BY_HOP,
-    KEY_HEADER,
     MODE_HEADER,
     as_bytes,
     as_text,
@@ -40,6 +37,9 @@ from addons.state.control import PATH as CONTROL_PATH
 from addons.state.control import Control
 from addons.state.exchange import Client, ClientCredential, Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
+from addons.team.admission import admit, read_gateway_headers, refusal
+from addons.team.users import Users
+from addons.team.wrong_keys import WrongKeys
 from addons.wire import limits
 from addons.wire.masking import mask
 
@@ -53,51 +53,6 @@ OPEN_PATHS = frozenset({"/", "/health", "/api/hello"})
 """Probes: they tell nothing about anybody, and Claude Code sends them without a credential (recorded)."""
 
 
-class Presented(NamedTuple):
-    """What a client says of itself in the gateway's own headers."""
-
-    token: str
-    mode: str
-
-
-def read_gateway_headers(values: Mapping[str, list[str]]) -> Presented:
-    """What the gateway's own headers say (values by name in lower case); the last of each name counts."""
-    token, mode = values.get(KEY_HEADER, [""])[-1], values.get(MODE_HEADER, [""])[-1]
-    return Presented(token.strip(), mode.strip().lower())
-
-
-def bearer(value: str) -> str:
-    """The token of an Authorization header, or the whole value where there is no scheme."""
-    scheme, _, token = value.strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token else value.strip()
-
-
-def same(given: str, expected: str) -> bool:
-    """Compare in constant time; nothing equals the empty token."""
-    return bool(expected) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
-
-
-def admit(
-    config: Config, presented: Presented, authorizations: list[str], x_api_keys: list[str]
-) -> tuple[str | None, ClientCredential]:
-    """Who the caller is (None: nobody we let in) and which of its credentials are its own, not the gateway's."""
-    ours = (config.static_token, config.admin_key)
-
-    def is_ours(value: str) -> bool:
-        return any(same(bearer(value), token) for token in ours)
-
-    kept = ClientCredential(
-        authorization=next((value for value in authorizations if not is_ours(value)), ""),
-        x_api_key=next((value for value in x_api_keys if not is_ours(value)), ""),
-    )
-    for value in (presented.token, *x_api_keys, *authorizations):
-        if same(bearer(value), config.static_token):
-            return "token", kept
-        if same(bearer(value), config.admin_key):
-            return "admin", kept
-    return None if config.static_token else "anyone", kept
-
-
 class AuthGate:
     """Lets a client in as somebody, or answers that it may not; makes the state of the request."""
 
@@ -107,8 +62,11 @@ class AuthGate:
         tickets: Tickets | None = None,
         control: Control | None = None,
         trusted: TrustedProxies | None = None,
+        users: Users | None = None,
     ) -> None:
         self.settings = settings
+        self.users = users or Users()
+        self.wrong_keys = WrongKeys()
         self.control = control or Control()
         self.tickets = tickets or Tickets()
         self.origins = Origins()
@@ -138,7 +96,7 @@ class AuthGate:
             self.names = own_names() | {host_of(ctx.options.listen_host or "") or "localhost"}
 
     def running(self) -> None:
-        if self.settings.current.static_token:
+        if self.settings.current.static_token or self.users.is_closed:
             return
         server = proxyserver()
         hosts = [host for host, *_ in server.listen_addrs()] if server else []
@@ -149,8 +107,8 @@ class AuthGate:
         )
         if beyond:
             logger.warning(
-                "gate: OPEN on %s: there is no PROXY_STATIC_TOKEN, so everybody who reaches this port can use your "
-                "keys. Make one with: openssl rand -hex 32",
+                "gate: OPEN on %s: there is no PROXY_STATIC_TOKEN and no user, so everybody who reaches this port can "
+                "use your keys. Make a token with: openssl rand -hex 32; or a user with: ./run.sh user add NAME",
                 " and ".join(beyond),
             )
 
@@ -177,9 +135,11 @@ class AuthGate:
                 if not stays:
                     passed.append(line)
         presented = read_gateway_headers(values)
-        caller, own = admit(config, presented, values.get("authorization", []), values.get("x-api-key", []))
+        admitted = admit(config, self.users, presented, values.get("authorization", []), values.get("x-api-key", []))
+        caller = admitted.caller
         if CONTROL_HEADER in values and request.path.startswith(CONTROL_PATH):
             caller = CONTROL if self.control.admits(values[CONTROL_HEADER][-1]) else None
+            admitted = admitted._replace(user=None, key="")
         if named := values.get("connection"):
             others = {name.strip().lower() for name in ",".join(named).split(",")} - HOP_BY_HOP
             passed = [line for line in passed if line[0].lower() not in others] if others else passed
@@ -191,7 +151,11 @@ class AuthGate:
             path=request.path,
             headers=tuple(passed),
             client=Client(
-                credential=own, token_mode=token_mode(config, presented.mode), address=self.address(flow, values)
+                credential=admitted.credential,
+                token_mode=token_mode(config, presented.mode),
+                address=self.address(flow, values),
+                user=admitted.user,
+                key=admitted.key,
             ),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
         )
@@ -210,14 +174,9 @@ class AuthGate:
             # The absolute form is for proxies; we are the server, whatever host it names.
             refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
         elif caller is None and not is_probe(request):
-            self.tell_of_refusal(flow, values, exchange.started)
-            refuse(
-                exchange,
-                flow,
-                401,
-                "missing or wrong gateway token: set ANTHROPIC_CUSTOM_HEADERS to "
-                '"x-litellm-api-key: <the PROXY_STATIC_TOKEN of the server>"',
-            )
+            self.tell_of_refusal(exchange.client.address, exchange.started)
+            exchange.client.slowed = self.wrong_keys.wait(exchange.client.address, exchange.started)
+            refuse(exchange, flow, 401, refusal(self.users, admitted.why_not))
         elif caller == "anyone" and (header := self.foreign(flow, values)):
             refuse(
                 exchange,
@@ -231,12 +190,12 @@ class AuthGate:
             flow.response = too_large(exchange.request_id)
         exchange.client.caller = caller or "nobody"
 
-    def tell_of_refusal(self, flow: http.HTTPFlow, values: Mapping[str, list[str]], now: float) -> None:
+    def tell_of_refusal(self, address: str, now: float) -> None:
         """Say in the log that somebody came without the token, once a minute however often it happens."""
         self.refused += 1
         if now < self.say_at:
             return
-        last = plain(self.address(flow, values))
+        last = plain(address)
         times = "a request" if self.refused == 1 else f"{self.refused} requests"
         logger.warning("gate: %s without the gateway's token, the last from %s", times, last)
         self.refused, self.say_at = 0, now + TELL_EVERY

@@ -46,7 +46,7 @@ class ControlChannel:
 
     def answer(self, exchange: Exchange, request: http.Request) -> http.Response | None:
         """The answer to a command; None when the request goes on to a provider."""
-        if exchange.client.caller not in (CALLER, "admin"):
+        if exchange.client.caller != CALLER and not exchange.client.is_admin:
             return error_response(403, "only for commands of this machine and the administrator", exchange.request_id)
         answer = self.control.answers.get(exchange.path.removeprefix(PATH))
         if answer is None or exchange.method != "POST":

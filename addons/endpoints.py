@@ -12,6 +12,7 @@ none, the gateway has them judged (`safeguards:`).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from urllib.parse import parse_qs, unquote
 
 from mitmproxy import http
@@ -99,12 +100,18 @@ def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
     if path == "/api/hello":
         return reply({"message": "hello"})
     if path == "/v1/models":
-        return reply(model_list(exchange.config, parse_qs(query)))
+        return reply(model_list(exchange.config, parse_qs(query), allowed(exchange)))
     if path.startswith("/v1/models/"):
         name = unquote(path.removeprefix("/v1/models/"))
-        card = model_card(exchange.config, name)
+        card = model_card(exchange.config, name) if allowed(exchange)(exchange.config.plain_name(name)) else None
         return reply(card) if card else error_response(404, f"model: {name}", exchange.request_id)
     return None
+
+
+def allowed(exchange: Exchange) -> Callable[[str], bool]:
+    """Which models the client may ask for, by their plain names."""
+    user = exchange.client.user
+    return user.may_ask_for if user else lambda _name: True
 
 
 def reply(value: object) -> http.Response:

@@ -28,9 +28,11 @@ from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
 from addons.state.store import Store
+from addons.team.users import Users
 from addons.thinking import ThinkingStripper
 from addons.trail import Trail
 from addons.translator import Translator
+from addons.users import UserWatch
 from addons.views.content_views import Views
 from addons.views.mitmweb import WebPage
 from addons.views.recording import Recording, recorder
@@ -43,6 +45,7 @@ _tickets = Tickets()
 _control = Control()
 _live = LiveCredentials()
 _trusted = TrustedProxies()
+_users = Users()
 
 addons = fail_closed(
     [
@@ -56,7 +59,8 @@ addons = fail_closed(
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
-        AuthGate(_settings, _tickets, _control, _trusted),
+        UserWatch(_users, _control),
+        AuthGate(_settings, _tickets, _control, _trusted, _users),
         Drain(),
         ControlChannel(_settings, _control),
         Endpoints(),

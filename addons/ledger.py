@@ -75,7 +75,7 @@ def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
         id=exchange.request_id,
         time=began,
         session=result.session,
-        user=exchange.client.user,
+        user=exchange.client.billed,
         request_class=exchange.facts.request_class if exchange.facts else "main",
         asked_model=mask_text(result.model, secrets),
         provider=target.provider.name if target else "",

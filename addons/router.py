@@ -28,6 +28,7 @@ from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
 from addons.state.explanation import explain, facts_of
 from addons.state.request_facts import RequestFacts
 from addons.state.store import Hold, Released, Store
+from addons.state.users import User
 from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
@@ -112,6 +113,11 @@ class ModelRouter:
         )
         self.ask_rules(exchange, exchange.facts)
         targets = self.targets(exchange)
+        if (user := exchange.client.user) and user.models and exchange.own is None and targets:
+            if not user.may_ask_for(targets[0].alias):
+                flow.response = not_allowed(exchange, user, targets[0])
+                return
+            targets = allowed_targets(exchange, user, targets)
         exchange.plan.targets = [target for target in targets if usable(target)]
         if not exchange.plan.targets:
             flow.response = no_target(exchange, targets)
@@ -199,6 +205,27 @@ def leave_out_small(exchange: Exchange, facts: RequestFacts) -> None:
         else:
             kept.append(target)
     exchange.plan.targets = kept
+
+
+def allowed_targets(exchange: Exchange, user: User, targets: list[Target]) -> list[Target]:
+    """The targets without the fallbacks that this user may not ask for."""
+    kept = []
+    for target in targets:
+        if user.may_ask_for(target.alias):
+            kept.append(target)
+        else:
+            exchange.note("router", f"left out {target.alias}: {user.name} may not ask for it")
+    return kept
+
+
+def not_allowed(exchange: Exchange, user: User, target: Target) -> http.Response:
+    """Say that the user may not ask for this model, and for which."""
+    sent = f", to which {exchange.plan.rule} sends this request" if exchange.plan.rule else ""
+    allowed = ", ".join(user.models)
+    message = f"{user.name} may not use the model {target.alias[:100]!r}{sent}; allowed: {allowed}"
+    response = refusal(exchange, 403, message)
+    response.headers["x-should-retry"] = "false"
+    return response
 
 
 def no_target(exchange: Exchange, configured: list[Target]) -> http.Response:

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from mitmproxy import exceptions, http
 from mitmproxy.test import taddons, tflow
 
-from addons import auth
-from addons.auth import AuthGate, Presented, read_gateway_headers
+from addons.auth import AuthGate
 from addons.config.config import Config
 from addons.config.settings import Settings
 from addons.proxy.client_address import read_networks
 from addons.proxy.request_head import unpacked
 from addons.state.exchange import ClientCredential, Exchange, exchange_of
 from addons.state.replay_tickets import TICKET_HEADER
+from addons.team import admission
+from addons.team.admission import Presented, read_gateway_headers
 from addons.wire import limits
 from tests.credentials import ADMIN, OWN, TOKEN
 
@@ -151,12 +152,12 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
         compared.append((given, expected))
         return hmac.compare_digest(given, expected)
 
-    monkeypatch.setattr(auth, "hmac", type("hmac", (), {"compare_digest": staticmethod(compare)}))
-    assert not auth.same("wrong", TOKEN)
-    assert auth.same(TOKEN, TOKEN)
+    monkeypatch.setattr(admission, "hmac", type("hmac", (), {"compare_digest": staticmethod(compare)}))
+    assert not admission.same("wrong", TOKEN)
+    assert admission.same(TOKEN, TOKEN)
     assert compared == [(b"wrong", TOKEN.encode()), (TOKEN.encode(), TOKEN.encode())]
-    assert not auth.same("", "")
-    assert not auth.same("\udce4", TOKEN), "bytes that are no text are compared too"
+    assert not admission.same("", "")
+    assert not admission.same("\udce4", TOKEN), "bytes that are no text are compared too"
 
 
 # Web pages

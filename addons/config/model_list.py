@@ -8,7 +8,7 @@ time, as `claude-via-NAME`: whoever asks for that gets NAME.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from addons.config.config import Config
@@ -24,10 +24,12 @@ PAGE, LARGEST_PAGE = 20, 1000
 """Models on a page, without `limit` and at most."""
 
 
-def model_list(config: Config, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """A page of what is on, in the order of the file, the second names behind the first ones (`limit`, `after_id`,
-    `before_id` as Anthropic documents)."""
-    cards = [card for name in names(config) if (card := model_card(config, name))]
+def model_list(
+    config: Config, query: Mapping[str, Sequence[str]], allowed: Callable[[str], bool] = lambda _name: True
+) -> dict[str, Any]:
+    """A page of what is on and `allowed` (by its plain name), in the order of the file, the second names behind the
+    first ones (`limit`, `after_id`, `before_id` as Anthropic documents)."""
+    cards = [card for name in names(config) if allowed(config.plain_name(name)) and (card := model_card(config, name))]
     ids = [card["id"] for card in cards]
     after, before = query.get("after_id", [""])[0], query.get("before_id", [""])[0]
     start = ids.index(after) + 1 if after in ids else 0

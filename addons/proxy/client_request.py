@@ -175,6 +175,25 @@ class ClientStream(HookedStream):
         yield from self.send_response()
         yield from self.deadlines.arm()
 
+    def answer_later(self, wait: float) -> Commands:
+        """Have a refused client wait for its answer. What comes of the body is thrown away."""
+        self.hold_nothing()
+        self.flow.request.data.content = b""
+        self.client_state = self.state_discard_request_body
+        self.deadlines.refusal = self.gateway.clock() + wait
+        yield from self.deadlines.arm()
+
+    def answer_refused(self) -> Commands:
+        """Answer a client that was refused, and had to wait for it."""
+        if self.client_state == self.state_discard_request_body:
+            yield from self.answer_at_once()
+            return
+        assert self.flow.response
+        self.flow.response.timestamp_start = time.time()
+        if self.exchange:
+            self.recorder.begin(self.exchange, self.flow.request)
+        yield from self.send_response()
+
     def state_discard_request_body(self, event: events.Event) -> Commands:
         if isinstance(event, RequestEndOfMessage):
             self.deadlines.discard = math.inf

@@ -29,6 +29,7 @@ class Deadlines:
         "hold",
         "ping",
         "ping_interval",
+        "refusal",
         "retry",
         "room",
     )
@@ -52,6 +53,8 @@ class Deadlines:
         """The client was sent nothing for too long."""
         self.room = math.inf
         """A client waits for room for its body: time to look again."""
+        self.refusal = math.inf
+        """A client that was refused gets its answer."""
         self.discard = math.inf
         """A refused client has written enough of its body."""
 
@@ -68,6 +71,6 @@ class Deadlines:
 
     def arm(self) -> Commands:
         """Have the stream woken when the next of them is due."""
-        due = min(self.retry, self.give_up, self.hold, self.ping, self.room, self.discard)
+        due = min(self.retry, self.give_up, self.hold, self.ping, self.room, self.discard, self.refusal)
         if due < math.inf and (alarm := self.alarm(due)):
             yield alarm

@@ -26,6 +26,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.connections import read_client
+from addons.proxy.dismissal import Dismissal
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -100,6 +101,10 @@ class GatewayLayer(HttpLayer):
                     yield from self.event_to_child(stream, event)
         elif isinstance(event, events.ConnectionEvent) and self.is_forgotten(event.connection):
             return
+        elif isinstance(event, Dismissal):
+            for stream in list(self.streams.values()):
+                if stream.child_layer is None:
+                    yield from self.event_to_child(stream, event)
         else:
             yield from super()._handle_event(event)
 

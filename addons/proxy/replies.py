@@ -28,6 +28,13 @@ def error_response(status: int, message: str, request_id: str | None = None) -> 
     return response
 
 
+def refused(error: ProviderError, request_id: str | None = None) -> http.Response:
+    """The answer to a client that may not go on, and need not ask again."""
+    response = error_response(error.status, error.message, request_id)
+    response.headers["x-should-retry"] = "false"
+    return response
+
+
 def too_large(request_id: str | None = None) -> http.Response:
     """The answer to a body over `limits.BODY`; what is left of it is not worth a connection."""
     response = error_response(413, f"the request body exceeds the maximum of {limits.BODY} bytes", request_id)

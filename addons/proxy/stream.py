@@ -32,12 +32,13 @@ from mitmproxy.proxy.layers.http._events import (
 
 from addons.proxy.client_answer import PING
 from addons.proxy.client_request import announced
+from addons.proxy.dismissal import Dismissal
 from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
 from addons.proxy.header_lines import is_last, put, value_of, without
 from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
 from addons.proxy.own_requests import OwnAnswered
-from addons.proxy.replies import error_response
+from addons.proxy.replies import error_response, refused
 from addons.proxy.request_head import note_hosts
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Trying, exchange_of
@@ -70,12 +71,17 @@ class GatewayStream(ErrandStream):
                     settings = self.exchange.config.failover
                     self.deadlines.answer_timeout = settings.answer_timeout
                     self.deadlines.ping_interval = settings.ping_interval
-                if self.flow.response:
+                if self.flow.response and self.exchange and self.exchange.client.slowed:
+                    yield from self.answer_later(self.exchange.client.slowed)
+                elif self.flow.response:
                     yield from self.answer_at_once()
                 else:
                     yield from self.expect_body(announced(event.request))
         elif isinstance(event, OwnAnswered):
             yield from self.own_answered(event)
+        elif isinstance(event, Dismissal):
+            if self.exchange and not self.exchange.own and event.concerns(self.exchange.client):
+                yield from self.dismiss(event.error)
         else:
             yield from super()._handle_event(event)
 
@@ -86,6 +92,8 @@ class GatewayStream(ErrandStream):
             self.stop_waiting()
             yield commands.CloseConnection(self.context.client)
             return
+        if deadlines.is_due("refusal", now):
+            yield from self.answer_refused()
         if deadlines.is_due("room", now):
             yield from self.find_room()
         if deadlines.is_due("retry", now):
@@ -229,6 +237,33 @@ class GatewayStream(ErrandStream):
             yield from self.fail_early_stream(error)
         else:
             yield from self.send_response()
+
+    def dismiss(self, error: ProviderError) -> Commands:
+        """End the request, whose user is not let in any more. Whoever has an answer already keeps it."""
+        exchange = self.current_exchange()
+        over = (self.state_done, self.state_errored)
+        if self.server_state in over or self.client_state == self.state_discard_request_body:
+            return
+        exchange.note("gate", f"ended: {error.message}")
+        if self.client_state == self.state_consume_request_body:
+            self.flow.response = refused(error, exchange.request_id)
+            yield from self.answer_at_once()
+        elif self.server_state == self.state_relay_events:
+            yield from self.cut("error event", "", error)
+        elif exchange.attempt and exchange.attempt.target is None and self.flow.response:  # relayed, as it comes
+            yield from self.give_up()
+            yield commands.CloseConnection(self.context.client)
+        else:
+            yield from self.give_up()
+            if (attempt := exchange.attempt) and attempt.outcome is None:
+                attempt.outcome, attempt.ended = Outcome("error event", error), self.gateway.clock()
+            if self.client.has_begun:
+                self.flow.response = self.client.early_head or self.flow.response
+                yield from self.client.say_error(error)
+                yield from self.finish_events()
+            else:
+                self.flow.response = refused(error, exchange.request_id)
+                yield from self.send_response()
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands:
         if isinstance(event, RequestProtocolError):

@@ -166,6 +166,29 @@ MIGRATIONS: Final = (
     INSERT INTO spend
         SELECT user, CAST(time AS INTEGER) / 900, count(*), sum(budget_usd) FROM requests GROUP BY 1, 2;
     """,
+    """
+    CREATE TABLE users (
+        id TEXT PRIMARY KEY, -- stands in the key
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        admin INTEGER NOT NULL,
+        budget_day REAL,
+        budget_week REAL,
+        budget_month REAL,
+        models TEXT NOT NULL, -- patterns, separated by commas
+        rpm INTEGER,
+        sessions INTEGER,
+        digest BLOB NOT NULL, -- SHA-256 of the key
+        old_digest BLOB, -- of the key before
+        old_until REAL,
+        created REAL NOT NULL,
+        revoked REAL
+    ) WITHOUT ROWID;
+    CREATE TABLE gate (
+        version INTEGER NOT NULL, -- counts the changes of users and gate
+        closed INTEGER NOT NULL
+    );
+    INSERT INTO gate VALUES (0, 0);
+    """,
 )
 
 
@@ -191,18 +214,42 @@ def opened(path: Path) -> sqlite3.Connection:
             sleep(BUSY_PAUSE)
 
 
+def readable(path: Path) -> sqlite3.Connection | None:
+    """A connection to the file at `path` that changes nothing in it; None when there is no file. Raises OSError or
+    sqlite3.Error."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+    )
+    try:
+        connection.execute("PRAGMA query_only = 1")
+        check_version(user_version(connection))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file up to the present version, once, whoever else opens it at the same time."""
     if user_version(connection) == len(MIGRATIONS):
         return
     with transaction(connection):
         version = user_version(connection)
-        if version > len(MIGRATIONS):
-            raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
+        check_version(version)
         for script in MIGRATIONS[version:]:
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def check_version(version: int) -> None:
+    """Raises OSError for a file that a newer gateway has made."""
+    if version > len(MIGRATIONS):
+        raise OSError(f"its version is {version}, this gateway knows {len(MIGRATIONS)}")
 
 
 def user_version(connection: sqlite3.Connection) -> int:

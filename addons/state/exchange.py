@@ -16,6 +16,7 @@ from mitmproxy import http
 
 from addons.config.config import Config, Provider, Target, TokenMode
 from addons.state.attempt import Attempt, Recorded, Verdict
+from addons.state.users import User
 from addons.wire.errands import Purpose
 from addons.wire.limits import NOTE
 from addons.wire.masking import SCHEME
@@ -70,9 +71,20 @@ class Client:
     session: str | None = None
     address: str = ""
     """Where it is: its connection's address, or the one that a trusted proxy has told."""
+    user: User | None = None
+    """Who asks, where that is a user: somebody with a key, or (`shared`) with the static token."""
+    key: str = field(default="", repr=False)
+    """The user's key, to be masked wherever it turns up."""
+    slowed: float = 0.0
+    """Seconds for which a refusal waits: wrong keys come from this address again and again."""
 
     @property
-    def user(self) -> str:
+    def is_admin(self) -> bool:
+        """Whether it may do what the administrator may."""
+        return self.caller == "admin" or (self.user is not None and self.user.admin)
+
+    @property
+    def billed(self) -> str:
         """Who is billed; who has the token of all is `shared`."""
         return "shared" if self.caller == "token" else self.caller
 
@@ -234,7 +246,7 @@ class Exchange:
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
-        own = list(self.client.credential.headers().values())
+        own = [*self.client.credential.headers().values(), *([self.client.key] if self.client.key else [])]
         live = filter(None, (attempt.choice.value for attempt in self.attempts))
         if self.own:
             own = [*own, *self.own.credential.values()]

@@ -96,6 +96,17 @@ CONNECTIONS_PER_ADDRESS: Final = 512
 """Connections that one address may have at once: a team behind one router, each with a few sessions and their agents.
 Another one is closed at once. `--set gateway_max_per_address=…` changes it."""
 
+WRONG_KEYS: Final = 60
+"""Requests without a right key from one address (of IPv6: from one /64) that are answered at once, and one more each
+second: people mistype a few. What comes beyond is answered later, up to `SLOWED`; a right key never is."""
+
+SLOWED: Final = 10.0
+"""Seconds for which the 401 of a wrong key waits at most: an address that tries on gets as many answers as it has
+connections, every ten seconds."""
+
+SLOWED_ADDRESSES: Final = 10_000
+"""Addresses of which it is known how many wrong keys they have tried; the quietest one makes room for another."""
+
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted: all that one address may have, and as many others. The system drops what
 comes beyond, and a client tries again after a second."""

@@ -44,8 +44,11 @@ CREDENTIAL_HEADERS: Final = frozenset(
 CREDENTIAL_ENDINGS: Final = ("-api-key", "-token", "-secret", "-authorization")
 
 SCHEME: Final = re.compile(r"(?:bearer|basic|token) +", re.IGNORECASE)
-KIND: Final = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)(?=-)|(?:sk|gsk|xai)(?=[-_])")
-_BARE_KIND: Final = KIND.pattern.replace("(?=-)", "").replace("(?=[-_])", "")
+# Of a key of ours half of the public id, so that people know it again: `gw-abcd`.
+KIND: Final = re.compile(
+    r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)(?=-)|(?:sk|gsk|xai)(?=[-_])|gw-[a-z2-7]{4}(?=[a-z2-7]{4}-)"
+)
+_BARE_KIND: Final = re.sub(r"\(\?=(?:[^()])*\)", "", KIND.pattern)
 # What `mask` leaves before the ellipsis.
 MASKED_LEAD: Final = re.compile(rf"(?:(?i:{SCHEME.pattern}))?+(?:{_BARE_KIND})?+")
 
@@ -76,7 +79,7 @@ CREDENTIALS: Final = re.compile(
     rf"(?P<name>(?:{NAMES}){ASSIGNED}(?:(?:bearer|basic|token)\s++)?+)(?P<value>[^\s\"',;\\…]++)"
     rf"|(?P<jar>cookie{ASSIGNED})(?P<cookies>[^\r\n\"'\\…]++)"
     r"|(?P<scheme>\bbearer\s++)(?P<token>(?=[\w.~+/=-]*\d|[\w.~+/=-]{16})[\w.~+/=-]++)"
-    r"|(?<![A-Za-z0-9])(?P<key>(?:sk-ant-[\w-]{8}|(?:sk|gsk|xai)[-_][\w-]{16})[\w-]*+)"
+    r"|(?<![A-Za-z0-9])(?P<key>(?:sk-ant-[\w-]{8}|(?:sk|gsk|xai)[-_][\w-]{16}|gw-[a-z2-7]{8}-\w)[\w-]*+)"
     r"|(?<![\w-])(?P<jwt>eyJ[\w-]{8,}+\.eyJ[\w-]++\.[\w-]*+)"
     r")",
     re.IGNORECASE | re.ASCII,
@@ -84,7 +87,7 @@ CREDENTIALS: Final = re.compile(
 # `: unknown` behind a name. What is no word, or stands in quotes or behind `=`, is a value.
 WORD: Final = re.compile(r":\s++[a-z]{1,15}+")
 # Each credential above holds one of these, and looking for them costs a tenth.
-TRACES: Final = ("authorization", "api", "token", "secret", "cookie", "bearer", "sk-", "sk_", "xai", "eyj")
+TRACES: Final = ("authorization", "api", "token", "secret", "cookie", "bearer", "sk-", "sk_", "xai", "gw-", "eyj")
 
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:

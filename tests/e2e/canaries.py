@@ -22,7 +22,7 @@ from mitmproxy.io import FlowReader
 
 STRIDE = 4
 WRITTEN_BY_THE_USER = (".env", "routing.yaml")
-PREFIX = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)-|(?:sk|gsk)[-_]")
+PREFIX = re.compile(r"sk-(?:ant-[a-z]{3}\d\d|or-v\d|proj|kimi)-|(?:sk|gsk)[-_]|gw-[a-z2-7]{8}-")
 """What says of which kind a secret is."""
 
 

@@ -129,6 +129,21 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.CONNECTIONS_PER_ADDRESS} (`gateway_max_per_address`",
         "attacks/test_connections.py::test_one_address_does_not_get_all",
     ),
+    "WRONG_KEYS": (
+        "requests without a right key",
+        f"{limits.WRONG_KEYS} from one address",
+        "team/test_wrong_keys.py::test_the_first_are_answered_at_once_and_then_one_a_second",
+    ),
+    "SLOWED": (
+        "requests without a right key",
+        f"up to {limits.SLOWED:.0f} s",
+        "team/test_wrong_keys.py::test_no_wait_is_endless_and_it_is_forgotten_soon",
+    ),
+    "SLOWED_ADDRESSES": (
+        "addresses that try wrong keys",
+        f"{limits.SLOWED_ADDRESSES:,}",
+        "team/test_wrong_keys.py::test_the_table_is_bounded_and_the_quiet_go_first",
+    ),
     "BACKLOG": (
         "connections that wait to be accepted",
         f"{limits.BACKLOG}",

@@ -1,0 +1,75 @@
+"""A user as `./run.sh user` shows one: as JSON, as a line of the table, in words. Never the key."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, tzinfo
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from addons.commands.routes import configuration
+from addons.config.config import ConfigError
+from addons.state.account_table import iso
+from addons.state.users import Budget, KnownUser, User
+from addons.team.spending import spent
+
+HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
+
+
+def described(path: Path, known: KnownUser) -> dict[str, Any]:
+    """A user as JSON."""
+    user = known.user
+    return {
+        "name": user.name,
+        "id": user.id,
+        "budget": asdict(user.budget),
+        "models": list(user.models),
+        "rpm": user.rpm,
+        "sessions": user.sessions,
+        "spent": spent(path, user.name, datetime.now(zone())),
+        "revoked": known.revoked is not None,
+        "revoked_at": known.revoked and iso(known.revoked),
+        "admin": user.admin,
+        "created_at": iso(known.created),
+        "old_key_until": iso(known.old_until) if known.old_until > time.time() else None,
+    }
+
+
+@cache
+def zone() -> tzinfo | None:
+    """The time zone in which a day begins; None: this machine's."""
+    with suppress(ConfigError):
+        return configuration().users.timezone
+    return None
+
+
+def row(known: KnownUser) -> list[str]:
+    """The cells of one user in the table, as in HEAD."""
+    user = known.user
+    state = f"revoked {local(known.revoked)}" if known.revoked is not None else "admin" if user.admin else "active"
+    numbers = ("-" if number is None else str(number) for number in (user.rpm, user.sessions))
+    return [user.name, user.id, state, budget_in_words(user.budget) or "-", ", ".join(user.models) or "all", *numbers]
+
+
+def budget_in_words(budget: Budget) -> str:
+    """`day $5, month $100`"""
+    amounts = [(window, amount) for window, amount in asdict(budget).items() if amount is not None]
+    return ", ".join(f"{window} ${amount:.2f}".removesuffix(".00") for window, amount in amounts)
+
+
+def limits_in_words(user: User) -> str:
+    """`budget day $5, models glm*, 60 requests a minute, 4 sessions at once`"""
+    budget = budget_in_words(user.budget)
+    parts = [f"budget {budget}"] * bool(budget)
+    parts += [f"models {', '.join(user.models)}"] * bool(user.models)
+    parts += [f"{user.rpm} requests a minute"] * (user.rpm is not None)
+    parts += [f"{user.sessions} sessions at once"] * (user.sessions is not None)
+    return ", ".join([*parts, *["administrator"] * user.admin]) or "no limits"
+
+
+def local(moment: float) -> str:
+    """A time as people read it."""
+    return datetime.fromtimestamp(moment).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,1 @@
+"""What a gateway for several people knows of them: keys, limits, what they have spent."""
