@@ -13,6 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.fakes.provider import PATIENCE
+
 CHROMIUM = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")
 FLAGS = (
@@ -30,7 +32,7 @@ class Page:
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Until `condition()` is true; what is being drawn anew meanwhile counts as not yet."""
-        WebDriverWait(self.driver, 15, ignored_exceptions=[WebDriverException]).until(lambda _: condition(), what)
+        WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[WebDriverException]).until(lambda _: condition(), what)
 
     def rows(self) -> list[str]:
         """The text of each line of the flow list, from the top."""

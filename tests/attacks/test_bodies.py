@@ -20,10 +20,12 @@ NARROW = """\
 from addons.proxy import client_request
 from addons.wire import limits
 limits.SMALL_BODY, limits.LARGE_BODIES = 64 * 1024, 4 * limits.MEGABYTE
-limits.ROOM_WITHIN, limits.SLOW_AFTER = 1.5, 0.3
-client_request.LOOK_AT_PACE = 0.1
+limits.SLOW_AFTER, client_request.LOOK_AT_PACE = 0.3, 0.1
 """
-"""Room for four bodies of a megabyte, and seconds in place of half minutes."""
+"""Room for four bodies of a megabyte, and less than a second in place of half a minute."""
+
+IMPATIENT = f"{NARROW}limits.ROOM_WITHIN = 0.5\n"
+"""The same, where who finds no room is told so at once."""
 
 MEGABYTE = 1024 * 1024
 HEAD = f"POST /v1/messages HTTP/1.1\r\nhost: g\r\ncontent-length: {MEGABYTE}\r\nexpect: 100-continue\r\n\r\n"
@@ -63,7 +65,9 @@ def test_who_trickles_loses_its_room_to_who_waits(narrow: Gateway, unharmed: Cal
         assert [client.read().status for client in told] == [408], "one was enough"
 
 
-def test_who_finds_no_room_is_told(narrow: Gateway, zai: Provider) -> None:
+def test_who_finds_no_room_is_told(start_gateway: Callable[..., Gateway], tmp_path: Path, zai: Provider) -> None:
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
+    narrow = start_gateway(options=("-s", str(tmp_path / "impatient.py")))
     zai.always(hang())
     with ExitStack() as stack:
         for client in clients(stack, narrow):

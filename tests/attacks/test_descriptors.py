@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.attacks.bystander import held as held_by
 from tests.e2e.gateway import Gateway
+from tests.fakes.provider import PATIENCE
 
 
 def test_a_full_table_of_descriptors_costs_the_newcomers(fresh_gateway: Gateway) -> None:
@@ -19,7 +20,7 @@ def test_a_full_table_of_descriptors_costs_the_newcomers(fresh_gateway: Gateway)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (held + 20, hard))
     with ExitStack() as stack:
         for _ in range(60):  # the kernel takes those in for which accept() has no room
-            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE))
         gateway.wait_until(lambda: "no room for more connections" in gateway.log())
         said = gateway.log().count("no room for more connections")
         gateway.wait_until(lambda: gateway.log().count("no room for more connections") > said)

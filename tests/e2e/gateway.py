@@ -30,6 +30,7 @@ from tests.e2e.overheard import SHORTEST, Heard, heard
 from tests.e2e.sse import EventStream
 from tests.fakes.launch import GATEWAY, command, saving
 from tests.fakes.ports import port_of, reserve
+from tests.fakes.provider import PATIENCE
 
 PROBLEMS = re.compile(r"Traceback|Addon error|mitmproxy has crashed|was never awaited|never retrieved|ResourceWarning")
 NOWHERE = "http://127.0.0.1:9"
@@ -77,7 +78,7 @@ class Gateway:
         self.saving = saving
         self.forked = forked and not any(name.startswith("COVERAGE_") for name in os.environ)
         self.check_log = True  # False: this gateway may log tracebacks
-        self.ends_within = 30.0 if saving else 10.0  # seconds after it was told to stop: a HAR is written at the end
+        self.ends_within = PATIENCE  # seconds after it was told to stop
         self._reserved = reserve()
         self.port = port_of(self._reserved)
         self._log = self.directory / "log"
@@ -122,8 +123,10 @@ class Gateway:
                     stderr=subprocess.STDOUT,
                 )
         try:
-            self.client = self._clients.enter_context(httpx.Client(base_url=self.url, trust_env=False, timeout=10))
-            self.wait_until(lambda: self.client.get("/health").status_code == 200, timeout=20)
+            self.client = self._clients.enter_context(
+                httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
+            )
+            self.wait_until(lambda: self.client.get("/health").status_code == 200)
         except BaseException:
             self.kill()
             raise
@@ -278,7 +281,7 @@ class Gateway:
         found = leaks(self.secrets(), [*shown, *self.produced()])
         assert not found, "secrets were seen:\n" + "\n".join(found)
 
-    def wait_until(self, condition: Callable[[], object], timeout: float = 15) -> None:
+    def wait_until(self, condition: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Returns when the condition holds; AssertionError with the log if it doesn't within `timeout` seconds.
 
         A condition may ask the gateway: connections that are refused or closed count as "not yet".

@@ -15,6 +15,7 @@ import httpx
 from tests.e2e.gateway import Gateway, Routing
 from tests.e2e.overheard import Heard, heard
 from tests.fakes.ports import port_of, reserve
+from tests.fakes.provider import PATIENCE
 
 VIEWS = ("Trail", "Changes", "Conversation", "Answer")
 XSRF = "0" * 32
@@ -42,7 +43,7 @@ class WebGateway(Gateway):
         self.wait_until(lambda: said.search(self.log()))
         found = said.findall(self.log())
         self.page_url: str = found[-1]
-        web = httpx.Client(base_url=self.page_url.partition("?")[0], trust_env=False, timeout=10)
+        web = httpx.Client(base_url=self.page_url.partition("?")[0], trust_env=False, timeout=PATIENCE)
         self.web = self._clients.enter_context(web)
         assert self.web.get(self.page_url).status_code == 200  # from here on a cookie says who we are
         self.web.cookies.set("_mitmproxy_xsrf", XSRF)

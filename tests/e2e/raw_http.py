@@ -12,6 +12,7 @@ from typing import Self
 import h11
 
 from tests.e2e.gateway import Gateway
+from tests.fakes.provider import PATIENCE
 from tests.received import Received
 
 
@@ -19,7 +20,7 @@ class RawClient:
     """One TCP connection to a gateway, in a `with` block."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=5)
+        self._socket = socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE)
         self._unread = b""
 
     def write(self, data: bytes | str) -> None:

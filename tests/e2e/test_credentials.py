@@ -48,8 +48,10 @@ class Login:
             "scopes": ["user:inference"],
             "subscriptionType": "max",
         }
-        self.path.write_text(json.dumps({"claudeAiOauth": login, "mcpOAuth": {"kept": True}}))
-        self.path.chmod(0o600)
+        new = self.path.with_name("new")
+        new.touch(0o600)
+        new.write_text(json.dumps({"claudeAiOauth": login, "mcpOAuth": {"kept": True}}))
+        new.replace(self.path)
 
     def answer(self, request: Request) -> Reply:
         """Takes each refresh token once."""
@@ -224,8 +226,8 @@ def test_what_a_command_prints_is_the_key(
 ) -> None:
     gateway = start_gateway(with_cloud(routing, provider_with(zai, tmp_path / "n", ttl=1)))
     assert gateway.post("cloud").status_code == 200
-    assert zai.last.headers["authorization"].startswith("Bearer command-secret-0001")
-    gateway.wait_until(lambda: gateway.post("cloud").status_code == 200 and "secret-0002" in (zai.last.token or ""))
+    first = int(zai.last.token.removeprefix("command-secret-")[:4])
+    gateway.wait_until(lambda: gateway.post("cloud").status_code == 200 and f"{first + 1:04}-" in zai.last.token)
     assert "command-secret" not in gateway.log()
 
 

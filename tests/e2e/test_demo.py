@@ -16,6 +16,7 @@ from tests.e2e.gateway import SAVING, messages_body
 from tests.fakes.demo import ALIASES, GOOD_TOKEN, TIRED_TOKEN, guide
 from tests.fakes.launch import ROOT, saving
 from tests.fakes.ports import port_of, reserve
+from tests.fakes.provider import PATIENCE
 
 
 @pytest.fixture
@@ -29,15 +30,15 @@ def demo(tmp_path: Path) -> Iterator[httpx.Client]:
         command += saving("mitmdump", tmp_path) if SAVING else []
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
-            deadline = time.monotonic() + 20
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client:
+            deadline = time.monotonic() + PATIENCE
             while not answers(client):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.02)
             yield client
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0, log.read_text()
+        assert process.wait(PATIENCE) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
@@ -76,4 +77,4 @@ def test_the_slow_alias_is_bridged_with_pings(demo: httpx.Client) -> None:
     started = time.monotonic()
     with demo.stream("POST", "/v1/messages", json=messages_body("slow", stream=True)) as response:
         assert next(response.iter_lines()) == "event: ping"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30

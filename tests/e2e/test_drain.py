@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import big
 from tests.e2e.gateway import Gateway
 from tests.e2e.raw_http import RawClient
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, hang, insert, say
 
 BODY = b'{"model":"glm","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
@@ -52,7 +52,7 @@ def test_a_stream_finishes_while_a_new_request_is_refused(fresh_gateway: Gateway
         assert stream.text == "to the very end"
         assert stream.answer[-1] == "message_stop"
         assert stream.cut is None
-    assert ended(fresh_gateway, within=20) == 0
+    assert ended(fresh_gateway, within=PATIENCE) == 0
     assert len(zai.requests) == 1
     assert "1 running requests have 30 s to finish" in fresh_gateway.log()
 
@@ -63,8 +63,8 @@ def test_with_nothing_to_finish_it_ends_at_once(fresh_gateway: Gateway) -> None:
         assert idle.read("GET").status == 200
         started = time.monotonic()
         terminate(fresh_gateway)
-        assert ended(fresh_gateway, within=20) == 0
-        assert time.monotonic() - started < 15
+        assert ended(fresh_gateway, within=PATIENCE) == 0
+        assert time.monotonic() - started < 25, "the limit is 30 s"
         assert idle.is_closed()
 
 
@@ -75,13 +75,13 @@ def test_a_second_signal_ends_it_at_once(fresh_gateway: Gateway, zai: Provider) 
         terminate(fresh_gateway)
         fresh_gateway.wait_until(lambda: refuses(fresh_gateway))
         terminate(fresh_gateway)
-        assert ended(fresh_gateway, within=20) == 0
+        assert ended(fresh_gateway, within=PATIENCE) == 0
         stream.read()
         assert stream.cut or stream.types[-1] == "error", "whichever connection is closed first"
 
 
-@pytest.mark.parametrize(("seconds", "least", "most"), [(0, 0.0, 15), (1, 0.9, 15)])
-def test_the_limit(start_gateway: StartGateway, zai: Provider, seconds: int, least: float, most: float) -> None:
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_the_limit(start_gateway: StartGateway, zai: Provider, seconds: int) -> None:
     gateway = start_gateway({"failover": {}}, options=("--set", f"gateway_drain={seconds}"))
     zai.script(hang())
     with RawClient(gateway) as client:
@@ -89,8 +89,8 @@ def test_the_limit(start_gateway: StartGateway, zai: Provider, seconds: int, lea
         zai.wait_for(lambda: zai.requests)
         started = time.monotonic()
         terminate(gateway)
-        assert ended(gateway, within=20) == 0
-        assert least <= time.monotonic() - started < most
+        assert ended(gateway, within=PATIENCE) == 0
+        assert 0.9 * seconds <= time.monotonic() - started < 25
         assert client.is_closed()
 
 
@@ -105,4 +105,4 @@ def test_an_answer_that_is_still_on_its_way_is_sent_in_whole(fresh_gateway: Gate
         terminate(fresh_gateway)
         fresh_gateway.wait_until(lambda: refuses(fresh_gateway))
         assert client.read().json["content"][0]["text"] == text
-    assert ended(fresh_gateway, within=20) == 0
+    assert ended(fresh_gateway, within=PATIENCE) == 0

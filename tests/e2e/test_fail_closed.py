@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
+from tests.fakes.provider import PATIENCE
 from tests.fakes.scripts import error
 from tests.received import either_way
 
@@ -110,7 +111,7 @@ def test_of_a_connection(gateway: Gateway, providers: Providers, hook: str) -> N
         before = asked(providers)
         with (
             raising(gateway, what),
-            httpx.Client(base_url=gateway.url, trust_env=False) as client,
+            httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client,
             contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError),
         ):
             assert client.post("/v1/messages", json={"model": "glm", "messages": []}).status_code >= 500
@@ -124,7 +125,7 @@ def test_of_a_connection_that_is_over(gateway: Gateway, hook: str) -> None:
         said = f"gateway: Unexpected in {what.removeprefix('before ')} ("
         count = gateway.log().count(said)
         with raising(gateway, what):
-            assert httpx.get(f"{gateway.url}/health", trust_env=False).status_code == 200
+            assert httpx.get(f"{gateway.url}/health", trust_env=False, timeout=PATIENCE).status_code == 200
             gateway.wait_until(lambda: gateway.log().count(said) > count)  # noqa: B023  # it ends in this round
         assert gateway.post("glm").status_code == 200, what
 
@@ -155,9 +156,11 @@ def test_of_a_tls_handshake(gateway: Gateway, providers: Providers) -> None:
     for what in handlers(gateway, "tls_clienthello", "tls_established_client"):
         with raising(gateway, what), contextlib.suppress(httpx.TransportError):
             asked_before = asked(providers)
-            httpx.get(f"https://127.0.0.1:{gateway.port}/health", verify=context, trust_env=False)
+            url = f"https://127.0.0.1:{gateway.port}/health"
+            httpx.get(url, verify=context, trust_env=False, timeout=PATIENCE)
             assert asked(providers) == asked_before
-        assert f"gateway: Unexpected in {what.removeprefix('before ')} (" in gateway.log()
+        said = f"gateway: Unexpected in {what.removeprefix('before ')} ("
+        gateway.wait_until(lambda: said in gateway.log())  # noqa: B023  # it is waited for here
 
 
 AT_A_START = ("load", "configure")
@@ -193,5 +196,5 @@ def test_a_gateway_that_has_started_and_one_that_ends(
 def test_the_log_says_where_and_not_what(gateway: Gateway) -> None:
     with raising(gateway, "ModelRouter.request"):
         gateway.post()
-    assert "gateway: Unexpected in ModelRouter.request (" in gateway.log()
+    gateway.wait_until(lambda: "gateway: Unexpected in ModelRouter.request (" in gateway.log())
     assert "the client said" not in gateway.log()

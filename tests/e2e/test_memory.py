@@ -79,7 +79,7 @@ def test_mitmdump_keeps_nothing(start_gateway: Callable[..., Gateway], providers
     zai.script(insert(say("to nobody"), Gate(), after=4))
     with gateway.stream("glm") as running:
         running.until("content_block_start")
-        assert live(gateway) == {"exchanges": 1, "bodies": 1}
+        gateway.wait_until(lambda: live(gateway) == {"exchanges": 1, "bodies": 1})
     gateway.wait_until(lambda: live(gateway) == {"exchanges": 0, "bodies": 0})
 
 
@@ -91,11 +91,12 @@ def test_mitmweb_keeps_what_it_was_told_to(
     with WebGateway(routing, env, options=(*probe, *settings), forked=False) as gateway:
         for number in range(30):
             gateway.post("glm", text="x" * 50_000, stream=number % 2 == 0)
+        gateway.wait_until(lambda: all(flow["comment"] for flow in gateway.flows()))
         flows = gateway.flows()
         if "gateway_keep_flows" in options:
             assert len(flows) == 20
         else:
             assert 5 < sum(flow["request"]["contentLength"] > 50_000 for flow in flows) < 20
-        assert live(gateway) == {"exchanges": len(flows), "bodies": len(flows)}
+        gateway.wait_until(lambda: live(gateway) == {"exchanges": len(flows), "bodies": len(flows)})
         gateway.web.post("/clear").raise_for_status()
-        assert live(gateway) == {"exchanges": 0, "bodies": 0}
+        gateway.wait_until(lambda: live(gateway) == {"exchanges": 0, "bodies": 0})

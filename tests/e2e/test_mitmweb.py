@@ -20,7 +20,7 @@ from tests.e2e.conftest import TOKENS, Providers
 from tests.e2e.gateway import PROBLEMS, Gateway, messages_body
 from tests.e2e.mitmweb import VIEWS, WebGateway
 from tests.fakes.launch import GATEWAY
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, drop, error, insert, message, oauth_429, say, text, thinking
 
 KEY = {"x-litellm-api-key": TOKEN}
@@ -86,7 +86,7 @@ def test_the_page_has_our_style_and_script(web: WebGateway) -> None:
     assert page.count("/gateway/page.css") == page.count("/gateway/page.js") == 1
     assert ".col-comment" in web.web.get("/gateway/page.css").raise_for_status().text
     assert "th.col-timestamp" in web.web.get("/gateway/page.js").raise_for_status().text
-    stranger = httpx.get(web.page_url.partition("?")[0], trust_env=False)
+    stranger = httpx.get(web.page_url.partition("?")[0], trust_env=False, timeout=PATIENCE)
     assert (stranger.status_code, "/gateway/" in stranger.text) == (403, False)
     for path in ("__init__.py", "page.py", "../discreet.py"):
         assert web.web.get(f"/gateway/{path}").status_code == 404
@@ -121,6 +121,7 @@ def test_a_running_stream_can_be_read(web: WebGateway, zai: Provider) -> None:
     zai.script(insert(say("One half, the other half."), gate, after=4))
     with web.stream("glm", headers=KEY) as stream:
         stream.until("content_block_delta")
+        web.wait_until(lambda: sum(not flow["comment"] for flow in web.flows()) == 1)
         (flow,) = [flow for flow in web.flows() if not flow["comment"]]
         assert "still running" in web.text(flow, "request", "Trail")
         running = web.text(flow, "response", "Answer")

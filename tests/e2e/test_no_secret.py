@@ -25,6 +25,7 @@ from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.mitmweb import WebGateway
 from tests.e2e.raw_http import RawClient
+from tests.fakes.provider import PATIENCE
 from tests.fakes.scripts import (
     Answer,
     Gate,
@@ -281,7 +282,7 @@ class Clients:
 
     def that_come_over_tls(self) -> None:
         url = f"https://127.0.0.1:{self.gateway.port}/v1/messages"
-        with httpx.Client(http2=True, verify=False, trust_env=False) as client:
+        with httpx.Client(http2=True, verify=False, trust_env=False, timeout=PATIENCE) as client:
             self.providers.zai.script(say("over TLS"), echoing(lambda words: error(400, words)))
             for _ in range(2):
                 answer = client.post(url, json=messages_body(), headers={**KEY, "cookie": f"a={COOKIE}"})

@@ -25,7 +25,7 @@ OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
 MANY = tuple(f"sk-ant-oat01-token-number-{number:02}-of-many" for number in range(1, 17))
 DAY = 86_400.0
 COOLDOWN = 60.0
-SLACK = 5.0
+SLACK = 25.0
 """Seconds by which a cooldown may be off: the provider looks at the clock before the gateway does."""
 
 LIMITS = {
@@ -187,10 +187,9 @@ class TestOneThatIsRefused:
 
     def test_comes_back(self, gateway: Gateway, anthropic: Provider) -> None:
         spoilt = spoil(gateway, anthropic, error(429, headers={"retry-after": "0.6"}))
-        limited = time.monotonic()
         gateway.wait_until(lambda: spoilt in in_use(gateway, anthropic))
-        back = next(request for request in anthropic.requests[1:] if request.token == spoilt)
-        assert back.time - limited > 0.5
+        limited, back, *_ = (request for request in anthropic.requests if request.token == spoilt)
+        assert back.time - limited.time >= 0.6
 
     def test_a_passing_429_cools_nobody(self, gateway: Gateway, anthropic: Provider, session: dict[str, str]) -> None:
         anthropic.script(windowless_429())
@@ -232,11 +231,11 @@ def with_iso_resets(reset: float) -> Reply:
 class TestNobodyLeft:
     @pytest.fixture(scope="class")
     def gateway(self, providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
-        """With two tokens, which rest for 100 and for 50 seconds."""
+        """With two tokens, which rest for 1000 and for 500 seconds."""
         env = {**env, "CLAUDE_OAUTH_TOKENS": ",".join(TOKENS)}
         with Gateway(routing, env) as gateway:
             providers.anthropic.reset()
-            for seconds in (100, 50):
+            for seconds in (1000, 500):
                 providers.anthropic.script(oauth_429({"5h": time.time() + seconds}))
             response = gateway.post(OPUS)
             assert response.headers["x-gateway-fallback"] == "glm"
@@ -264,11 +263,11 @@ class TestNobodyLeft:
         self, gateway: Gateway, anthropic: Provider, zai: Provider, model: str
     ) -> None:
         zai.always(error(429, headers={"retry-after": "7"}))
-        anthropic.always(lambda request: oauth_429({"5h": time.time() + 50}, retry_after=2094, headers=LIMITS))
+        anthropic.always(lambda request: oauth_429({"5h": time.time() + 500}, retry_after=2094, headers=LIMITS))
         response = gateway.post(model)
         assert response.status_code == 429
         assert response.json()["error"]["type"] == "rate_limit_error"
-        assert 20 <= int(response.headers["retry-after"]) <= 51
+        assert 200 <= int(response.headers["retry-after"]) <= 501
         assert [request.token for request in anthropic.requests] == [TOKENS[1]]
         assert not [name for name in response.headers if name.startswith("anthropic-")]
 

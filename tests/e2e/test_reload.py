@@ -24,7 +24,7 @@ class Followed:
 
     def says(self, words: str) -> str:
         """Waits for a line of the log, from the last one on that was waited for."""
-        self.gateway.wait_until(lambda: words in self.gateway.log()[self.seen :])
+        self.gateway.wait_until(lambda: words in self.gateway.log()[self.seen :].rpartition("\n")[0])
         log = self.gateway.log()
         begin = log.index(words, self.seen)
         self.seen = log.index("\n", begin)
@@ -39,8 +39,8 @@ class Followed:
 
 @pytest.fixture(scope="module")
 def routing(routing: dict[str, Any]) -> dict[str, Any]:
-    """With time for a reload while a provider is waited for."""
-    return {**routing, "failover": {**routing["failover"], "first_byte_timeout": 20, "answer_timeout": 20}}
+    """With a head for a client that waits, so that the test goes on."""
+    return {**routing, "failover": {**routing["failover"], "hold": 0.1}}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.fakes.answers import Answer, Reply
 from tests.fakes.messages import message, say, text, tool_use
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.request import Request
 from tests.fakes.scripts import error, hang
 
@@ -44,7 +44,7 @@ RM = tool_use("Bash", {"command": "rm -rf /"}, tool_id="toolu_rm")
 @pytest.fixture(scope="module")
 def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
     local = {"base_url": f"{providers.openrouter.url}/v1", "format": "openai-chat", "auth": "none"}
-    judged = {"safeguards": {"model": "same", "timeout": 2}, "failover": {**routing["failover"], "ping_interval": 0.2}}
+    judged = {"safeguards": {"model": "same", "timeout": 30}, "failover": {**routing["failover"], "ping_interval": 0.2}}
     models = {**routing["models"], "local": "local/qwen"}
     return {**routing, **judged, "models": models, "providers": {**routing["providers"], "local": local}}
 
@@ -146,7 +146,10 @@ def test_what_gives_no_verdict_says_why(gateway: Gateway, zai: Provider, judge: 
     assert tool_uses(answer["safeguard_results"]) == {"toolu_rm": {"type": "unavailable", "reason": reason}}
 
 
-def test_a_judge_that_takes_too_long_is_given_up_and_the_client_gets_pings(gateway: Gateway, zai: Provider) -> None:
+def test_a_judge_that_takes_too_long_is_given_up_and_the_client_gets_pings(
+    start_gateway: Callable[..., Gateway], zai: Provider
+) -> None:
+    gateway = start_gateway({"safeguards": {"model": "same", "timeout": 1}})
     zai.always(lambda request: hang() if is_judge(request) else message(RM))
     with gateway.stream(**ASKED) as stream:
         stream.read()
@@ -211,8 +214,8 @@ def test_after_a_fallback_the_gateways_verdicts_are_there(
 def test_the_judges_request_is_counted_and_told_in_the_trail(fresh_gateway: Gateway, zai: Provider) -> None:
     zai.always(judging(message(RM), "dangerous"))
     fresh_gateway.post(**ASKED)
-    fresh_gateway.wait_until(lambda: "safeguard of req_gw_" in fresh_gateway.log())
-    assert fresh_gateway.log().count(" → zai/glm-5 · ") == 2
+    fresh_gateway.wait_until(lambda: fresh_gateway.log().count(" → zai/glm-5 · ") == 2)
+    assert "safeguard of req_gw_" in fresh_gateway.log()
 
 
 def test_what_the_user_said_and_what_a_tool_said_are_told_apart(gateway: Gateway, zai: Provider) -> None:
@@ -282,7 +285,7 @@ def test_a_model_is_measured_and_its_mistakes_are_told(gateway: Gateway, zai: Pr
         [sys.executable, "-m", "addons.commands.safeguards", "--measure", "glm", "--url", gateway.url],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         env={"PATH": os.environ["PATH"], "GATEWAY_ENV": str(gateway.directory / ".env")},
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,8 +37,7 @@ BLOCKS = (text(LONG), tool_use("Bash", {"command": "echo 'ü 🦊'"}, tool_id="t
 
 @pytest.fixture(scope="module")
 def routing(routing: dict[str, Any]) -> dict[str, Any]:
-    failover = {"first_byte_timeout": 10, "answer_timeout": 10, "hold": 30, "ping_interval": PING_INTERVAL}
-    return {**routing, "failover": failover}
+    return {**routing, "failover": {**routing["failover"], "ping_interval": PING_INTERVAL}}
 
 
 def content_of(events: list[Event]) -> list[dict[str, Any]]:
@@ -105,15 +105,20 @@ class TestPings:
             gate.open()
             stream.read()
         assert [ping.data for ping in pings] == ['{"type": "ping"}'] * 3
-        # (Of what a busy machine reads late, only the earliest time that was possible can be told.)
+        # Of what a busy machine reads late, only the earliest time that was possible can be told.
         assert all(ping.time >= PING_INTERVAL * number for number, ping in enumerate(pings, 1))
-        assert pings[-1].time - pings[0].time < 2 * PING_INTERVAL + 3
         assert stream.answer[-1] == "message_stop"
         assert stream.types[-1] == "message_stop"
 
-    def test_do_not_come_while_events_come(self, gateway: Gateway, zai: Provider) -> None:
-        zai.always(deliver(say("x" * 12 * 10), pace=PING_INTERVAL / 4))
-        assert "ping" not in read(gateway).types
+    def test_do_not_come_while_events_come(
+        self, start_gateway: Callable[..., Gateway], routing: dict[str, Any], zai: Provider
+    ) -> None:
+        """The whole takes longer than the interval, and each pause a tenth of it: a busy machine needs the rest."""
+        gateway = start_gateway({"failover": {**routing["failover"], "ping_interval": 1.5}})
+        zai.always(deliver(say("x" * 12 * 10), pace=0.15))
+        stream = read(gateway)
+        assert stream.events[-1].time > 1.5
+        assert "ping" not in stream.types
 
     def test_never_stand_inside_an_event(self, gateway: Gateway, zai: Provider) -> None:
         """Half of one has come when they are due."""

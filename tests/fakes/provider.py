@@ -24,6 +24,9 @@ from .strict import Check, Issued
 from .strict_anthropic import for_anthropic
 from .strict_others import for_others
 
+PATIENCE = 60.0
+"""Seconds for which tests wait, for whatever they wait: only a failure takes so long, however busy the machine is."""
+
 
 def hello(request: Request) -> Reply:
     """What a provider answers when it was told nothing."""
@@ -156,7 +159,7 @@ class Provider:
     def open_connections(self) -> int:
         return len(self._connections)
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 15) -> None:
+    def wait_for(self, condition: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Returns when the condition holds (it may look at anything); AssertionError after `timeout` s."""
         deadline = time.monotonic() + timeout
         while True:
@@ -178,7 +181,7 @@ class Provider:
         )
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
     # In the loop's thread
 

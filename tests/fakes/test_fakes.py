@@ -13,7 +13,7 @@ import anthropic
 import httpx
 import pytest
 
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import (
     USAGE,
     Gate,
@@ -73,7 +73,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def client(provider: Provider) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=provider.url, trust_env=False, timeout=5) as client:
+    with httpx.Client(base_url=provider.url, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -95,7 +95,7 @@ class RawClient:
     """A client on a bare socket, which sees every byte and how the connection ends."""
 
     def __init__(self, provider: Provider) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", provider.port), timeout=5)
+        self.socket = socket.create_connection(("127.0.0.1", provider.port), timeout=PATIENCE)
 
     def __enter__(self) -> "RawClient":
         return self

@@ -34,7 +34,7 @@ def with_chat(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
         "providers": {**routing["providers"], **more},
         "models": {**routing["models"], **models},
         "fallbacks": {**routing["fallbacks"], "backed": ["second"]},
-        "failover": {**routing["failover"], "retries": 0, "cooldown": 0, "hold": 20, "first_byte_timeout": 20},
+        "failover": {**routing["failover"], "retries": 0, "cooldown": 0},
     }
 
 
