@@ -219,7 +219,7 @@ class TestTheLook:
     async def looked(self, keeping: Keeping, condition: Callable[[], bool]) -> None:
         """Let the addon run until this is so."""
         keeping.addon.running()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110  # what changes tells nobody
                 await asyncio.sleep(0.001)
         await keeping.addon.done()

@@ -105,7 +105,7 @@ class Project:
     def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> tuple[int, list[str], list[str]]:
         """The exit status, the lines of stdout and those of stderr."""
         process = self.start(*arguments, cwd=cwd, **env)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         return process.returncode, out.splitlines(), err.splitlines()
 
     def calls(self) -> list[str]:
@@ -529,7 +529,7 @@ def test_a_second_start_waits_for_the_first_one_to_install(project: Project, gat
         assert second.stderr is not None
         waiting = second.stderr.readline()
     assert waiting == f"run.sh: waiting for another run.sh (process {first.pid}), which is installing\n"
-    assert [process.communicate(timeout=30)[0].split("\n")[0] for process in (first, second)] == ["mitmdump"] * 2
+    assert [process.communicate(timeout=60)[0].split("\n")[0] for process in (first, second)] == ["mitmdump"] * 2
     assert project.actions() == WHOLE
 
 
@@ -548,7 +548,7 @@ def test_nobody_waits_for_another_program_that_got_its_number(project: Project) 
 def test_a_process_number_that_was_used_before_does_not_make_it_wait_for_itself(project: Project) -> None:
     command = f"echo $$ >.venv.installing; exec '{project.bin}/bash' run.sh"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=project.root, env=project.env, capture_output=True, text=True, timeout=30
+        ["bash", "-c", command], cwd=project.root, env=project.env, capture_output=True, text=True, timeout=60
     )
     assert done.stderr.splitlines()[0] == INSTALLING
 

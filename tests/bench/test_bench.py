@@ -20,7 +20,7 @@ from tests.bench.session import Script, Session
 TINY = Plan(
     rounds=1,
     requests=3,
-    seconds=0.1,
+    seconds=0.2,
     warm_up=0.05,
     sizes=("200 KB",),
     connections=(16,),

@@ -33,8 +33,8 @@ def test_a_client_waits_until_errors_are_no_longer_looked_for() -> None:
                     await asyncio.wait([client, startup.waiting], timeout=0.01)
                     assert not client.done()
                 check.finish()
-                await asyncio.wait_for(client, 5)
-            await asyncio.wait_for(startup.client_connected(tflow.tclient_conn()), 5)
+                await asyncio.wait_for(client, 60)
+            await asyncio.wait_for(startup.client_connected(tflow.tclient_conn()), 60)
             startup.done()
 
     asyncio.run(run())
@@ -46,7 +46,7 @@ def test_where_nobody_looks_for_errors_running_is_enough() -> None:
         with taddons.context(startup):
             async with early(startup) as client:
                 startup.running()
-                await asyncio.wait_for(client, 5)
+                await asyncio.wait_for(client, 60)
             startup.done()
 
     asyncio.run(run())
@@ -59,7 +59,7 @@ def test_nobody_is_left_waiting_when_the_addon_goes() -> None:
             async with early(startup) as client:
                 startup.running()
                 startup.done()
-                await asyncio.wait_for(client, 5)
+                await asyncio.wait_for(client, 60)
         check.finish()
         assert startup.waiting
         await asyncio.wait([startup.waiting])
