@@ -20,14 +20,17 @@ import pytest
 
 from addons.state.control import FILE_NAME, HEADER
 from tests.credentials import ADMIN, TOKEN
+from tests.e2e.forked import ran
 from tests.e2e.gateway import Gateway
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import error, not_found, oauth_429, say, with_headers
 
 CONTROL = "/gateway/control/"
 
 
-def command(gateway: Gateway, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def command(
+    gateway: Gateway, *arguments: str, env: dict[str, str] | None = None, forked: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Run `./run.sh NAME …` beside this gateway."""
     name, *others = arguments
     environment = {
@@ -39,14 +42,10 @@ def command(gateway: Gateway, *arguments: str, env: dict[str, str] | None = None
         "GATEWAY_ENV": str(gateway.directory / ".env"),
         **(env or {}),
     }
-    return subprocess.run(
-        [sys.executable, "-m", f"addons.commands.{name}", *others],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    if forked:
+        return ran(f"addons.commands.{name}", others, environment=environment)
+    program = [sys.executable, "-m", f"addons.commands.{name}", *others]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,7 @@ def test_an_open_gateway_is_not_open_for_commands(gateway: Gateway) -> None:
 
 
 def test_routes_are_listed(gateway: Gateway) -> None:
-    done = command(gateway, "routes")
+    done = command(gateway, "routes", forked=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[:2] == ["rule 1 (class subagent) → glm-fast", "glm → zai/glm-5"]
     listed = json.loads(command(gateway, "routes", "--json").stdout)
@@ -216,7 +215,7 @@ def test_the_accounts_are_shown(start_gateway: Callable[..., Gateway], anthropic
     assert (first["requests_1h"], first["failures_1h"], first["sessions"]) == (2, 1, 0)
     assert datetime.fromisoformat(first["until"]) - datetime.now(UTC) < timedelta(seconds=905)
     assert (found["claude:2"]["sessions"], found["claude:2"]["requests_1h"]) == (1, 1)
-    told = command(gateway, "pool").stdout
+    told = command(gateway, "pool", forked=False).stdout
     assert told.splitlines()[0].split() == ["ACCOUNT", "CREDENTIAL", "STATE", "5H", "7D", "SESSIONS", "1H", "FAILED"]
     assert "claude:1  sk-ant-oat01…aaaa  cooling until" in told and "5h limit" in told
 

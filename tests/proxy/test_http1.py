@@ -4,7 +4,7 @@ import json
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
@@ -276,7 +276,6 @@ GRAMMAR = st.sampled_from(
 
 
 @given(pieces=st.lists(GRAMMAR | st.binary(min_size=1, max_size=20), min_size=1, max_size=12), hangs_up=st.booleans())
-@settings(max_examples=150, deadline=None)
 def test_any_bytes(pieces: list[bytes], hangs_up: bool) -> None:
     """Nothing raises, every request ends once, nothing is left behind, and nobody is waited for for ever."""
     play = Playbook("a.test")

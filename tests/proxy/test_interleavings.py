@@ -133,7 +133,7 @@ def assert_conclusive(got: Received) -> None:
     st.booleans(),
     st.one_of(st.none(), number, st.integers(0, 60)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_order_of_events(steps, wires, slow_hooks, slow_connects, slow_ends, hangs_up_at):
     with Playbook("one.test", "two.test", "three.test", first_byte_timeout=30, answer_timeout=100, hold=5) as play:
         play.holds |= slow_hooks

@@ -123,7 +123,7 @@ def heads(blocks):
 VALUES = st.sampled_from(["a", "b", '":"', '"', "é", "", ":", ",", {"a": "b"}, ["a"], 1, None])
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(st.dictionaries(st.sampled_from(["id", "signature", "text", "x", "a"]), VALUES), min_size=1, max_size=3),
     st.lists(st.none() | st.dictionaries(st.sampled_from(["id", "signature", "text"]), VALUES, min_size=1), max_size=3),

@@ -259,7 +259,7 @@ def test_the_same_text_elsewhere_is_something_else(monkeypatch, change):
         json.loads(changed)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(top_level, st.lists(message(), min_size=1, max_size=6), st.lists(messages, min_size=1, max_size=3), st.data())
 def test_any_conversation_goes_on(monkeypatch, fields, said, turns, data):
     forget(monkeypatch)
