@@ -95,8 +95,9 @@ def patterns() -> dict[str, re.Pattern[Any]]:
         for name, value in vars(module).items():
             for number, pattern in enumerate(compiled(value)):
                 found.setdefault(f"{pattern.pattern!r:.60} {module.__name__}.{name}.{number}", pattern)
-    for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    texts = {path: path.read_text() for path in ROOT.rglob("*.py")}
+    for path in (path for path, text in texts.items() if re.search(r"\bre\.[a-z]+\(", text)):
+        for node in ast.walk(ast.parse(texts[path])):
             if isinstance(node, ast.Call) and is_use(node) and isinstance(node.args[0], ast.Constant):
                 source: Any = node.args[0].value
                 found[f"{path.relative_to(ROOT)}:{node.lineno}"] = re.compile(source)

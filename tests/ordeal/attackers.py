@@ -13,12 +13,18 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 LIMIT = 70.0
 """Seconds: the gateway lets a connection be silent for 60."""
 
 BODY = json.dumps({"model": "glm", "max_tokens": 9, "messages": [], "stream": True}).encode()
-BOMB = gzip.compress(gzip.compress(bytes(1 << 28)))
+
+
+@cache
+def bomb() -> bytes:
+    """A quarter of a gigabyte, packed twice."""
+    return gzip.compress(gzip.compress(bytes(1 << 24)) * 16)
 
 
 def post(body: bytes = BODY, *, length: int | None = None, more: bytes = b"") -> bytes:
@@ -33,7 +39,7 @@ def half_request(draw: random.Random) -> bytes:
 
 
 ATTACKS: dict[str, Callable[[random.Random], bytes]] = {
-    "bomb": lambda draw: post(BOMB, more=b"content-encoding: gzip, gzip\r\n"),
+    "bomb": lambda draw: post(bomb(), more=b"content-encoding: gzip, gzip\r\n"),
     "header flood": lambda draw: post(more=b"x-flood: 1\r\n" * draw.choice((300, 20_000))),
     "huge header": lambda draw: post(more=b"x-huge: " + b"h" * draw.choice((70_000, 3_000_000)) + b"\r\n"),
     "huge name": lambda draw: post(json.dumps({"model": "m" * 3_000_000, "messages": []}).encode()),

@@ -37,7 +37,7 @@ ENCODERS = [
     ("identity,zstd", zstandard.ZstdCompressor().compress),
 ]
 EVERY = pytest.mark.parametrize(("name", "encode"), ENCODERS)
-DATA = st.binary(max_size=200) | st.binary(max_size=20).map(lambda data: data * 2000)
+DATA = st.binary(max_size=200) | st.binary(max_size=20).map(lambda data: data * 400)
 
 
 def decode(name, *chunks):
@@ -110,23 +110,25 @@ def zstd_blocks(block, count):
 
 
 BOMBS = {
-    "gzip": gzip.compress(bytes(1 << 24)) * 64,
-    "deflate": zlib.compress(bytes(1 << 24)) * 64,
-    "br": brotli.compress(bytes(1 << 28)),
-    "zstd": zstd_blocks(bytes.fromhex("02001000"), 8192),  # 128 KB of zeros each
-    "gzip, br": brotli.compress(gzip.compress(bytes(1 << 24)) * 64),
-    "zstd, zstd": zstandard.compress(zstandard.compress(bytes(1 << 28))),
+    "gzip": lambda: gzip.compress(bytes(1 << 24)) * 64,
+    "deflate": lambda: zlib.compress(bytes(1 << 24)) * 64,
+    "br": lambda: brotli.compress(bytes(1 << 28), quality=2),
+    "zstd": lambda: zstd_blocks(bytes.fromhex("02001000"), 8192),  # 128 KB of zeros each
+    "gzip, br": lambda: brotli.compress(gzip.compress(bytes(1 << 24)) * 64, quality=2),
+    "zstd, zstd": lambda: zstandard.compress(zstandard.compress(bytes(1 << 28))),
 }
+"""How they are packed, which takes its time."""
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_costs_little_memory_and_time(name):
+    bomb = BOMBS[name]()
     tracemalloc.start()
     started = time.process_time()
     try:
-        assert len(encoding.decode(BOMBS[name], name, 1 << 20)) == (1 << 20) + 1
+        assert len(encoding.decode(bomb, name, 1 << 20)) == (1 << 20) + 1
         with pytest.raises(ValueError, match="stands for too much"):
-            Decoder(name).feed(BOMBS[name][: 1 << 16])
+            Decoder(name).feed(bomb[: 1 << 16])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
