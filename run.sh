@@ -9,6 +9,8 @@
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
 #   ./run.sh user add NAME          make a user of the gateway, and show the key (user --help: list, set, rotate, revoke …)
 #   ./run.sh routes                 show rules and models (--explain '{"model": …}': what a request would get)
+#   ./run.sh usage [daily|…]        what was used and what it cost: weekly, monthly, session, user, model, class (--help)
+#   ./run.sh statusline             print the line for Claude Code's status line: today's cost, budget, account
 #   ./run.sh safeguards --measure MODEL  judge sixty tool calls with known answers by a model, and show its mistakes
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
@@ -25,6 +27,7 @@
 # GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
 # GATEWAY_DB                      path of the SQLite file, when it is not .gateway.db beside this file
 # GATEWAY_CONTROL                 path of .gateway.control, when gateway_db is not beside this file (for commands)
+# GATEWAY_KEY                     a user's key, for `usage` and `statusline`: they show what that user has used
 # GATEWAY_PYTHON                  the Python (3.12 or newer) to make .venv with
 
 # Everything here must work in the bash 3.2 of macOS, and a start that has nothing to install must not start a Python of
@@ -385,7 +388,7 @@ case ${1:-} in
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
   user) shift; run_module '' addons.commands.user "$@" ;;
-  pool | routes | safeguards) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
+  pool | routes | safeguards | usage | statusline) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

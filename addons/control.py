@@ -14,7 +14,7 @@ from mitmproxy import ctx, http
 
 from addons.config.settings import Settings
 from addons.proxy.replies import error_response
-from addons.state.control import CALLER, FILE_NAME, PATH, Control, ControlError, make_secret
+from addons.state.control import FILE_NAME, PATH, Control, ControlError, is_administrator, make_secret
 from addons.state.exchange import Exchange, exchange_of
 from addons.wire import limits
 
@@ -46,11 +46,12 @@ class ControlChannel:
 
     def answer(self, exchange: Exchange, request: http.Request) -> http.Response | None:
         """The answer to a command; None when the request goes on to a provider."""
-        if exchange.client.caller != CALLER and not exchange.client.is_admin:
+        name = exchange.path.removeprefix(PATH)
+        if not is_administrator(exchange) and name not in self.control.for_users:
             return error_response(403, "only for commands of this machine and the administrator", exchange.request_id)
-        answer = self.control.answers.get(exchange.path.removeprefix(PATH))
+        answer = self.control.answers.get(name)
         if answer is None or exchange.method != "POST":
-            return error_response(404, f"no command {exchange.path.removeprefix(PATH)[:100]!r}", exchange.request_id)
+            return error_response(404, f"no command {name[:100]!r}", exchange.request_id)
         try:
             arguments = json.loads((request.raw_content or b"{}")[: limits.COMMAND])
         except (ValueError, RecursionError):

@@ -72,7 +72,7 @@ addons = fail_closed(
         Translator(),
         Failover(control=_control),
         Trail(),
-        Ledger(_settings, _store),
+        Ledger(_settings, _store, _control),
         Views(),
         Recording(),
         Retention(),

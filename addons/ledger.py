@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
 from addons.config.settings import Settings
+from addons.state.control import Control, is_administrator
 from addons.state.exchange import Charge, Exchange, exchange_of
 from addons.state.ledger_rows import AttemptRow, Finished, RequestRow
 from addons.state.result import result_of, since
 from addons.state.store import Prune, Store
+from addons.state.usage_report import report, status
 from addons.wire.masking import mask_text
 from addons.wire.usage import Usage
 
@@ -25,9 +29,12 @@ class Ledger:
     """Records a routed request when it ends; the store writes it behind the event loop's back. Stands behind the trail,
     whose line it keeps."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, control: Control | None = None) -> None:
         self.settings = settings
         self.store = store
+        self.control = control or Control()
+        self.control.serve("usage", self.usage, for_users=True)
+        self.control.serve("statusline", self.status, for_users=True)
         self.pruned = math.inf
         """When old rows were deleted for the last time, in epoch seconds; infinite before the start."""
 
@@ -54,6 +61,23 @@ class Ledger:
 
     def done(self) -> None:
         self.store.close()
+
+    def usage(self, exchange: Exchange, asked: Mapping[str, Any]) -> object:
+        """The answer to `./run.sh usage`."""
+        only = "" if is_administrator(exchange) else exchange.client.billed
+        zone = exchange.config.users.timezone
+        return report(self.store.path, asked, zone=zone, now=time.time(), only=only)
+
+    def status(self, exchange: Exchange, asked: Mapping[str, Any]) -> object:
+        """The answer to `./run.sh statusline`."""
+        user, session = exchange.client.billed, str(asked.get("session") or "")
+        everybody, zone = is_administrator(exchange), exchange.config.users.timezone
+        found = status(self.store.path, user, session, zone=zone, now=time.time(), everybody=everybody)
+        return {
+            **found,
+            "user": "" if everybody else user,
+            "budget": None if everybody else self.control.budget_of(user),
+        }
 
     def record(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

@@ -1,7 +1,8 @@
 """The gateway that a command talks to: where it is, and what lets the command in.
 
 Without `--url` it is the one of this folder on this machine, and the secret that it keeps in `.gateway.control` is
-shown to it; with `--url` it may be anywhere, and the administrator's key is.
+shown to it; with `--url` it may be anywhere, and the administrator's key is. With GATEWAY_KEY it is that key: who is no
+administrator is answered what concerns him.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class RunningGateway:
     def __init__(self, options: argparse.Namespace, env: Mapping[str, str] = os.environ) -> None:
         self.url = (options.url or address(env)).rstrip("/")
         self.headers = {"content-type": "application/json"}
-        key = key_of("LITELLM_MASTER_KEY", env) if options.url else ""
+        key = env.get("GATEWAY_KEY") or (key_of("LITELLM_MASTER_KEY", env) if options.url else "")
         if key:
             self.headers["x-litellm-api-key"] = key
         elif not options.url or is_here(options.url):

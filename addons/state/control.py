@@ -48,18 +48,30 @@ class Control:
         self.secret = ""
         """Empty: nobody is let in."""
         self.answers: dict[str, Answer] = {}
+        self.for_users: set[str] = set()
+        """The commands that any client may ask who was let in: it is told of itself."""
+        self.budget_of: Callable[[str], Mapping[str, object] | None] = lambda _user: None
+        """The budget of a user that is used up most: `window`, `budget_usd`, `spent_usd`, `resets_at`; None without
+        one. Set by whoever knows the budgets."""
         self.account_of: AccountOf = lambda _target, _session: (None, None)
         """Set by the addon that knows the accounts."""
         self.avoided: Callable[[], list[dict[str, object]]] = list
         """What is asked last, why, and until when; set by the addon that orders the targets."""
 
-    def serve(self, name: str, answer: Answer) -> None:
-        """Have the command `name` answered from now on."""
+    def serve(self, name: str, answer: Answer, *, for_users: bool = False) -> None:
+        """Have the command `name` answered from now on; `for_users`: to anybody who was let in."""
         self.answers[name] = answer
+        if for_users:
+            self.for_users.add(name)
 
     def admits(self, given: str) -> bool:
         """Whether a client has given the secret."""
         return bool(self.secret) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.secret.encode())
+
+
+def is_administrator(exchange: Exchange) -> bool:
+    """Whether a request is from this machine's commands, or has the administrator's key."""
+    return exchange.client.caller == CALLER or exchange.client.is_admin
 
 
 def read_secret(path: Path) -> str:

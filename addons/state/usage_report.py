@@ -1,0 +1,203 @@
+"""The answers of `./run.sh usage` and `./run.sh statusline`: what was used and what it cost, as plain values.
+
+Rules that hold here: who is no administrator is told of his own use only; what has no price has no cost, and is counted
+as `unpriced`; days, weeks (from Monday on) and months are those of the configured time zone.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from addons.state import usage
+from addons.state.control import ControlError
+from addons.state.usage import Sums
+
+View = Literal["daily", "weekly", "monthly", "session", "user", "model", "class"]
+VIEWS: Final[tuple[View, ...]] = get_args(View)
+
+DEFAULT_SINCE: Final[dict[View, str]] = {
+    "daily": "30d",
+    "weekly": "12w",
+    "session": "7d",
+    "user": "30d",
+    "model": "30d",
+    "class": "30d",
+}
+"""How far each view goes back where nobody says; monthly: to the beginning."""
+BACK: Final = re.compile(r"([1-9]\d{0,3})([dwm])")
+DAY: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
+RECENT: Final = 86_400.0
+"""Seconds in which a session's account is looked for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """A line of a report."""
+
+    key: dict[str, Any]
+    """Whose: `{"day": "2026-11-28"}`."""
+    models: set[str] = field(default_factory=set)
+    sums: Sums = field(default_factory=Sums)
+
+    def add(self, model: str, sums: Sums) -> None:
+        """Count what was used of a model in."""
+        if model:
+            self.models.add(model)
+        self.sums.add(sums)
+
+    def plain(self) -> dict[str, Any]:
+        """The line in the names of `usage --json`."""
+        sums = self.sums
+        return {
+            **self.key,
+            "models": sorted(self.models),
+            "requests": sums.requests,
+            "input_tokens": sums.input_tokens,
+            "output_tokens": sums.output_tokens,
+            "cache_write_tokens": sums.cache_write_tokens,
+            "cache_read_tokens": sums.cache_read_tokens,
+            "cost_usd": cost_of(sums),
+            "estimated": sums.estimated,
+            **({"unpriced": sums.unpriced} if sums.unpriced else {}),
+        }
+
+
+def cost_of(sums: Sums) -> float | None:
+    """US dollars; None where nothing that was used has a price. What has used nothing costs nothing."""
+    if sums.cost_usd is None:
+        return None if sums.unpriced else 0.0
+    return round(sums.cost_usd, 10)
+
+
+def report(path: Path, asked: Mapping[str, Any], *, zone: tzinfo | None, now: float, only: str = "") -> dict[str, Any]:
+    """The report that is asked for: `view`, `since`, `until`, `user`, `model`. `only`: the user that nobody else is
+    told of. Raises ControlError."""
+    view = asked.get("view") or "daily"
+    if view not in VIEWS:
+        raise ControlError(f"there is no view {view!r}: {', '.join(VIEWS)}")
+    today = datetime.fromtimestamp(now, zone).date()
+    since = day_of(text(asked, "since") or DEFAULT_SINCE.get(view, ""), today)
+    until = day_of(text(asked, "until"), today)
+    wanted = {"user": only or text(asked, "user"), "model": text(asked, "model")}
+    try:
+        rows = list(
+            session_rows(path, since, until, zone, wanted)
+            if view == "session"
+            else rows_of(path, view, since, until, wanted)
+        )
+    except (OSError, sqlite3.Error) as error:
+        raise ControlError(f"{path} can't be read: {error}") from None
+    total = Row(key={})
+    for row in rows:
+        total.models |= row.models
+        total.sums.add(row.sums)
+    return {"rows": [row.plain() for row in rows], "total": total.plain()}
+
+
+def rows_of(path: Path, view: View, since: str, until: str, wanted: dict[str, str]) -> Iterable[Row]:
+    """The lines of a view other than `session`, by time or the dearest first."""
+    named = NAMES[view]
+    dimension: usage.Dimension = "day" if view in PERIODS else view  # type: ignore[assignment]
+    lines: dict[tuple[str, str], Row] = {}
+    for group in usage.grouped(path, [dimension, "provider", "model"], since=since, until=until, **wanted):
+        value, provider, model = group.keys
+        if view in PERIODS:
+            value = PERIODS[view](value)
+        key = {named: value, "provider": provider} if view == "model" else {named: value}
+        lines.setdefault((value, provider if view == "model" else ""), Row(key=key)).add(model, group.sums)
+    if view in PERIODS:
+        return lines.values()
+    return sorted(lines.values(), key=lambda row: (-(row.sums.cost_usd or 0), -row.sums.total_tokens))
+
+
+def session_rows(path: Path, since: str, until: str, zone: tzinfo | None, wanted: dict[str, str]) -> Iterable[Row]:
+    """A line for each session, that of the latest last."""
+    begin = midnight(since, zone) if since else 0.0
+    end = midnight((date.fromisoformat(until) + timedelta(days=1)).isoformat(), zone) if until else 0.0
+    lines: dict[tuple[str, str], Row] = {}
+    last: dict[tuple[str, str], float] = {}
+    for one in usage.sessions(path, since=begin, until=end, **wanted):
+        name = (one.session, one.user)
+        last[name] = max(last.get(name, 0.0), one.last)
+        lines.setdefault(name, Row(key={"session": one.session, "user": one.user})).add(one.model, one.sums)
+    for name, row in lines.items():
+        row.key["last"] = datetime.fromtimestamp(last[name], UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return sorted(lines.values(), key=lambda row: str(row.key["last"]))
+
+
+def week(day: str) -> str:
+    """The Monday of a day's week."""
+    at = date.fromisoformat(day)
+    return (at - timedelta(days=at.weekday())).isoformat()
+
+
+PERIODS: Final[dict[str, Callable[[str], str]]] = {"daily": str, "weekly": week, "monthly": lambda day: day[:7]}
+NAMES: Final[dict[View, str]] = {
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "session": "session",
+    "user": "user",
+    "model": "model",
+    "class": "class",
+}
+"""What the key of a line is called."""
+
+
+def status(
+    path: Path, user: str, session: str, *, zone: tzinfo | None, now: float, everybody: bool = False
+) -> dict[str, Any]:
+    """What a status line shows: today's cost of a user (or of everybody), and the account that the session is on.
+    Raises ControlError."""
+    today, whose = datetime.fromtimestamp(now, zone).date().isoformat(), "" if everybody else user
+    try:
+        groups = usage.grouped(path, [], since=today, until=today, user=whose)
+        recent = usage.requests(path, since=now - RECENT, user=whose, session=session, limit=1) if session else []
+    except (OSError, sqlite3.Error) as error:
+        raise ControlError(f"{path} can't be read: {error}") from None
+    sums = groups[0].sums if groups else Sums()
+    return {
+        "cost_usd": cost_of(sums),
+        "unpriced": sums.unpriced,
+        "requests": sums.requests,
+        "account": recent[0].account if recent else "",
+        "provider": recent[0].provider if recent else "",
+    }
+
+
+def day_of(said: str, today: date) -> str:
+    """A day as it may be given: `7d` (so many days with today), `2w`, `3m` or a date; empty when nothing was. Raises
+    ControlError."""
+    if not said:
+        return ""
+    if back := BACK.fullmatch(said):
+        days = int(back[1]) * {"d": 1, "w": 7, "m": 30}[back[2]]
+        return max(today - timedelta(days=days - 1), date(1970, 1, 1)).isoformat()
+    try:
+        found = DAY.fullmatch(said)
+        return date(*map(int, found.groups())).isoformat() if found else wrong(said)
+    except ValueError:
+        return wrong(said)
+
+
+def wrong(said: str) -> str:
+    raise ControlError(f"{said[:40]!r} is no day: 2026-11-28, or 7d for the last seven days (2w, 3m)")
+
+
+def midnight(day: str, zone: tzinfo | None) -> float:
+    """When a day begins, in epoch seconds."""
+    return datetime.fromisoformat(day).replace(tzinfo=zone).timestamp()
+
+
+def text(asked: Mapping[str, Any], name: str) -> str:
+    """An argument. Raises ControlError."""
+    value = asked.get(name) or ""
+    if not isinstance(value, str) or len(value) > 1000:
+        raise ControlError(f"{name} must be a text")
+    return value
