@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from tests.proxy.playbook import Playbook
 
-settings.register_profile("gateway", deadline=None, max_examples=70)
+settings.register_profile("gateway", deadline=None, max_examples=50)
 settings.load_profile("gateway")
 
 

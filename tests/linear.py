@@ -1,7 +1,7 @@
 """Measures that a reader takes linear time: twice the input costs at most 2.5 times the time.
 
 Both are measured in CPU time of this thread: the least of a few runs each, taken in turns, so that a busy machine slows
-both. What takes a few hundredths of a second for 128 KB is not looked at again: noise would decide, and anything worse
+both. What takes a few hundredths of a second for 64 KB is not looked at again: noise would decide, and anything worse
 than linear takes seconds. What seems worse than linear is looked at again at the next two doublings: a step that a
 processor's cache makes comes once, what is worse than linear is so at each of them.
 """
@@ -17,7 +17,7 @@ MOST: Final = 2.5
 ROUNDS: Final = 6
 HOPELESS: Final = 10.0
 """Seconds of CPU time after which a size isn't tried again, nor a larger one."""
-SIZE: Final = 64 * 1024
+SIZE: Final = 32 * 1024
 LARGE: Final = 1024 * 1024
 
 type Run = Callable[[Any], object]

@@ -1,6 +1,6 @@
 """Whatever a client or a provider sends is read in linear time (linear.py says how that is measured).
 
-Each reader is given every shape that could hurt it, at 64 and 128 KB; some go up to 2 MB. What people look at is in
+Each reader is given every shape that could hurt it, at 32 and 64 KB; some go up to 2 MB. What people look at is in
 test_linear_views.py.
 """
 

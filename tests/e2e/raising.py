@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -60,6 +61,7 @@ def raising(handler: Callable[..., Any], hook: str, addon: str) -> Callable[...,
 
 
 fail_closed.wrapped = raising
+sys.modules.pop("addons.gateway", None)  # a process that was forked has a chain already
 from addons.gateway import addons  # noqa: E402
 
 __all__ = ["addons"]

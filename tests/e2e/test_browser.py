@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 
 from tests import browser
+from tests.e2e.gateway import SAVING
 from tests.e2e.mitmweb import WebGateway
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import agent, oauth_429, text, thinking
 
-pytestmark = pytest.mark.skipif(
-    not (browser.CHROMIUM and browser.DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (browser.CHROMIUM and browser.DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"
+    ),
+    pytest.mark.skipif(SAVING, reason="all that mitmweb shows is searched by test_mitmweb.py and test_no_secret.py"),
+]
 TOOLS = [{"name": "Bash", "description": "Runs a command.", "input_schema": {"type": "object"}}]
 
 

@@ -32,7 +32,7 @@ OF_AN_ANSWER = ("responseheaders", "verdict", "response")
 
 @pytest.fixture(scope="module")
 def gateway(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
-    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON, forked=False) as gateway:
+    with Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON) as gateway:
         yield gateway
 
 
@@ -168,7 +168,7 @@ AT_A_START = ("load", "configure")
 
 @pytest.mark.parametrize("hook", AT_A_START)
 def test_a_start_ends_with_one_line(routing: dict[str, Any], env: dict[str, str], hook: str) -> None:
-    gateway = Gateway(routing, env, script=SCRIPT, forked=False)
+    gateway = Gateway(routing, env, script=SCRIPT)
     (gateway.directory / "raise").write_text(f".{hook}")
     with pytest.raises(AssertionError, match="ended with status 1") as ended, gateway:
         pass
@@ -181,7 +181,7 @@ def test_a_gateway_that_has_started_and_one_that_ends(
     providers: Providers, routing: dict[str, Any], env: dict[str, str]
 ) -> None:
     """A line of the log for each handler; requests are served, and the process ends as it should."""
-    gateway = Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON, forked=False)
+    gateway = Gateway(routing, env, upstream=providers.anthropic.url, script=SCRIPT, options=SOON)
     (gateway.directory / "raise").write_text(".running")
     with gateway:
         assert gateway.post("glm").status_code == 200

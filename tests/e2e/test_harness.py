@@ -35,11 +35,11 @@ addons = [Small()]
 def start(tmp_path: Path, start_gateway: Callable[..., Gateway]) -> Callable[..., Gateway]:
     script = tmp_path / "small.py"
     script.write_text(ADDON)
-    return lambda **options: start_gateway(**{"script": script, "saving": False, "forked": False} | options)
+    return lambda **options: start_gateway(**{"script": script, "saving": False} | options)
 
 
 def test_a_gateway_starts_serves_restarts_and_stops(start: Callable[..., Gateway], anthropic: Provider) -> None:
-    gateway = start()
+    gateway = start(forked=False)
     url = gateway.url
     assert gateway.post("m", text="hello").json()["model"] == "m"
     assert anthropic.last.json["messages"] == [{"role": "user", "content": "hello"}]

@@ -38,7 +38,7 @@ def connected(gateway: Gateway) -> socket.socket:
             return socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE)
         except ConnectionRefusedError:
             assert time.monotonic() < deadline, "nobody listens"
-            time.sleep(0.001)
+            time.sleep(0.005)
 
 
 BAD = b"GET /v1/nothing HTTP/1.1\r\nhost: g\r\n\r\n"
@@ -98,7 +98,7 @@ def test_a_gateway_that_can_t_start_ends_though_somebody_is_there(routing: dict[
             with suppress(OSError), socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE) as sock:
                 sock.sendall(b"GET /health HTTP/1.1\r\nhost: g\r\n\r\n")
                 return sock.recv(1000)
-            time.sleep(0.001)
+            time.sleep(0.005)
         return b""
 
     with ThreadPoolExecutor() as executor:
