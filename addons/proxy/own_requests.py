@@ -4,7 +4,7 @@ There is no second HTTP stack: `OwnSide` stands where a client's connection stan
 an own request is a stream like any other, with all hooks, and a flow of its own. It may use the provider connections of
 the client's connection, and ends with it. Rules that hold in this file:
 - nobody sends bytes: a request is handed to the layer as events, its answer is collected;
-- an answer is kept up to `limits.ANSWER` bytes;
+- an answer that is longer than `limits.ANSWER`, or than a `Fetch` says, is given up: a part of one is none;
 - what one part of the layer has to tell another is told when the event that is being handled is over (`later`):
   commands that came out of two streams at once would be taken for those of the first.
 """
@@ -57,9 +57,16 @@ class OwnAnswered(events.Event):
 class OwnSide(HttpConnection):
     """The client's side of one own request."""
 
-    def __init__(self, context: Context, number: int, flow: http.HTTPFlow, tell: Callable[[OwnAnswered], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        number: int,
+        flow: http.HTTPFlow,
+        tell: Callable[[OwnAnswered], None],
+        longest: int = limits.ANSWER,
+    ) -> None:
         super().__init__(context, context.client)
-        self.number, self.flow, self.tell = number, flow, tell
+        self.number, self.flow, self.tell, self.longest = number, flow, tell, longest
         self.exchange = exchange_of(flow)
         self.head: http.Response | None = None
         self.body = bytearray()
@@ -78,7 +85,14 @@ class OwnSide(HttpConnection):
             case ResponseHeaders():
                 self.head = event.response
             case ResponseData():
-                self.body += event.data[: limits.ANSWER - len(self.body)]
+                if len(self.body) + len(event.data) <= self.longest:
+                    self.body += event.data
+                else:
+                    self.head = None
+                    self.ended()
+                    yield ReceiveHttp(
+                        RequestProtocolError(self.number, "its answer is too long", ErrorCode.GENERIC_CLIENT_ERROR)
+                    )
             case ResponseEndOfMessage():
                 self.ended()
             case ResponseProtocolError():
@@ -130,7 +144,8 @@ class OwnRequests:
             self.forget(number, connections)
             self.later.append((asker, answered))
 
-        side = self.sides[number] = OwnSide(context, number, flow, tell)
+        longest = asked.longest if isinstance(asked, Fetch) else limits.ANSWER
+        side = self.sides[number] = OwnSide(context, number, flow, tell, longest)
         connections[client] = side
         self.later.append((side, events.Start()))
         return number

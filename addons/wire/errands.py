@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from addons.wire.limits import ANSWER
 from addons.wire.usage import Usage
 
 Purpose = Literal["safeguard", "search"]
@@ -43,6 +44,8 @@ class Fetch:
     credential: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Headers, lower-case, whose values nobody may see: masked in the flow, real on the wire only."""
     timeout: float
+    longest: int = ANSWER
+    """Bytes of the answer's body. A longer one is given up, and is a reply with status 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

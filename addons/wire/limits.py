@@ -187,3 +187,10 @@ isn't shown."""
 USER_ID: Final = 64 * KILOBYTE
 """Characters of `metadata.user_id` that are looked through for a session: Claude Code sends some 200. A longer one is
 sent on, but names no session."""
+
+SEARCH_ANSWER: Final = 2 * MEGABYTE
+"""Bytes of a search service's answer; twenty results with excerpts have some 50 KB. A longer one is not read to its
+end, and the client is told that the search has failed."""
+
+SEARCH_QUERY: Final = 1_000
+"""Characters of what is searched for: services take 400 to 2,000. A longer query is answered `query_too_long`."""

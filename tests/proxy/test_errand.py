@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,21 @@ def test_a_plain_request_goes_to_its_address_with_its_credential_and_the_flow_sh
         play.server(1).sends(answer(200, b'{"results": []}'))
         assert b"results" in play.answer.body
         assert SECRET not in repr(play.own[0][1].get_state())
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_an_answer_that_is_longer_than_was_asked_for_is_given_up(announced: bool) -> None:
+    with Playbook() as play:
+        running(play, one(replace(fetch(), longest=1000)))
+        play.client_asks()
+        head = answer(200, b"x" * 2000).partition(b"\r\n\r\n")[0]
+        if not announced:
+            head = head.replace(b"content-length: 2000", b"connection: close")
+        play.server(1).sends(head + b"\r\n\r\n" + b"x" * 900)
+        play.server(1).sends(b"x" * 101)
+        assert b"0 False" in play.answer.body
+        assert play.server(1).given_up
+        assert [name for name, _ in play.own] == ["requestheaders", "error"]
 
 
 def test_requests_of_one_errand_come_one_after_the_other_on_one_connection() -> None:
