@@ -100,10 +100,19 @@ class Recording:
     def ended(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
         if exchange and exchange.recorded.request:
+            if exchange.kind == "fetch":
+                show_answer(exchange, flow)
             share(exchange, exchange.recorded.request)
             flow.request = as_asked(flow.request, exchange, exchange.recorded.request)
             flow.marked = mark(exchange, flow)
             flow.metadata[METADATA] = to_metadata(exchange, flow)
+
+
+def show_answer(exchange: Exchange, flow: http.HTTPFlow) -> None:
+    """Put the answer to a request of the gateway's own into its flow: it went through without being kept there."""
+    answer = exchange.attempt.recorded.response if exchange.attempt else None
+    if answer and flow.response and flow.response.raw_content is None:
+        answer.body = flow.response.data.content = mask_strings(bytes(answer.body), exchange.secrets())
 
 
 def share(exchange: Exchange, asked: Kept) -> None:
@@ -132,8 +141,10 @@ def take_secrets(exchange: Exchange, asked: Kept) -> None:
 
 
 def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Request:
-    """The client's own request, to the gateway's address: what is exported, saved and replayed."""
-    host, port = own_address()
+    """The client's own request, to the gateway's address: what is exported, saved and replayed. What the gateway has
+    asked somebody else keeps its address."""
+    own = exchange.kind == "fetch"
+    host, port = (request.host, request.port) if own else own_address()
     authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in asked.headers]
     body = bytes(asked.body)
@@ -141,7 +152,7 @@ def as_asked(request: http.Request, exchange: Exchange, asked: Kept) -> http.Req
         host=host,
         port=port,
         method=exchange.method.encode("utf-8", "surrogateescape"),
-        scheme=b"http",
+        scheme=request.data.scheme if own else b"http",
         authority=b"",
         path=mask_text(exchange.path, exchange.secrets()).encode("utf-8", "surrogateescape"),
         http_version=request.data.http_version,
