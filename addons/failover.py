@@ -256,7 +256,7 @@ class Failover:
         exchange = exchange_of(flow)
         attempt = exchange.attempt if exchange else None
         if exchange and attempt and attempt.target and attempt.answer:
-            if attempt.outcome is None and exchange.kind == "messages":
+            if attempt.outcome is None and exchange.kind == "messages" and not attempt.instead:
                 self.breakers.succeeded(attempt.target)
             elif attempt.outcome and attempt.answer.content:
                 self.remember(exchange, attempt, attempt.outcome)

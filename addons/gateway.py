@@ -24,6 +24,7 @@ from addons.proxy.hook_dispatch import HookDispatch
 from addons.proxy.trusted_proxies import TrustedProxies
 from addons.replay import Replay
 from addons.router import ModelRouter
+from addons.search import Search
 from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
@@ -65,6 +66,7 @@ addons = fail_closed(
         ControlChannel(_settings, _control),
         Endpoints(),
         ModelRouter(_control, settings=_settings, store=_store),
+        Search(),
         Credentials(_settings, _live),
         Accounts(_settings, _store, live=_live, control=_control),
         OAuthRotator(),

@@ -130,7 +130,7 @@ def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
 def attempt_row(exchange: Exchange, charge: Charge, began: float, secrets: tuple[str, ...]) -> AttemptRow:
     """What is remembered of one attempt. `began`: when the request came in, in epoch seconds."""
     attempt, usage = charge.attempt, charge.usage
-    target, outcome = attempt.target, attempt.outcome
+    target, outcome = attempt.asked, attempt.outcome
     ended = attempt.ended if attempt.ended is not None else exchange.clock()
     return AttemptRow(
         request=exchange.request_id,

@@ -29,7 +29,7 @@ class ThinkingStripper:
 
     def attempt(self, trying: Trying) -> None:
         attempt, target, exchange = trying.attempt, trying.target, trying.exchange
-        if attempt.draft is None or target is None or target.provider.format != "anthropic":
+        if attempt.draft is None or target is None or target.provider.format != "anthropic" or attempt.instead:
             return
         dialect = target.provider.dialect(target.model)
         context = Context(
@@ -39,6 +39,7 @@ class ThinkingStripper:
             max_output_tokens=target.max_output_tokens,
             rules=dialect.thinking_rules,
             output_config=dialect.output_config,
+            web_search=target.provider.web_search,
             drop_all_thinking=exchange.plan.drop_thinking,
         )
         for step, line in apply(attempt.draft, context, target.provider.steps):

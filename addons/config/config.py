@@ -33,6 +33,7 @@ from addons.config.routing import (
 from addons.config.rules import Rule
 from addons.config.yaml_reader import ConfigError
 from addons.wire.model_name import without_mark
+from addons.wire.search.settings import SearchSettings
 
 __all__ = [
     "Config",
@@ -60,8 +61,8 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty fields: the sections of routing.yaml and the variables of the environment by their names, and three tables
-    made of them.
+    Twenty-one fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    that are made of them.
     """
 
     providers: Mapping[str, Provider]
@@ -78,6 +79,8 @@ class Config:
     safeguards: SafeguardSettings = field(default_factory=SafeguardSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
     users: UserSettings = field(default_factory=UserSettings)
+    search: SearchSettings | None = None
+    """Who searches the web for targets that can't. Default: nobody."""
     tokens: tuple[str, ...] = field(default=(), repr=False)
     """CLAUDE_OAUTH_TOKENS: the pool, in the order given, without blanks and duplicates. Default: none."""
     credential_files: tuple[str, ...] = ()
@@ -142,7 +145,8 @@ class Config:
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking."""
         keys = (key for provider in self.providers.values() if not provider.command for key in provider.api_keys)
-        secrets = (*keys, *self.header_secrets, *self.tokens, self.static_token, self.admin_key)
+        search = self.search.api_key if self.search else ""
+        secrets = (*keys, *self.header_secrets, *self.tokens, self.static_token, self.admin_key, search)
         return tuple(dict.fromkeys(filter(None, secrets)))
 
     def _search(self, model: str) -> tuple[Target, ...]:
@@ -190,6 +194,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         safeguards=routing.safeguards,
         prices=routing.prices,
         users=routing.users,
+        search=routing.search,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),
         token_mode=token_mode,

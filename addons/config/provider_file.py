@@ -23,7 +23,7 @@ from addons.wire.steps.table import STEP_NAMES
 
 PROVIDER_KEYS = (
     *("preset", "base_url", "auth", "api_key", "api_keys", "command", "ttl", "format"),
-    *("thinking", "headers", "query", "betas", "steps", "subscription"),
+    *("thinking", "headers", "query", "betas", "steps", "subscription", "web_search"),
     *DIALECT_KEYS,
 )
 COMMAND_AUTH: Any = "command"
@@ -77,6 +77,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         variants=read_variants(keys, form),
         preset=preset,
         subscription=keys["subscription"].boolean() if "subscription" in keys else False,
+        web_search=keys["web_search"].boolean() if "web_search" in keys else False,
     )
 
 

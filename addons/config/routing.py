@@ -34,7 +34,7 @@ COMMAND = "command:"
 class Provider:
     """One upstream: where it is, how to log in there, and what it takes.
 
-    Twenty-four fields: the keys of an entry of `providers:`, whose reference this is, and the parts of its address.
+    Twenty-five fields: the keys of an entry of `providers:`, whose reference this is, and the parts of its address.
     """
 
     name: str
@@ -87,6 +87,9 @@ class Provider:
     variants: tuple[tuple[str, ChatOptions], ...] = ()
     """`by_model:`: what is particular about models whose names match a pattern, by the first that does. All of it:
     what the provider's own `chat:` says is in it. Default: none."""
+    web_search: bool = False
+    """It runs Anthropic's `web_search` tool itself, or its models search unasked. Default: no; the gateway then answers
+    Claude Code's searches (`search:`), or says that none was made."""
     chat: ChatOptions = field(default_factory=ChatOptions)
     """What is particular about an openai-chat provider: `chat:`, and `schema:` (JSON schema keywords to leave out of
     tool definitions); `thinking_rules:` are for both formats, `output_config:` for Anthropic's."""
@@ -96,6 +99,12 @@ class Provider:
     def dialect(self, model: str) -> ChatOptions:
         """What is particular about one of its models."""
         return next((options for pattern, options in self.variants if matches(pattern, model)), self.chat)
+
+    @property
+    def searches(self) -> bool:
+        """Whether a request with the `web_search` tool is left to it: where tools are passed on as they are, too."""
+        passes_on = self.format == "anthropic" and not self.steps.get("beta-tools", True)
+        return self.is_anthropic or self.web_search or passes_on
 
     @property
     def is_anthropic(self) -> bool:

@@ -34,11 +34,16 @@ from addons.config.routing import (
 )
 from addons.config.rules import Rule
 from addons.config.rules_file import doubtful, read_rules
+from addons.config.search_file import read_search
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
+from addons.wire.search.settings import SearchSettings
 
-SECTIONS = ("providers", "models", "fallbacks", "routes", "failover", "pool", "ledger", "safeguards", "prices", "users")
+SECTIONS = (
+    *("providers", "models", "fallbacks", "routes"),
+    *("failover", "pool", "ledger", "safeguards", "search", "prices", "users"),
+)
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
@@ -62,9 +67,10 @@ class Routing:
     safeguards: SafeguardSettings
     prices: PriceSettings
     users: UserSettings
+    search: SearchSettings | None
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
-    and each rule that does nothing."""
+    and each rule that does nothing; one for a search that is off."""
     header_secrets: tuple[str, ...] = field(repr=False)
     """What in `headers:` came from a variable, or has a name that credentials have."""
 
@@ -82,6 +88,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
     models = read_models(given["models"], providers, env)
     rules = read_rules(given["routes"], models) if "routes" in given else ()
     fallbacks = read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else ()
+    search, search_is_off = read_search(given["search"], env) if "search" in given else (None, "")
     return Routing(
         providers=providers,
         models=models,
@@ -93,10 +100,12 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         safeguards=read_safeguards(given["safeguards"], models) if "safeguards" in given else SafeguardSettings(),
         prices=read_prices(given["prices"]) if "prices" in given else PriceSettings(),
         users=read_users(given["users"]) if "users" in given else UserSettings(),
+        search=search,
         warnings=(
             *disabled(providers.values(), models),
             *circles(fallbacks, models),
             *doubtful(rules, models),
+            *filter(None, [search_is_off]),
         ),
         header_secrets=tuple(secrets),
     )

@@ -127,7 +127,7 @@ def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None
     headers, target = response.headers, attempt.target
     if attempt.choice.account:
         headers.fields = tuple([line for line in headers.fields if client_visible(line[0])])
-    put(headers, b"x-gateway-provider", as_bytes(target.provider.name))
+    put(headers, b"x-gateway-provider", b"gateway" if attempt.instead else as_bytes(target.provider.name))
     put(headers, b"x-gateway-model", as_bytes(target.model))
     put(headers, b"x-gateway-attempts", b"%d" % len(exchange.sent()))
     if target.fallback:

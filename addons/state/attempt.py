@@ -127,6 +127,11 @@ class Attempt:
     recorded: Recorded = field(default_factory=Recorded)
     """What went to the provider, and what it answered, as it sent it."""
 
+    @property
+    def asked(self) -> Target | None:
+        """The target, unless the gateway answers in its place."""
+        return None if self.instead else self.target
+
     def skip(self, error: ProviderError) -> None:
         """Don't ask this target, for this reason."""
         self.outcome = Outcome("skipped", error, complete=True)

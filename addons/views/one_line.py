@@ -65,6 +65,8 @@ def hops(exchange: Exchange) -> list[Attempt]:
 def hop(attempt: Attempt) -> str:
     """One attempt: where it went, and how it failed if it did."""
     assert attempt.target
+    if attempt.instead:
+        return "the gateway"
     provider = attempt.target.provider.name
     if attempt.outcome is None:
         return f"{provider}/{attempt.target.model}"

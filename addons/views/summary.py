@@ -189,7 +189,7 @@ def summarize(exchange: Exchange, end: Ending) -> Summary:
         return presentable(text, exchange)
 
     last, result = exchange.attempt, exchange.result or compute(exchange)
-    target = last.target if last and answers(last) else None
+    target = last.asked if last and answers(last) else None
     usage = result.usage
     answer = last.answer if last else None
     return Summary(
@@ -227,6 +227,7 @@ def answers(attempt: Attempt) -> bool:
 def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
     """The summary of one attempt."""
     target, sent = attempt.target, attempt.recorded.request
+    instead = "the gateway, in place of " if attempt.instead else ""
     account = attempt.choice.account
     token = f"account {account.name} ({account.masked})" if account else ""
     lines = [line for line in exchange.trail if line.attempt == attempt.number]
@@ -234,7 +235,7 @@ def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
     credentials = [f"{name}: {value}" for name, value in sent.headers if is_credential_header(name)] if sent else []
     return AttemptSummary(
         number=attempt.number,
-        target=presentable(f"{target.provider.name}/{target.model}", exchange) if target else "",
+        target=presentable(f"{instead}{target.provider.name}/{target.model}", exchange) if target else "",
         fallback=presentable(target.alias, exchange) if target and target.fallback else "",
         to=presentable(sent.first_line, exchange) if sent else "",
         credentials=[presentable(line, exchange) for line in credentials] or [token] * bool(token),

@@ -119,3 +119,13 @@ def test_a_provider_at_a_known_address_gets_a_hint() -> None:
     plain = provider("base_url: https://api.groq.com/openai/v1", "format: openai-chat", "auth: none")
     (hint,) = hints([plain, provider("preset: groq", "auth: none")])
     assert "`preset: groq`" in hint
+
+
+def test_who_runs_the_web_search_itself() -> None:
+    url = {"ANTHROPIC_AWS_BASE_URL": "https://aws.example", "LITELLM_BASE_URL": "http://litellm:4000/v1"}
+    searches = {
+        name
+        for name in SERVICES
+        if provider(f"preset: {name}", **dict.fromkeys(VARIABLE.findall(texts()[name]), "value") | url).searches
+    }
+    assert searches == {"anthropic", "aws", "foundry"}

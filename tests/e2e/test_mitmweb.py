@@ -22,18 +22,20 @@ from tests.e2e.mitmweb import VIEWS, WebGateway
 from tests.fakes.launch import GATEWAY
 from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, drop, error, insert, message, oauth_429, say, text, thinking
+from tests.fakes.search import Hit, brave
 
 KEY = {"x-litellm-api-key": TOKEN}
 
 
 @pytest.fixture(scope="module")
 def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "PROXY_STATIC_TOKEN": TOKEN}
+    return {**env, "PROXY_STATIC_TOKEN": TOKEN, "SEARCH_KEY": "search-key-0123456789abcdef"}
 
 
 @pytest.fixture(scope="module")
 def web(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[WebGateway]:
-    with WebGateway(routing, env, upstream=providers.anthropic.url) as gateway:
+    search = {"provider": "brave", "url": providers.kimi.url, "api_key": "${SEARCH_KEY}"}
+    with WebGateway({**routing, "search": search}, env, upstream=providers.anthropic.url) as gateway:
         yield gateway
 
 
@@ -90,6 +92,22 @@ def test_the_page_has_our_style_and_script(web: WebGateway) -> None:
     assert (stranger.status_code, "/gateway/" in stranger.text) == (403, False)
     for path in ("__init__.py", "page.py", "../discreet.py"):
         assert web.web.get(f"/gateway/{path}").status_code == 404
+
+
+def test_a_search_of_the_gateways_own_is_a_flow_of_its_own(web: WebGateway, kimi: Provider) -> None:
+    kimi.always(brave([Hit("https://a.org/")]))
+    query = "Perform a web search for the query: mitmproxy"
+    flow = ask(web, "glm", text=query, tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    assert flow["comment"].startswith("glm → the gateway · ")
+    trail = web.text(flow, "response", "Trail")
+    (own,) = re.findall(r"asked /res/v1/web/search \((req_gw_\w+)\): 200", trail)
+    search = web.that_ends(lambda flow: flow["comment"].startswith("search of "))
+    assert search["request"]["path"].startswith("/res/v1/web/search?q=mitmproxy")
+    assert ["x-subscription-token", "…cdef"] in search["request"]["headers"]
+    assert ["host", kimi.url.removeprefix("http://")] in search["request"]["headers"]
+    assert kimi.last.headers["host"] == kimi.url.removeprefix("http://")
+    assert own in web.text(search, "response", "Trail")
+    assert "https://a.org/" in web.text(search, "response", "JSON")
 
 
 # The views

@@ -227,6 +227,16 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         megabytes(limits.SHOWN_BODY),
         "wire/test_limits.py::test_a_long_body_in_a_view",
     ),
+    "SEARCH_ANSWER": (
+        "a search service's answer",
+        megabytes(limits.SEARCH_ANSWER),
+        "proxy/test_errand.py::test_an_answer_that_is_longer_than_was_asked_for_is_given_up",
+    ),
+    "SEARCH_QUERY": (
+        "a search service's answer, a query",
+        f"{limits.SEARCH_QUERY:,} characters",
+        "wire/search/test_searching.py::test_nothing_to_search_for_and_too_much_ask_nobody",
+    ),
     "USER_ID": (
         "a session in `metadata.user_id`",
         f"{limits.USER_ID // 1024} KB",

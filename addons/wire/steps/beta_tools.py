@@ -21,7 +21,7 @@ from addons.wire.words import listed
 
 def beta_tools(draft: Draft, context: Context) -> str | None:
     """Keep what every provider knows of `tools`, `tool_choice`, and tool blocks."""
-    said = definitions(draft) if BETA_TOOLS in draft.tools_traits else []
+    said = definitions(draft, search=context.web_search) if BETA_TOOLS in draft.tools_traits else []
     references = callers = 0
 
     def plain(block: Block) -> BlockEdit:
@@ -46,16 +46,18 @@ def beta_tools(draft: Draft, context: Context) -> str | None:
 
 
 TEXT: Final = raw_json.dump("text")
+WEB_SEARCH: Final = "web_search_"
 PLACEHOLDER: Final = "DeferredToolPlaceholder"
 """A tool of Claude Code's requests that stands for those which Anthropic's servers look up: nobody can call it."""
 
 
-def definitions(draft: Draft) -> list[str]:
-    """Keep what every provider knows of `tools` and `tool_choice`: what was done, in words."""
+def definitions(draft: Draft, *, search: bool) -> list[str]:
+    """Keep what every provider knows of `tools` and `tool_choice`: what was done, in words. `search`: the web search,
+    too."""
     tools = draft.piece("tools")
     if isinstance(tools, UnsetType):
         return []
-    edited = (remembered_tools if len(tools) <= REMEMBERED else edited_tools)(bytes(tools))
+    edited = (remembered_tools if len(tools) <= REMEMBERED else edited_tools)(bytes(tools), search)
     if not edited.said:
         return []
     if edited.tools is not None:
@@ -84,7 +86,7 @@ class EditedTools(NamedTuple):
     """What was done, in words; empty when nothing changed."""
 
 
-def edited_tools(array: bytes) -> EditedTools:
+def edited_tools(array: bytes, search: bool = False) -> EditedTools:
     kept: list[Raw] = []
     names: set[str | None] = set()
     dropped: list[str] = []
@@ -96,7 +98,8 @@ def edited_tools(array: bytes) -> EditedTools:
             continue
         name = raw_json.string(fields.get("name", UNSET))
         kind = raw_json.string(fields.get("type", UNSET))
-        if kind not in (None, "custom") or name == PLACEHOLDER:
+        runs = search and kind is not None and kind.startswith(WEB_SEARCH)
+        if (kind not in (None, "custom") and not runs) or name == PLACEHOLDER:
             dropped.append(name or kind or "?")
             continue
         names.add(name)

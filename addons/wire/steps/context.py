@@ -27,6 +27,8 @@ class Context:
     """What the target's model wants and refuses about thinking."""
     output_config: frozenset[str] = frozenset()
     """The parts of `output_config` that the target's model takes."""
+    web_search: bool = False
+    """The provider runs Anthropic's `web_search` tool itself."""
     drop_all_thinking: bool = False
     """No thinking block may travel: the second try after the target refused one."""
 

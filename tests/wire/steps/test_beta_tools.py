@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from addons.wire.steps.beta_tools import beta_tools
 from tests.client_messages import assistant, text, tool_result, tool_use, user
-from tests.wire.bodies import request, run, unchanged
+from tests.wire.bodies import ZAI, request, run, unchanged
 
 BASH = {"name": "Bash", "description": "runs", "input_schema": {"type": "object", "strict": True}}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
@@ -29,6 +31,13 @@ def test_tools_of_anthropic_go():
     line, sent = run(beta_tools, request(tools=tools, tool_choice={"type": "auto"}))
     assert sent == request(tools=[BASH], tool_choice={"type": "auto"})
     assert line == "dropped 3 tools that only Anthropic has (web_search, mcp_toolset, bash)"
+
+
+def test_a_web_search_stays_where_the_provider_has_one():
+    tools = [SEARCH, BASH, TOOLSET]
+    line, sent = run(beta_tools, request(tools=tools), replace(ZAI, web_search=True))
+    assert sent["tools"] == [SEARCH, BASH]
+    assert line == "dropped 1 tool that only Anthropic has (mcp_toolset)"
 
 
 def test_a_choice_goes_with_its_tool():

@@ -1,0 +1,26 @@
+"""What the configuration says about web searches of the gateway's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+ServiceName = Literal["searxng", "brave", "tavily", "exa", "perplexity", "duckduckgo"]
+SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
+
+MOST_RESULTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """Who searches the web for targets that have no web search of their own."""
+
+    provider: ServiceName
+    """Which search service is asked. `duckduckgo` is its Instant Answer API: encyclopedic topics, no list of hits."""
+    url: str = ""
+    """The base address of the service. Default: the service's own; SearXNG has none, so it needs one."""
+    api_key: str = field(default="", repr=False)
+    """Needed by brave, tavily, exa and perplexity; for searxng the bearer token of what stands before it, if anything
+    does. Default: none."""
+    results: int = 8
+    """Results of one search, 1 to 20. Default 8."""
