@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,9 +18,10 @@ from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a running demo, which must end well when it is interrupted."""
+    tmp_path = tmp_path_factory.mktemp("demo")
     log, reserved = tmp_path / "log", reserve()
     port = port_of(reserved)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ZAI_API_KEY": "a real key"}

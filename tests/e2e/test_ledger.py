@@ -120,11 +120,12 @@ class Requests:
         getattr(self.providers, provider).script(reply)
         self.gateway.post(model, headers={**self.headers(name), **headers}, stream=True, text="word " * 40)
 
-    def left(self, name: str, reply: Reply, seen: str) -> None:
-        """A request whose client hangs up when it has seen such an event."""
+    def left(self, name: str, reply: Reply, seen: str, times: int = 1) -> None:
+        """A request whose client hangs up when it has seen so many such events."""
         self.providers.zai.script(reply)
         with self.gateway.stream("glm", headers=self.headers(name)) as stream:
-            next(one for one in stream if one.event == seen)
+            for _ in range(times):
+                stream.until(seen)
 
     def wait(self) -> None:
         """Wait until all are in the file."""
@@ -150,7 +151,7 @@ def requests(gateway: Gateway, providers: Providers) -> Requests:
     made.streamed("at the start", without_final_usage)
     made.whole("nowhere", without_usage)
     made.left("left before content", hang(WHOLE, events=1), "ping")
-    made.left("left after content", hang(WHOLE, events=AFTER_CONTENT), "content_block_delta")
+    made.left("left after content", hang(WHOLE, events=AFTER_CONTENT), "content_block_delta", times=6)
     made.streamed("cut", drop(WHOLE, events=AFTER_CONTENT))
     made.streamed("error event", insert(WHOLE, error_event(), after=AFTER_CONTENT, rest=False))
     made.whole("from chat", from_chat, "chat", "openrouter")

@@ -60,7 +60,7 @@ def live(gateway: Gateway) -> dict[str, int]:
 
 
 def test_mitmdump_keeps_nothing(start_gateway: Callable[..., Gateway], providers: Providers, probe: Any) -> None:
-    gateway = start_gateway(options=probe, forked=False)
+    gateway = start_gateway(options=probe)
     anthropic, zai, kimi, _ = providers
     for stream in (False, True):
         gateway.post("glm", stream=stream)
@@ -88,7 +88,7 @@ def test_mitmweb_keeps_what_it_was_told_to(
     providers: Providers, routing: dict[str, Any], env: dict[str, str], probe: Any, options: dict[str, int]
 ) -> None:
     settings = [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
-    with WebGateway(routing, env, options=(*probe, *settings), forked=False) as gateway:
+    with WebGateway(routing, env, options=(*probe, *settings)) as gateway:
         for number in range(30):
             gateway.post("glm", text="x" * 50_000, stream=number % 2 == 0)
         gateway.wait_until(lambda: all(flow["comment"] for flow in gateway.flows()))

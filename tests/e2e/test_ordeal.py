@@ -14,7 +14,7 @@ from tests.ordeal.run import run
 
 @pytest.mark.skipif(SAVING, reason="looks for secrets by itself; to save all of it takes minutes")
 def test_the_ordeal() -> None:
-    result = run(seconds=12, seed=5, sessions=30)
+    result = run(seconds=10, seed=5, sessions=24)
     assert result.wrongs == []
     assert result.disturbances["restart"] == 1
     assert any(asked.told.complete for asked in result.asked)

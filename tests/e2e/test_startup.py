@@ -65,7 +65,7 @@ def leave(gateway: Gateway, request: bytes = b"", *, reset: bool = False) -> Non
 def test_a_client_that_comes_early_is_served_when_everything_runs(
     kind: type[Gateway], providers: Providers, routing: dict[str, Any], env: dict[str, str]
 ) -> None:
-    gateway = kind(routing, env, upstream=providers.anthropic.url, options=("-s", "late.py"), forked=False)
+    gateway = kind(routing, env, upstream=providers.anthropic.url, options=("-s", "late.py"), forked=kind is WebGateway)
     (gateway.directory / "late.py").write_text(LATE)
     with ThreadPoolExecutor(20) as executor:
         answers = [

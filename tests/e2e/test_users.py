@@ -6,12 +6,14 @@ addons/users.py, addons/team/admission.py and addons/proxy/dismissal.py are test
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
+from select import select
 from typing import Any
 
 import httpx
@@ -24,7 +26,7 @@ from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway, messages_body
 from tests.e2e.users import key_of, run_user, user
 from tests.fakes.answers import Reply
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import drop, error, hang, say
 
 KEY, MODE = "x-litellm-api-key", "x-claude-token-mode"
@@ -204,7 +206,7 @@ def test_a_revoked_users_answer_ends(
         started = time.monotonic()
         user(gateway, "revoke", name)
         answer = running.result()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 25, "it would have gone on for 30 s"
     gateway.wait_until(lambda: zai.closed_by_peer)
     error_told = json.loads(answer.text.rpartition("data: ")[2]) if answer.status_code == 200 else answer.json()
     assert error_told["error"] == {
@@ -311,31 +313,28 @@ def test_a_rule_on_a_user(gateway: Gateway) -> None:
 
 
 def test_who_tries_wrong_keys_is_slowed_and_nobody_else(gateway: Gateway, alice: str) -> None:
-    with httpx.Client(
-        base_url=gateway.url, trust_env=False, timeout=30, transport=httpx.HTTPTransport(local_address="127.0.0.9")
-    ) as client:
-
-        def took(key: str) -> float:
-            started = time.monotonic()
-            client.post("/v1/messages", json=messages_body(), headers={KEY: key})
-            return time.monotonic() - started
-
-        quick = 0
-        while (slow := took("wrong")) < 0.3:  # one more is answered at once each second
-            quick += 1
-            assert quick < 3 * limits.WRONG_KEYS
-        assert quick >= limits.WRONG_KEYS - 1
-        assert slow < limits.SLOWED
-        assert min(took(alice) for _ in range(3)) < 0.3, "a right key is not"
-    assert min(took_elsewhere(gateway) for _ in range(3)) < 0.3, "nor is another address"
+    address = "127.0.0.9"
+    transport = httpx.HTTPTransport(local_address=address)
+    with (
+        httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE, transport=transport) as client,
+        ExitStack() as stack,
+    ):
+        started = time.monotonic()
+        for _ in range(limits.WRONG_KEYS + 2):  # one more is answered at once each second
+            answer = client.post("/v1/messages", json=messages_body(), headers={KEY: "wrong"})
+            assert answer.status_code == 401
+        assert time.monotonic() - started >= 1
+        head = f"POST /v1/messages HTTP/1.1\r\nhost: g\r\n{KEY}: wrong\r\ncontent-length: 0\r\n\r\n"
+        slowed = []
+        for _ in range(12):  # each a second later than the one before it, the last ten from now
+            slowed.append(socket.create_connection(("127.0.0.1", gateway.port), PATIENCE, source_address=(address, 0)))
+            stack.enter_context(slowed[-1]).sendall(head.encode())
+        answer = client.post("/v1/messages", json=messages_body(), headers={KEY: alice})
+        assert answer.status_code == 200, "a right key is not slowed"
+        assert status(gateway, "wrong") == 401, "nor is another address"
+        assert len(select(slowed, [], [], 0)[0]) < len(slowed)
     assert gateway.log().count(" without the gateway's token") <= 2
     assert "nobody · " not in gateway.log()
-
-
-def took_elsewhere(gateway: Gateway) -> float:
-    started = time.monotonic()
-    assert status(gateway, "wrong") == 401
-    return time.monotonic() - started
 
 
 # The file
@@ -347,9 +346,9 @@ def test_two_gateways_with_one_file(gateway: Gateway, routing: dict[str, Any], e
     with other:
         assert other.post().status_code == 401
         key = key_of(gateway, name)
-        other.wait_until(lambda: status(other, key) == 200, timeout=5)
+        other.wait_until(lambda: status(other, key) == 200)
         user(gateway, "revoke", name)
-        other.wait_until(lambda: status(other, key) == 401, timeout=5)
+        other.wait_until(lambda: status(other, key) == 401)
 
 
 def test_users_that_cannot_be_read(start_gateway: Callable[..., Gateway], env: dict[str, str]) -> None:
