@@ -8,6 +8,7 @@
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
 #   ./run.sh user add NAME          make a user of the gateway, and show the key (user --help: list, set, rotate, revoke …)
+#   ./run.sh metrics                what the running gateway has counted, for Prometheus (--grafana: a dashboard)
 #   ./run.sh routes                 show rules and models (--explain '{"model": …}': what a request would get)
 #   ./run.sh usage [daily|…]        what was used and what it cost: weekly, monthly, session, user, model, class (--help)
 #   ./run.sh statusline             print the line for Claude Code's status line: today's cost, budget, account
@@ -388,7 +389,8 @@ case ${1:-} in
   settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
   user) shift; run_module '' addons.commands.user "$@" ;;
-  pool | routes | safeguards | usage | statusline) name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
+  metrics | pool | routes | safeguards | statusline | usage)
+    name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

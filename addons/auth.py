@@ -23,6 +23,7 @@ from addons.proxy.header_lines import headers_of
 from addons.proxy.replies import error_response, too_large
 from addons.proxy.request_head import (
     HOP_BY_HOP,
+    KEY_HEADER,
     MODE_HEADER,
     as_bytes,
     as_text,
@@ -38,6 +39,7 @@ from addons.state.control import Control
 from addons.state.exchange import Client, ClientCredential, Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.team.admission import admit, read_gateway_headers, refusal
+from addons.team.sign_in import PAGE_PATHS
 from addons.team.users import Users
 from addons.team.wrong_keys import WrongKeys
 from addons.wire import limits
@@ -63,10 +65,11 @@ class AuthGate:
         control: Control | None = None,
         trusted: TrustedProxies | None = None,
         users: Users | None = None,
+        wrong_keys: WrongKeys | None = None,
     ) -> None:
         self.settings = settings
         self.users = users or Users()
-        self.wrong_keys = WrongKeys()
+        self.wrong_keys = wrong_keys or WrongKeys()
         self.control = control or Control()
         self.tickets = tickets or Tickets()
         self.origins = Origins()
@@ -173,6 +176,10 @@ class AuthGate:
         if request.authority and not request.is_http2:
             # The absolute form is for proxies; we are the server, whatever host it names.
             refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
+        elif caller is None and is_for_page(request.path, values):
+            exchange.client.cookie = "; ".join(values.get("cookie", []))
+            if not is_short(values):
+                refuse(exchange, flow, 413, f"a form of this page has at most {limits.SIGN_IN} bytes")
         elif caller is None and not is_probe(request):
             self.tell_of_refusal(exchange.client.address, exchange.started)
             exchange.client.slowed = self.wrong_keys.wait(exchange.client.address, exchange.started)
@@ -218,6 +225,22 @@ class AuthGate:
 def is_probe(request: http.Request) -> bool:
     """Whether this asks for nothing but a sign of life."""
     return request.method in ("GET", "HEAD") and request.path.partition("?")[0] in OPEN_PATHS
+
+
+def is_for_page(path: str, values: Mapping[str, list[str]]) -> bool:
+    """Whether somebody without a key asks for the page, which has a door of its own. Whoever shows a key must have a
+    right one."""
+    return path.partition("?")[0] in PAGE_PATHS and not any(
+        name in values for name in (KEY_HEADER, "x-api-key", "authorization")
+    )
+
+
+def is_short(values: Mapping[str, list[str]]) -> bool:
+    """Whether a body isn't longer than the form by which one signs in: strangers get to send no other."""
+    lengths = values.get("content-length", [])
+    return "transfer-encoding" not in values and all(
+        length.isdigit() and len(length) < 10 and int(length) <= limits.SIGN_IN for length in lengths
+    )
 
 
 def too_long(announced: list[str]) -> bool:

@@ -41,7 +41,7 @@ class Endpoints:
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange is None or flow.response or exchange.own:
+        if exchange is None or flow.response or exchange.own or exchange.kind == "page":
             return
         path, _, query = exchange.path.partition("?")
         if exchange.method in ("GET", "HEAD") and (found := answer(exchange, path, query)) is not None:

@@ -9,7 +9,9 @@ from addons.credentials import Credentials
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
+from addons.metrics import Metrics
 from addons.oauth import OAuthRotator
+from addons.page import Page
 from addons.process.drain import Drain
 from addons.process.listening import Listening
 from addons.process.log_masking import LogMasking
@@ -29,7 +31,9 @@ from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
 from addons.state.store import Store
+from addons.team.sign_in import SignIn
 from addons.team.users import Users
+from addons.team.wrong_keys import WrongKeys
 from addons.thinking import ThinkingStripper
 from addons.trail import Trail
 from addons.translator import Translator
@@ -47,6 +51,8 @@ _control = Control()
 _live = LiveCredentials()
 _trusted = TrustedProxies()
 _users = Users()
+_wrong_keys = WrongKeys()
+_drain = Drain()
 
 addons = fail_closed(
     [
@@ -61,8 +67,10 @@ addons = fail_closed(
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
         UserWatch(_users, _control),
-        AuthGate(_settings, _tickets, _control, _trusted, _users),
-        Drain(),
+        AuthGate(_settings, _tickets, _control, _trusted, _users, _wrong_keys),
+        _drain,
+        Page(_settings, _control, SignIn(_users, _wrong_keys, lambda: _control.secret), _drain.running_flows),
+        Metrics(_control, _drain.running_flows),
         ControlChannel(_settings, _control),
         Endpoints(),
         ModelRouter(_control, settings=_settings, store=_store),

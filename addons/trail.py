@@ -31,5 +31,6 @@ class Trail:
             return
         flow.comment = summary(exchange, flow)
         bad = flow.error is not None or (flow.response is not None and flow.response.status_code >= 400)
-        if exchange.attempts or (bad and exchange.client.caller != "nobody"):  # of those the gate tells, now and then
+        asked = exchange.attempts and exchange.kind != "page"
+        if asked or (bad and exchange.client.caller != "nobody"):  # of those the gate tells, now and then
             logger.log(ALERT, "%s", flow.comment)

@@ -15,7 +15,13 @@ from mitmproxy import flow, http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, SendHttp
-from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestProtocolError, ResponseData
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestProtocolError,
+    ResponseData,
+    ResponseHeaders,
+)
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHook, HttpResponseHeadersHook
 
 from addons.proxy.client_answer import ClientAnswer
@@ -25,11 +31,12 @@ from addons.proxy.header_lines import value_of
 from addons.proxy.hooked_stream import HookedStream
 from addons.proxy.hooks import Commands
 from addons.proxy.recorder import Recorder
-from addons.proxy.replies import error_response, no_room, too_large, too_slow
+from addons.proxy.replies import error_response, no_room, too_large, too_slow, with_cookie
 from addons.proxy.stream_layer import StreamLayer
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange
 from addons.wire import limits
+from addons.wire.masking import mask
 
 LOOK_FOR_ROOM = 0.1
 """Seconds between looks at whether there is room for a body."""
@@ -239,6 +246,9 @@ class ClientStream(HookedStream):
             response.data.content = b""  # mitmproxy sends the body of an answer that an addon has made all the same
         self.client.finish_head(response)
         body = response.data.content
+        cookie = self.exchange.set_cookie if self.exchange else ""
+        if cookie:
+            response.headers["set-cookie"] = mask(cookie)
         if self.exchange:
             self.recorder.ended(self.exchange, response, streamed=already_streamed)
         shown = response.data.content
@@ -246,6 +256,8 @@ class ClientStream(HookedStream):
             event = command.event if isinstance(command, SendHttp) else None
             if isinstance(event, ResponseData) and event.data is shown:
                 event.data = body or b""
+            elif cookie and isinstance(event, ResponseHeaders):
+                event.response = with_cookie(event.response, cookie)
             yield command
 
     def client_hung_up(self, event: RequestProtocolError) -> Commands:

@@ -119,6 +119,13 @@ def drop_foreign(response: http.Response) -> None:
     headers.fields = tuple([line for line in headers.fields if not line[0].lower().startswith(FOREIGN)])
 
 
+def with_cookie(response: http.Response, cookie: str) -> http.Response:
+    """The head to send: the flow's, with the real cookie in place of the masked one."""
+    sent = response.copy()
+    sent.headers["set-cookie"] = cookie
+    return sent
+
+
 def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None:
     """Say in the response's headers what happened, and take out what is none of the client's business."""
     if attempt.target is None:

@@ -44,9 +44,6 @@ from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Trying, exchange_of
 from addons.wire.errors import ProviderError
 
-LOOK_AGAIN = 0.05
-"""Seconds until an attempt that waits for a credential looks for it again."""
-
 
 class GatewayStream(ErrandStream):
     """One client request and all its attempts."""
@@ -125,7 +122,7 @@ class GatewayStream(ErrandStream):
             return
         if attempt.postponed:
             exchange.postpone()
-            self.deadlines.retry = self.gateway.clock() + LOOK_AGAIN
+            self.deadlines.retry = self.gateway.clock() + attempt.look_again
             yield from self.deadlines.arm()
             return
         if attempt.outcome:  # this target isn't asked

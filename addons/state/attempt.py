@@ -91,7 +91,7 @@ class Translation:
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at one target. (Nineteen fields: stream and addons fill them in turn, and few change together.)"""
+    """One try at one target. (Twenty fields: stream and addons fill them in turn, and few change together.)"""
 
     number: int
     target: Target | None
@@ -124,6 +124,8 @@ class Attempt:
     """What was decided after it had failed."""
     postponed: bool = False
     """Set by an addon that waits for something: the attempt is made anew in a moment."""
+    look_again: float = 0.05
+    """Seconds until that moment."""
     recorded: Recorded = field(default_factory=Recorded)
     """What went to the provider, and what it answered, as it sent it."""
 

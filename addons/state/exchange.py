@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from addons.state.pool import Account
     from addons.state.request_facts import RequestFacts
 
-Kind = Literal["messages", "count_tokens", "relay", "fetch", "local"]
+Kind = Literal["messages", "count_tokens", "relay", "fetch", "local", "page"]
 """messages and count_tokens are routed; relay goes to Anthropic (or the default upstream) as it is; fetch is the
-gateway's own, to an address that it knows; local is answered here."""
+gateway's own, to an address that it knows; local is answered here, and page as soon as it is written."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,6 +71,8 @@ class Client:
     session: str | None = None
     address: str = ""
     """Where it is: its connection's address, or the one that a trusted proxy has told."""
+    cookie: str = field(default="", repr=False)
+    """The cookies of somebody without a key who asks for the page; empty otherwise."""
     user: User | None = None
     """Who asks, where that is a user: somebody with a key, or (`shared`) with the static token."""
     key: str = field(default="", repr=False)
@@ -182,7 +184,7 @@ class Result:
 
 @dataclass(slots=True)
 class Exchange:
-    """One client request, from its first header to its last byte. (Seventeen fields: here the addons meet.)"""
+    """One client request, from its first header to its last byte. (Eighteen fields: here the addons meet.)"""
 
     config: Config
     """The configuration that was current when the request came; a reload doesn't touch it."""
@@ -205,6 +207,8 @@ class Exchange:
     request_id: str = ""
     own: Own | None = None
     """Of a request of the gateway's own; None: it is a client's."""
+    set_cookie: str = field(default="", repr=False)
+    """For the client's browser: masked in the flow, real on the wire only."""
     result: Result | None = None
     """What is known of it now that it has ended."""
     recorded: Recorded = field(default_factory=Recorded)

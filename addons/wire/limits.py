@@ -56,6 +56,9 @@ STOP_SEQUENCE: Final = 256
 """Characters of a stop sequence that is looked for in an answer over Chat Completions; those in use have a few. A
 longer one is not."""
 
+SIGN_IN: Final = 4 * KILOBYTE
+"""Bytes of the form by which one signs in on the page: a key has some 60 characters. Beyond it: 413."""
+
 COMMAND: Final = 8 * MEGABYTE
 """Bytes of what a command asks the running gateway (`./run.sh routes --explain`): a whole request can be in it. What is
 longer is no JSON: 400."""

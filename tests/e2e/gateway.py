@@ -33,6 +33,8 @@ from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
 
 PROBLEMS = re.compile(r"Traceback|Addon error|mitmproxy has crashed|was never awaited|never retrieved|ResourceWarning")
+SESSION = re.compile(rb"^set-cookie: gateway_session=[^;\r\n]*", re.MULTILINE | re.IGNORECASE)
+"""What a browser is told once, and shows from then on: the one secret that a client gets."""
 NOWHERE = "http://127.0.0.1:9"
 """An upstream that refuses connections (the discard port)."""
 SAVING = bool(os.environ.get("GATEWAY_CANARIES"))
@@ -272,7 +274,7 @@ class Gateway:
 
     def produced(self) -> Iterator[tuple[str, bytes]]:
         """All that it has written and told so far, by name."""
-        yield "what clients were told", bytes(self.heard.told)
+        yield "what clients were told", SESSION.sub(b"", bytes(self.heard.told))
         elsewhere = [self.directory / path for name, path in pairwise(self.options) if name == "-w"]
         yield from files(self.directory, *elsewhere)
 

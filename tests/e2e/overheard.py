@@ -16,6 +16,8 @@ CREDENTIAL = re.compile(
     rb"^(?:authorization|proxy-authorization|x-api-key|x-litellm-api-key|cookie):[ \t]*([^\r\n]+)\r?\n",
     re.IGNORECASE | re.MULTILINE,
 )
+FORM = re.compile(rb"(?:^|\r\n\r\n)key=([^&\s]+)")
+"""The key with which somebody signs in on the page."""
 PARTS = re.compile(r"\\n|[\s,;:=]+")
 NO_CREDENTIALS = {"bearer", "basic", "passthrough", "rotate", "x-claude-token-mode", "x-litellm-api-key"}
 SHORTEST = 8
@@ -41,6 +43,8 @@ def credentials(head: bytes) -> Iterator[str]:
         for part in PARTS.split(match[1].decode(errors="ignore")):
             if len(part) >= SHORTEST and part.lower() not in NO_CREDENTIALS:
                 yield part
+    if b"key=" in head and (form := FORM.search(head)):
+        yield form[1].decode(errors="ignore")
 
 
 class Overheard(socket.socket):

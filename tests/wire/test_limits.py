@@ -93,6 +93,7 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.STOP_SEQUENCE} characters",
         "wire/test_limits.py::test_long_stop_sequences",
     ),
+    "SIGN_IN": ("the form of the page's sign-in", f"{limits.SIGN_IN // 1024} KB", "e2e/test_page.py::test_a_wrong_key"),
     "COMMAND": ("what a command asks", megabytes(limits.COMMAND), "test_control.py::test_mistakes"),
     "HELD": (
         "an answer before its first content",
