@@ -34,8 +34,19 @@ class ThinkingRules:
     """Fields of a Chat Completions request that ask for thinking."""
     off: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Fields of a Chat Completions request that ask for none. Empty: nothing is known that does."""
+    budget: str = ""
+    """The field of a Chat Completions request that takes tokens of thinking at most (Qwen: `thinking_budget`). Empty:
+    none does. It is sent where `on` asks for thinking, and to models that can't be told not to think."""
     form: Literal["enabled", "adaptive", "switch"] = "enabled"
     """How a request in Anthropic's format asks for it: with a budget, `adaptive`, or `enabled` without a budget."""
+
+    def tokens(self, thinking: Any, output_config: Any) -> int | None:
+        """The tokens of thinking that the client wants at most; None when it has no wish."""
+        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        if isinstance(budget, int) and not isinstance(budget, bool):
+            return budget
+        effort = output_config.get("effort") if isinstance(output_config, dict) else None
+        return BUDGETS.get(effort) if isinstance(effort, str) else None
 
     def effort(self, word: str) -> str:
         """The provider's word for a client's."""

@@ -71,6 +71,27 @@ def test_models_differ() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "model", "on", "off", "can_be_off"),
+    [
+        ("dashscope-chat", "qwen3.7-max", True, True, True),
+        ("dashscope-chat", "qwen3-235b-a22b-thinking-2507", False, False, False),
+        ("dashscope-chat", "qwen3-coder-plus", False, False, True),
+        ("siliconflow", "deepseek-ai/DeepSeek-V3.2", True, True, True),
+        ("siliconflow", "Qwen/QwQ-32B", False, False, False),
+        ("siliconflow", "Qwen/Qwen3-30B-A3B-Thinking-2507", False, False, False),
+        ("siliconflow", "Qwen/Qwen3-Coder-480B-A35B-Instruct", False, False, True),
+    ],
+)
+def test_who_is_told_whether_to_think_and_for_how_long(
+    name: str, model: str, on: bool, off: bool, can_be_off: bool
+) -> None:
+    key = dict.fromkeys(VARIABLE.findall(texts()[name]), "k" * 20)
+    rules = provider(f"preset: {name}", **key).dialect(model).thinking_rules
+    assert (rules.on, rules.off) == ({"enable_thinking": True} if on else {}, {"enable_thinking": False} if off else {})
+    assert (rules.can_be_off, rules.budget) == (can_be_off, "thinking_budget")
+
+
 def test_which_claude_of_bedrock_takes_a_schema() -> None:
     found = provider("preset: bedrock-mantle", AWS_BEARER_TOKEN_BEDROCK="k", AWS_REGION="us-east-1")
     assert "format" in found.dialect("anthropic.claude-sonnet-4-6").output_config

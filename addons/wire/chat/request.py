@@ -215,10 +215,13 @@ def _thinking(draft: Draft, body: Json, options: ChatOptions, notes: list[str]) 
             notes.append("left out thinking: the model can't be told to think no more")
     elif mode is not None:
         body.update(rules.on)
+        budget = rules.tokens(thinking, draft.get("output_config"))
+        if rules.budget and budget and (rules.on or not rules.can_be_off):
+            body[rules.budget] = budget
     effort = reasoning_effort(thinking, draft.get("output_config"), rules)
     if options.reasoning == "reasoning_effort" and effort and not is_off:
         body["reasoning_effort"] = effort
-    elif mode not in (None, "disabled") and not rules.on:
+    elif mode not in (None, "disabled") and not rules.on and rules.budget not in body:
         notes.append("left out thinking")
 
 

@@ -126,6 +126,33 @@ def test_a_model_that_cant_be_told_to_think_no_more_is_asked_for_little():
     assert chat(off, replace(effort, thinking_rules=none))["reasoning_effort"] == "none"
 
 
+QWEN = ThinkingRules(on={"enable_thinking": True}, off={"enable_thinking": False}, budget="thinking_budget")
+
+
+@pytest.mark.parametrize(
+    ("rules", "mode", "config", "fields"),
+    [
+        (QWEN, {"type": "enabled", "budget_tokens": 4000}, None, {"enable_thinking": True, "thinking_budget": 4000}),
+        (QWEN, {"type": "adaptive"}, {"effort": "low"}, {"enable_thinking": True, "thinking_budget": 4096}),
+        (QWEN, {"type": "adaptive"}, None, {"enable_thinking": True}),
+        (QWEN, {"type": "disabled"}, {"effort": "low"}, {"enable_thinking": False}),
+        (QWEN, None, {"effort": "low"}, {}),
+        (replace(QWEN, on={}, off={}), {"type": "enabled", "budget_tokens": 4000}, None, {}),
+        (
+            replace(QWEN, on={}, off={}, can_be_off=False),
+            {"type": "enabled", "budget_tokens": 4000},
+            None,
+            {"thinking_budget": 4000},
+        ),
+        (replace(QWEN, budget=""), {"type": "enabled", "budget_tokens": 4000}, None, {"enable_thinking": True}),
+    ],
+)
+def test_a_budget_of_thinking(rules: ThinkingRules, mode: Any, config: Any, fields: dict[str, Any]):
+    given = {name: value for name, value in (("thinking", mode), ("output_config", config)) if value}
+    found = json.loads(sent(request("hi", **given), ChatOptions(thinking_rules=rules)).body)
+    assert {name: found[name] for name in ("enable_thinking", "thinking_budget") if name in found} == fields
+
+
 def test_what_has_no_place_is_named():
     body = request(
         "hi", top_k=3, context_management={"edits": []}, metadata={"user_id": "u"}, stop_sequences=list("abcde")
