@@ -20,7 +20,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from addons.commands.running_gateway import NotRunning, address, key_of, run, show
+from addons.commands.running_gateway import Failed, NotRunning, address, key_of, run, show
 from addons.config.settings import HOME
 from addons.wire.errands import Reply
 from addons.wire.safeguards.prompt import question
@@ -49,7 +49,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each call (default: 60)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    cases = json.loads(CASES.read_text(encoding="utf-8"))
+    try:
+        cases = json.loads(CASES.read_text(encoding="utf-8"))
+    except OSError:
+        raise Failed(f"the sixty calls are in {CASES}, which is not there: clone the whole repository") from None
     url = (options.url or address(os.environ)).rstrip("/")
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
     if key := options.key or key_of("PROXY_STATIC_TOKEN", os.environ):

@@ -211,6 +211,30 @@ def test_after_a_fallback_the_gateways_verdicts_are_there(
     assert not any("safeguards" in request.json for request in zai.requests)
 
 
+def test_after_a_fallback_to_anthropic_its_own_verdicts_are_there(
+    start_gateway: Callable[..., Gateway], routing: dict[str, Any], anthropic: Provider, zai: Provider
+) -> None:
+    gateway = start_gateway({**routing, "fallbacks": {"glm": ["claude-opus-5-5"]}})
+    zai.always(error(529))
+    own = [{"type": "dangerous_tool_use", "status": {"type": "available", "tool_uses": {"toolu_rm": {"own": True}}}}]
+
+    def reply(request: Request) -> Reply:
+        answer = message(RM)(request)
+        told = json.dumps({"safeguard_results": own})[1:-1].encode()
+        pieces = tuple(p.replace(b'"stop_sequence": null', told) for p in answer.pieces if isinstance(p, bytes))
+        return replace(answer, pieces=pieces)
+
+    anthropic.always(reply)
+    asked = {**ASKED, "headers": {"anthropic-beta": BETA}}
+    assert gateway.post(**asked).json()["safeguard_results"] == own
+    with gateway.stream(**asked) as stream:
+        stream.read()
+    assert stream.events[-2].json["delta"]["safeguard_results"] == own
+    assert [request.json["safeguards"] for request in anthropic.requests] == [SAFEGUARDS] * 2
+    assert all(BETA in request.headers["anthropic-beta"] for request in anthropic.requests)
+    assert not any(is_judge(request) or "safeguards" in request.json for request in zai.requests)
+
+
 def test_the_judges_request_is_counted_and_told_in_the_trail(fresh_gateway: Gateway, zai: Provider) -> None:
     zai.always(judging(message(RM), "dangerous"))
     fresh_gateway.post(**ASKED)
