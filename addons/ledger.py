@@ -94,7 +94,10 @@ def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
     result, secrets = result_of(exchange, flow), exchange.secrets()
     target, charges = result.target, result.charges
     began = now - result.duration
-    usage = charges[0].usage if len(charges) == 1 else total(charges)
+    alone = len(charges) == 1
+    usage = charges[0].usage if alone else total(charges)
+    model = mask_text(target.model, secrets) if target else ""
+    tries = tuple(attempt_row(exchange, charge, began, secrets, model) for charge in charges)
     request = RequestRow(
         id=exchange.request_id,
         time=began,
@@ -103,8 +106,8 @@ def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
         request_class=exchange.facts.request_class if exchange.facts else "main",
         asked_model=mask_text(result.model, secrets),
         provider=target.provider.name if target else "",
-        model=mask_text(target.model, secrets) if target else "",
-        account=account_of(charges[-1]) if charges else "",
+        model=model,
+        account=tries[-1].account if tries else "",
         status=result.status,
         attempts=result.attempts,
         fallback=bool(target and target.fallback),
@@ -115,20 +118,21 @@ def rows(exchange: Exchange, flow: http.HTTPFlow, now: float) -> Finished:
         cache_write_1h_tokens=usage.cache_creation_1h_input_tokens,
         web_searches=usage.web_search_requests,
         fast=usage.fast,
-        estimated=any(charge.estimated for charge in charges),
+        estimated=charges[0].estimated if alone else any(charge.estimated for charge in charges),
         cost_usd=result.cost,
-        budget_usd=sum(charge.budget for charge in charges),
+        budget_usd=charges[0].budget if alone else sum(charge.budget for charge in charges),
         price_version=charges[-1].prices if charges else "",
         first_event_s=result.first_event,
         duration_s=result.duration,
         error=result.error or None,
         line=flow.comment,
     )
-    return Finished(request, tuple(attempt_row(exchange, charge, began, secrets) for charge in charges))
+    return Finished(request, tries)
 
 
-def attempt_row(exchange: Exchange, charge: Charge, began: float, secrets: tuple[str, ...]) -> AttemptRow:
-    """What is remembered of one attempt. `began`: when the request came in, in epoch seconds."""
+def attempt_row(exchange: Exchange, charge: Charge, began: float, secrets: tuple[str, ...], last: str) -> AttemptRow:
+    """What is remembered of one attempt. `began`: when the request came in, in epoch seconds; `last`: the name of the
+    last attempt's model, as it is shown."""
     attempt, usage = charge.attempt, charge.usage
     target, outcome = attempt.asked, attempt.outcome
     ended = attempt.ended if attempt.ended is not None else exchange.clock()
@@ -137,7 +141,7 @@ def attempt_row(exchange: Exchange, charge: Charge, began: float, secrets: tuple
         number=attempt.number,
         time=began + attempt.started - exchange.started,
         provider=target.provider.name if target else "",
-        model=mask_text(target.model, secrets) if target else "",
+        model=last if attempt is exchange.attempts[-1] else mask_text(target.model, secrets) if target else "",
         account=account_of(charge),
         outcome=outcome.kind if outcome else "",
         status=attempt.status,

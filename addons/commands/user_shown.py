@@ -19,14 +19,8 @@ from addons.team.spending import spent
 HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
 
 
-def described(path: Path, *known: KnownUser) -> list[dict[str, Any]]:
-    """Users as JSON."""
-    spending = spent(path, [one.user.name for one in known], datetime.now(zone())) if known else {}
-    return [as_json(one, spending[one.user.name]) for one in known]
-
-
-def as_json(known: KnownUser, spending: dict[str, float]) -> dict[str, Any]:
-    """A user as JSON; `spending`: US dollars by window."""
+def described(path: Path, known: KnownUser) -> dict[str, Any]:
+    """A user as JSON."""
     user = known.user
     return {
         "name": user.name,
@@ -35,7 +29,7 @@ def as_json(known: KnownUser, spending: dict[str, float]) -> dict[str, Any]:
         "models": list(user.models),
         "rpm": user.rpm,
         "sessions": user.sessions,
-        "spent": spending,
+        "spent": spent(path, user.name, datetime.now(zone())),
         "revoked": known.revoked is not None,
         "revoked_at": known.revoked and iso(known.revoked),
         "admin": user.admin,

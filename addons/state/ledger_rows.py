@@ -12,9 +12,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+from addons.wire.limits import LEDGER_MODELS
 from addons.wire.masking import mask_text
 
 LONGEST_TEXT: Final = 1000
@@ -22,6 +24,7 @@ LONGEST_TEXT: Final = 1000
 LARGEST_INTEGER: Final = 2**63 - 1
 AT_ONCE: Final = 500
 """Rows of one statement: a statement has room for some 32,000 values."""
+OTHER: Final = "other"
 SLOT: Final = 900
 """Seconds of one row of `spend`."""
 
@@ -118,7 +121,14 @@ class AttemptRow(NamedTuple):
     error: str | None
 
 
-MASKED: Final = ("session", "user", "asked_model", "model", "error", "line")
+MADE_UP: Final[dict[type, tuple[list[int], list[int]]]] = {
+    kind: (
+        [kind._fields.index(name) for name in ("session", "user", "asked_model", "model") if name in kind._fields],
+        [kind._fields.index(name) for name in ("error", "line") if name in kind._fields],
+    )
+    for kind in (RequestRow, AttemptRow)
+}
+"""Where the names and the texts stand that clients and providers make up. Numbers are bounded where they are read."""
 
 
 class Finished(NamedTuple):
@@ -197,25 +207,39 @@ ADD_TO_SPEND: Final = add("spend", ("user", "slot"), ("requests", "budget_usd"))
 Sums = list[int | float | None]
 
 
-def write(connection: sqlite3.Connection, batch: Iterable[Finished], zone: tzinfo | None) -> None:
+Models = dict[str, set[str]]
+"""Those that have sums of their own, by day."""
+
+
+def write(
+    connection: sqlite3.Connection, batch: Iterable[Finished], zone: tzinfo | None, models: Models | None = None
+) -> None:
     """Write requests that are over, and add them to the sums; inside a transaction. `zone` is whose days are meant;
-    None: this machine's."""
+    None: this machine's. `models` is kept by the caller from batch to batch."""
+    known = {} if models is None else models
     requests, attempts = [], []
     days: dict[tuple[Cell, ...], Sums] = {}
     sessions: dict[tuple[Cell, ...], tuple[Sums, list[float]]] = {}
     spend: dict[tuple[Cell, ...], list[float]] = {}
+    dates: dict[int, str] = {}
     for finished in batch:
         row, tries = cleaned(finished.request), [cleaned(attempt) for attempt in finished.attempts]
         requests.append(row)
         attempts.extend(tries)
-        day = datetime.fromtimestamp(row.time, zone).date().isoformat()
-        for provider, model, sums in summed(row, tries):
+        slot = int(row.time) // SLOT
+        if (day := dates.get(slot)) is None:
+            day = dates[slot] = datetime.fromtimestamp(row.time, zone).date().isoformat()
+        if day not in known:
+            known.clear()
+            known[day] = models_of(connection, day)
+        for provider, name, sums in summed(row, tries):
+            model = listed(name, known[day])
             merge(days.setdefault((day, row.user, provider, model, row.request_class), []), sums)
             if row.session:
                 of_session, times = sessions.setdefault((row.session, row.user, provider, model), ([], []))
                 merge(of_session, sums)
                 times += (row.time, row.time + row.duration_s)
-        spent = spend.setdefault((row.user, int(row.time) // SLOT), [0, 0.0])
+        spent = spend.setdefault((row.user, slot), [0, 0.0])
         spent[0] += 1
         spent[1] += row.budget_usd
     INSERT_REQUEST.run(connection, requests)
@@ -223,6 +247,20 @@ def write(connection: sqlite3.Connection, batch: Iterable[Finished], zone: tzinf
     ADD_TO_DAY.run(connection, [(*keys, *sums) for keys, sums in days.items()])
     ADD_TO_SESSION.run(connection, [(*keys, min(times), max(times), *sums) for keys, (sums, times) in sessions.items()])
     ADD_TO_SPEND.run(connection, [(*keys, *sums) for keys, sums in spend.items()])
+
+
+def models_of(connection: sqlite3.Connection, day: str) -> set[str]:
+    """The models that have sums of a day."""
+    return {model for (model,) in connection.execute("SELECT DISTINCT model FROM usage_daily WHERE day = ?", (day,))}
+
+
+def listed(model: str, known: set[str]) -> str:
+    """A model's name in the sums: its own, as long as there is room for it."""
+    if model not in known:
+        if len(known) >= LEDGER_MODELS:
+            return OTHER
+        known.add(model)
+    return model
 
 
 def summed(row: RequestRow, attempts: list[AttemptRow]) -> Iterable[tuple[str, str, Sums]]:
@@ -274,13 +312,22 @@ def merge(sums: Sums, more: Sums) -> None:
 
 
 def cleaned[Row: (RequestRow, AttemptRow)](row: Row) -> Row:
-    """A row as SQLite takes it, what clients and providers have made up masked."""
-    cells = row._asdict()
-    for name in MASKED:
-        if text := cells.get(name):
-            cells[name] = mask_text(text, ())
-    made: Any = map(cell, cells.values())
-    return type(row)(*made)
+    """A row as SQLite takes it: what clients and providers have made up is masked, and has an end."""
+    cells: list[Any] = list(row)
+    names, texts = MADE_UP[type(row)]
+    for index in names:
+        if cells[index]:
+            cells[index] = shown_name(cells[index])
+    for index in texts:
+        if cells[index]:
+            cells[index] = cell(mask_text(cells[index], ()))
+    return type(row)(*cells)
+
+
+@lru_cache(1024)
+def shown_name(name: str) -> str:
+    """A name without what looks like a credential. The same ones come again and again."""
+    return str(cell(mask_text(name, ())))
 
 
 def cell(value: Cell) -> Cell:

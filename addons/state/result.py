@@ -49,8 +49,11 @@ def compute(exchange: Exchange, flow: http.HTTPFlow | None = None) -> Result:
 
 def total(made: list[Charge]) -> float | None:
     """US dollars; None when one that has used something has no price, or nobody was asked."""
-    costs = [one.cost for one in made if one.usage.has_any or one.attempt is made[-1].attempt]
-    return sum(cost for cost in costs if cost is not None) if costs and None not in costs else None
+    if len(made) == 1:
+        return made[0].cost
+    costs = [one.cost for one in made if one.usage.has_any or one is made[-1]]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known and len(known) == len(costs) else None
 
 
 def since(exchange: Exchange, at: float | None) -> float | None:

@@ -23,12 +23,12 @@ from typing import Final, NamedTuple
 
 from addons.state.conversations import EXPIRY, MOST
 from addons.state.database import opened, transaction
-from addons.state.ledger_rows import SLOT, Cell, Finished, cell, write
+from addons.state.ledger_rows import SLOT, Cell, Finished, Models, cell, write
 from addons.state.pool import Cooldown
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS: Final = 100
+BATCH_ROWS: Final = 500
 BATCH_SECONDS: Final = 1.0
 # More than this is never waiting, however long the disk is stuck.
 MOST_QUEUED: Final = 10_000
@@ -121,6 +121,8 @@ class Store:
         self.urgent = Event()
         self.zone: tzinfo | None = UTC
         """Whose days the daily sums are of; None: this machine's."""
+        self.models: Models = {}
+        """The models of the day that have sums of their own."""
         self.too_old: Prune | None = None
         """What is to be deleted; None: nothing."""
         self.thread = Thread(target=self.run, name="store", daemon=True)
@@ -250,7 +252,7 @@ class Store:
                 if holds:
                     newest = max(item.time for item in batch if isinstance(item, Hold))
                     connection.execute(DELETE_OLD_HOLDS, (newest - EXPIRY, MOST))
-                write(connection, rows, self.zone)
+                write(connection, rows, self.zone, self.models)
         for done in batch:
             if isinstance(done, Event):
                 done.set()
@@ -260,7 +262,7 @@ class Store:
         """Whatever is wrong with the file inside it costs `rows` rows and a warning."""
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, ValueError, OverflowError) as error:  # the last two: what SQLite can't hold
             self.drop(rows, str(error))
         else:
             self.warned = False

@@ -9,10 +9,11 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,7 +27,7 @@ TOTALS: Final = ", ".join(f"sum({name})" for name in SUMMED)
 ORDERS: Final[dict[Order, str]] = {"time": "time", "duration": "duration_s", "cost": "cost_usd"}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Sums:
     """What some requests have used."""
 
@@ -71,12 +72,11 @@ class Group:
 
 @dataclass(slots=True, kw_only=True)
 class SessionUse:
-    """What a session has used of one model."""
+    """What a session of a user has used."""
 
     session: str
     user: str
-    provider: str
-    model: str
+    models: list[str]
     first: float
     last: float
     """From its first request to the end of its last."""
@@ -115,13 +115,9 @@ def grouped(
     model: str = "",
     provider: str = "",
 ) -> list[Group]:
-    """Sums by these dimensions, in their order. `since`, `until`: the first and the last day."""
-    wanted = Conditions()
-    wanted.add("day >= ?", since)
-    wanted.add("day <= ?", until)
-    wanted.add("user = ?", user)
-    wanted.match("model", model)
-    wanted.add("provider = ?", provider)
+    """Sums by these dimensions, in their order. `since`, `until`: the first and the last day. Cheapest by `day`, and by
+    `day` and `user`: the table is in that order."""
+    wanted = of_days(since, until, user, model, provider)
     keys = ", ".join(by)
     order = f" GROUP BY {keys} ORDER BY {keys}" if by else ""
     statement = f"SELECT {''.join(f'{key}, ' for key in by)}{TOTALS} FROM usage_daily{wanted}{order}"  # noqa: S608
@@ -130,23 +126,54 @@ def grouped(
     return [Group(keys=row[: len(by)], sums=sums_of(row[len(by) :])) for row in rows if row[len(by)] is not None]
 
 
+def models(
+    path: Path, by: Dimension, *, since: str = "", until: str = "", user: str = "", model: str = ""
+) -> dict[str, list[str]]:
+    """The models that were used, for each value of a dimension."""
+    wanted = of_days(since, until, user, model)
+    statement = f"SELECT DISTINCT {by}, model FROM usage_daily{wanted} ORDER BY 1, 2"  # noqa: S608
+    found: dict[str, list[str]] = {}
+    with reading(path) as connection:
+        for value, name in connection.execute(statement, wanted.values) if connection else ():
+            found.setdefault(value, []).append(name)
+    return found
+
+
+def of_days(since: str, until: str, user: str, model: str, provider: str = "") -> Conditions:
+    """The conditions of a query of daily sums."""
+    wanted = Conditions()
+    wanted.add("day >= ?", since)
+    wanted.add("day <= ?", until)
+    wanted.add("user = ?", user)
+    wanted.match("model", model)
+    wanted.add("provider = ?", provider)
+    return wanted
+
+
 def sessions(
     path: Path, *, since: float = 0, until: float = 0, user: str = "", model: str = "", session: str = ""
 ) -> list[SessionUse]:
-    """What the sessions have used that were active from `since` on and began before `until` (0: now); those first
-    that were active last."""
+    """What the sessions have used that were active from `since` on and began before `until` (0: now); those last that
+    were active last."""
     wanted = Conditions()
     wanted.add("last >= ?", since)
     wanted.add("first < ?", until)
     wanted.add("user = ?", user)
     wanted.match("model", model)
     wanted.add("session = ?", session)
-    columns = f"session, user, provider, model, first, last, {', '.join(SUMMED)}"
-    statement = f"SELECT {columns} FROM usage_sessions{wanted} ORDER BY last DESC"  # noqa: S608
+    statement = f"""
+        SELECT session, user, json_group_array(DISTINCT model), min(first), max(last), {TOTALS}
+        FROM usage_sessions{wanted}
+        GROUP BY session, user ORDER BY max(last)
+    """  # noqa: S608
     with reading(path) as connection:
         rows = connection.execute(statement, wanted.values).fetchall() if connection else []
-    names = ("session", "user", "provider", "model", "first", "last")
-    return [SessionUse(**dict(zip(names, row[:6], strict=True)), sums=sums_of(row[6:])) for row in rows]
+    return [
+        SessionUse(
+            session=row[0], user=row[1], models=json.loads(row[2]), first=row[3], last=row[4], sums=sums_of(row[5:])
+        )
+        for row in rows
+    ]
 
 
 def spent(path: Path, since: float, users: Collection[str] = ()) -> dict[str, float]:
@@ -243,4 +270,4 @@ class Conditions:
 
 def sums_of(values: Sequence[Any]) -> Sums:
     """Sums as they come from a query."""
-    return Sums(**{field.name: value for field, value in zip(fields(Sums), values, strict=True)})
+    return Sums(*values)

@@ -45,12 +45,6 @@ class Row:
     models: set[str] = field(default_factory=set)
     sums: Sums = field(default_factory=Sums)
 
-    def add(self, model: str, sums: Sums) -> None:
-        """Count what was used of a model in."""
-        if model:
-            self.models.add(model)
-        self.sums.add(sums)
-
     def plain(self) -> dict[str, Any]:
         """The line in the names of `usage --json`."""
         sums = self.sums
@@ -102,15 +96,20 @@ def report(path: Path, asked: Mapping[str, Any], *, zone: tzinfo | None, now: fl
 
 def rows_of(path: Path, view: View, since: str, until: str, wanted: dict[str, str]) -> Iterable[Row]:
     """The lines of a view other than `session`, by time or the dearest first."""
-    named = NAMES[view]
-    dimension: usage.Dimension = "day" if view in PERIODS else view  # type: ignore[assignment]
-    lines: dict[tuple[str, str], Row] = {}
-    for group in usage.grouped(path, [dimension, "provider", "model"], since=since, until=until, **wanted):
-        value, provider, model = group.keys
-        if view in PERIODS:
-            value = PERIODS[view](value)
-        key = {named: value, "provider": provider} if view == "model" else {named: value}
-        lines.setdefault((value, provider if view == "model" else ""), Row(key=key)).add(model, group.sums)
+    named, whose = NAMES[view], DIMENSIONS[view]
+    period = PERIODS.get(view, str)
+    lines: dict[tuple[str, ...], Row] = {}
+    by: list[usage.Dimension] = ["model", "provider"] if view == "model" else [whose]
+    for group in usage.grouped(path, by, since=since, until=until, **wanted):
+        keys = (period(group.keys[0]), *group.keys[1:])
+        row = lines.setdefault(keys, Row(key=dict(zip((named, "provider"), keys, strict=False))))
+        row.sums.add(group.sums)
+        if view == "model":
+            row.models.add(keys[0])
+    for value, models in (
+        usage.models(path, whose, since=since, until=until, **wanted).items() if view != "model" else ()
+    ):
+        lines[period(value),].models.update(filter(None, models))
     if view in PERIODS:
         return lines.values()
     return sorted(lines.values(), key=lambda row: (-(row.sums.cost_usd or 0), -row.sums.total_tokens))
@@ -120,15 +119,9 @@ def session_rows(path: Path, since: str, until: str, zone: tzinfo | None, wanted
     """A line for each session, that of the latest last."""
     begin = midnight(since, zone) if since else 0.0
     end = midnight((date.fromisoformat(until) + timedelta(days=1)).isoformat(), zone) if until else 0.0
-    lines: dict[tuple[str, str], Row] = {}
-    last: dict[tuple[str, str], float] = {}
     for one in usage.sessions(path, since=begin, until=end, **wanted):
-        name = (one.session, one.user)
-        last[name] = max(last.get(name, 0.0), one.last)
-        lines.setdefault(name, Row(key={"session": one.session, "user": one.user})).add(one.model, one.sums)
-    for name, row in lines.items():
-        row.key["last"] = datetime.fromtimestamp(last[name], UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return sorted(lines.values(), key=lambda row: str(row.key["last"]))
+        last = datetime.fromtimestamp(one.last, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        yield Row(key={"session": one.session, "user": one.user, "last": last}, models=set(one.models), sums=one.sums)
 
 
 def week(day: str) -> str:
@@ -138,6 +131,14 @@ def week(day: str) -> str:
 
 
 PERIODS: Final[dict[str, Callable[[str], str]]] = {"daily": str, "weekly": week, "monthly": lambda day: day[:7]}
+DIMENSIONS: Final[dict[View, usage.Dimension]] = {
+    "daily": "day",
+    "weekly": "day",
+    "monthly": "day",
+    "user": "user",
+    "model": "model",
+    "class": "class",
+}
 NAMES: Final[dict[View, str]] = {
     "daily": "day",
     "weekly": "week",

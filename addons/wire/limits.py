@@ -59,6 +59,10 @@ longer one is not."""
 SIGN_IN: Final = 4 * KILOBYTE
 """Bytes of the form by which one signs in on the page: a key has some 60 characters. Beyond it: 413."""
 
+LEDGER_MODELS: Final = 1000
+"""Models of a day that have sums of their own in the ledger: nobody uses a tenth of that, but clients make up names.
+What comes later is summed up as `other`; its own rows have its name."""
+
 COMMAND: Final = 8 * MEGABYTE
 """Bytes of what a command asks the running gateway (`./run.sh routes --explain`): a whole request can be in it. What is
 longer is no JSON: 400."""

@@ -185,6 +185,8 @@ def cost(usage: Usage, rates: Rates) -> float:
     read, plain = usage.cache_read_input_tokens, usage.input_tokens
     size = plain + read + written
     dollars = usage.output_tokens * at_size(rates.output, size)
+    if not (read or written or usage.web_search_requests):
+        return (dollars + plain * at_size(rates.input, size)) / MILLION
     short = written - long
     if rates.cache_write_1h is not None:
         dollars += long * at_size(rates.cache_write_1h, size)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from addons.state import usage
 from tests.client_messages import assistant, tool_result, user
 from tests.client_messages import tool_use as called
 from tests.e2e.conftest import Providers
@@ -240,6 +241,10 @@ def test_the_judges_request_is_counted_and_told_in_the_trail(fresh_gateway: Gate
     fresh_gateway.post(**ASKED)
     fresh_gateway.wait_until(lambda: fresh_gateway.log().count(" → zai/glm-5 · ") == 2)
     assert "safeguard of req_gw_" in fresh_gateway.log()
+    path = fresh_gateway.directory / "gateway.sqlite"
+    fresh_gateway.wait_until(lambda: sum(group.sums.requests for group in usage.grouped(path, [])) == 2)
+    classes = {group.keys: group.sums.output_tokens for group in usage.grouped(path, ["class", "user"])}
+    assert classes == {("main", "anyone"): 34, ("safeguard", "anyone"): 34}
 
 
 def test_what_the_user_said_and_what_a_tool_said_are_told_apart(gateway: Gateway, zai: Provider) -> None:

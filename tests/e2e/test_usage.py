@@ -17,6 +17,7 @@ from addons.state.control import FILE_NAME, HEADER, PATH
 from tests.credentials import ADMIN, TOKEN
 from tests.e2e.gateway import Gateway
 from tests.e2e.test_commands import command
+from tests.e2e.users import key_of
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import say
 
@@ -45,17 +46,19 @@ def asked(gateway: Gateway, name: str, key: str, **arguments: str) -> Any:
 def test_administrator_and_user(gateway: Gateway, zai: Provider, session: dict[str, str]) -> None:
     """34 tokens out, 120 in: $0.154 each."""
     zai.always(say("hi"))
-    for key in (TOKEN, ADMIN):
+    carol, boss = key_of(gateway, "carol"), key_of(gateway, "boss", "--admin")
+    for key in (TOKEN, ADMIN, carol):
         assert gateway.post("glm", headers={**session, "x-litellm-api-key": key}).status_code == 200
     path = gateway.directory / "gateway.sqlite"
-    gateway.wait_until(lambda: sum(group.sums.requests for group in usage.grouped(path, [])) == 2)
+    gateway.wait_until(lambda: sum(group.sums.requests for group in usage.grouped(path, [])) == 3)
 
-    for key in (ADMIN, ""):
+    for key in (ADMIN, "", boss):
         everybody = asked(gateway, "usage", key, view="user")
-        assert {row["user"]: row["requests"] for row in everybody["rows"]} == {"shared": 1, "admin": 1}
-        assert [row["cost_usd"] for row in everybody["rows"]] == [pytest.approx(0.154)] * 2
-    own = asked(gateway, "usage", TOKEN, view="user", user="admin")
-    assert [row["user"] for row in own["rows"]] == ["shared"]
+        assert {row["user"]: row["requests"] for row in everybody["rows"]} == {"shared": 1, "admin": 1, "carol": 1}
+        assert [row["cost_usd"] for row in everybody["rows"]] == [pytest.approx(0.154)] * 3
+    for key, user in ((TOKEN, "shared"), (carol, "carol")):
+        own = asked(gateway, "usage", key, view="user", user="admin")
+        assert [row["user"] for row in own["rows"]] == [user]
     name = session["x-claude-code-session-id"]
     assert {row["session"] for row in asked(gateway, "usage", "", view="session")["rows"]} == {name}
     status = asked(gateway, "statusline", TOKEN, session=name)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.state.database import migrate, opened, transaction
-from addons.state.ledger_rows import SUMMED, Finished, cell, write
+from addons.state.ledger_rows import SUMMED, Finished, Models, cell, write
 from tests.finished import NOW, attempt_of, finished
 
 ROWS = st.builds(
@@ -121,6 +121,19 @@ def test_a_request_whose_attempts_used_nothing_counts_as_one(file: sqlite3.Conne
     put(file, Finished(request, tries), Finished(request._replace(provider="", model=""), ()))
     sums = [(row["provider"], row["model"], row["requests"], row["failed"]) for row in table(file, "usage_daily")]
     assert sums == [("", "", 1, 1), ("zai", "glm-5", 1, 1)]
+
+
+def test_made_up_models_are_summed_up_together(file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.state.ledger_rows.LEDGER_MODELS", 3)
+    known: Models = {}
+    for number in range(6):
+        with transaction(file):
+            write(file, [finished(id=str(number), model=f"m{number}")], ZoneInfo("UTC"), known if number < 3 else None)
+    put(file, finished(id="again", model="m1"), finished(id="tomorrow", model="m5", time=NOW + 86_400))
+    sums = {(row["day"], row["model"]): row["requests"] for row in table(file, "usage_daily")}
+    today = {("2026-09-21", model): count for model, count in (("m0", 1), ("m1", 2), ("m2", 1), ("other", 3))}
+    assert sums == {**today, ("2026-09-22", "m5"): 1}
+    assert len({row["model"] for row in table(file, "requests")}) == 6
 
 
 @given(st.lists(ROWS, max_size=30), st.integers(1, 10))

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 
 from addons.state import store as store_module
-from addons.state.database import MIGRATIONS, transaction
+from addons.state.database import MIGRATIONS, opened, transaction
 from addons.state.ledger_rows import LONGEST_TEXT, RequestRow
 from addons.state.pool import Cooldown
 from addons.state.store import Hold, Prune, Released, Seat, Store
@@ -96,6 +96,7 @@ def test_the_thread_is_woken_once_for_many_rows_and_at_once_for_what_cannot_wait
 
     monkeypatch.setattr(store_module, "Event", Noted)
     monkeypatch.setattr(store_module, "BATCH_SECONDS", 1e6)
+    monkeypatch.setattr(store_module, "BATCH_ROWS", 100)
     store = Store(path)
     for _ in range(250):
         store.record(ROW)
@@ -282,13 +283,22 @@ def test_the_file_is_for_its_owner_only(store, path):
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_an_error_text_is_masked_and_strange_values_are_taken(store, path):
-    odd = finished(asked_model="half \ud83d", input_tokens=10**30, error="no: Bearer sk-ant-oat01-" + "x" * 90)
-    store.record(odd)
+def test_an_error_text_is_masked_and_strange_names_are_taken(store, path):
+    store.record(finished(asked_model="half \ud83d", error="no: Bearer sk-ant-oat01-" + "x" * 90))
     store.flush()
     [row] = rows_in(path)
-    assert (row["asked_model"], row["input_tokens"]) == ("half ?", 2**63 - 1)
+    assert row["asked_model"] == "half ?"
     assert row["error"] == "no: Bearer sk-ant-oat01…xxxx"
+
+
+@pytest.mark.parametrize("odd", [{"input_tokens": 10**30}, {"provider": "half \ud83d"}], ids=["number", "text"])
+def test_what_sqlite_can_not_hold_costs_no_more_than_its_batch(store, path, odd):
+    store.record(finished(**odd))
+    store.flush()
+    store.record(ROW)
+    store.flush()
+    assert len(rows_in(path)) == 1
+    assert store.dropped == 1
 
 
 @pytest.mark.parametrize("trouble", ["folder", "no folder", "not a database", "no tables", "newer"])
@@ -336,6 +346,29 @@ def test_a_locked_file_costs_rows_until_it_is_free(path, caplog, monkeypatch):
     store.flush()
     assert len(rows_in(path)) == 1
     store.close()
+
+
+def test_a_full_disk_costs_rows_until_there_is_room(store, path, caplog, monkeypatch):
+    full = True
+
+    def small(path):
+        connection = opened(path)
+        if full:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(store_module, "opened", small)
+    for _ in range(100):
+        store.record(finished(line="x" * 1000))
+        store.flush()
+        if store.dropped:
+            break
+    assert "full" in caplog.text
+    kept, full = len(rows_in(path)), False
+    store.record(ROW)
+    store.flush()
+    assert len(rows_in(path)) == kept + 1
 
 
 def test_a_stuck_disk_fills_no_memory(path, monkeypatch, caplog):

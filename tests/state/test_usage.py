@@ -94,14 +94,19 @@ def test_only_what_is_asked_for(path: Path, wanted: dict[str, str], requests: in
 
 def test_sessions(path: Path) -> None:
     found = usage.sessions(path)
-    assert [(one.session, one.user, one.model, one.sums.requests) for one in found] == [
-        ("s3", "bob", "k3", 1),
-        ("s2", "alice", "glm-5", 1),
-        ("s1", "alice", "glm-5", 2),
+    assert [(one.session, one.user, one.models, one.sums.requests) for one in found] == [
+        ("s1", "alice", ["glm-5"], 2),
+        ("s2", "alice", ["glm-5"], 1),
+        ("s3", "bob", ["k3"], 1),
     ]
-    assert (found[-1].first, found[-1].last) == (NOW, NOW + 70)
+    assert (found[0].first, found[0].last) == (NOW, NOW + 70)
     assert [one.session for one in usage.sessions(path, since=NOW + DAY, user="bob")] == ["s3"]
     assert [one.session for one in usage.sessions(path, until=NOW + DAY)] == ["s1"]
+
+
+def test_the_models_that_were_used(path: Path) -> None:
+    assert usage.models(path, "day") == {"2026-09-21": ["glm-5"], "2026-09-22": ["glm-5", "k3"]}
+    assert usage.models(path, "user", since="2026-09-22", model="k*") == {"bob": ["k3"]}
 
 
 def test_what_was_spent_since(path: Path) -> None:
@@ -141,6 +146,7 @@ def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert usage.grouped(path, ["day"]) == []
     assert usage.sessions(path) == []
     assert usage.requests(path) == []
+    assert usage.models(path, "day") == {}
     assert usage.failovers(path, 0) == []
     assert usage.attempts(path, finished().request) == []
     assert usage.spent(path, 0) == {}

@@ -94,6 +94,11 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         "wire/test_limits.py::test_long_stop_sequences",
     ),
     "SIGN_IN": ("the form of the page's sign-in", f"{limits.SIGN_IN // 1024} KB", "e2e/test_page.py::test_a_wrong_key"),
+    "LEDGER_MODELS": (
+        "models of a day",
+        f"{limits.LEDGER_MODELS:,}",
+        "state/test_ledger_rows.py::test_made_up_models_are_summed_up_together",
+    ),
     "COMMAND": ("what a command asks", megabytes(limits.COMMAND), "test_control.py::test_mistakes"),
     "HELD": (
         "an answer before its first content",

@@ -116,14 +116,15 @@ class MessagesAnswer:
 
     def feed(self, data: bytes) -> bytes:
         """The provider's next bytes; the events for the client that are complete now."""
+        size = len(data)
         if (  # one delta, in two lines
             data.startswith(self._head)
             and data.endswith(b"}\n\n")
-            and data.find(b"\n", _FIRST_LINE) == len(data) - 2
+            and data.find(b"\n", _FIRST_LINE) == size - 2
             and _CR not in data
         ):
             self.spoke = True
-            self.streamed += len(data) - self._around
+            self.streamed += size - self._around
             if self._instead is None:
                 return data
             return self._instead and self._instead + data[len(self._head) :]
