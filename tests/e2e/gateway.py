@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from typing import Any, Self
 import anthropic
 import httpx
 import yaml
+from mitmproxy.certs import CertStore
 
 from tests.e2e.canaries import Secret, files, leaks
 from tests.e2e.forked import Forked
@@ -39,6 +41,15 @@ NOWHERE = "http://127.0.0.1:9"
 """An upstream that refuses connections (the discard port)."""
 SAVING = bool(os.environ.get("GATEWAY_CANARIES"))
 """Every gateway logs and saves all that can be: `./run.sh test` runs the end-to-end tests so a second time."""
+
+
+@cache
+def authority() -> dict[str, bytes]:
+    """The files of a certificate authority, as mitmproxy makes them at its first start in a tenth of a second."""
+    with TemporaryDirectory() as folder:
+        CertStore.create_store(Path(folder), "mitmproxy", 2048)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
 
 type Routing = str | Mapping[str, Any]
 
@@ -90,6 +101,10 @@ class Gateway:
         self.heard = heard[self.port] = Heard()
         self.rewrite_routing(routing)
         self.rewrite_env(env or {})
+        if self.forked:
+            (self.directory / ".mitmproxy").mkdir(0o700)
+            for name, data in authority().items():
+                (self.directory / ".mitmproxy" / name).write_bytes(data)
 
     # Life
 

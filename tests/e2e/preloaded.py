@@ -7,6 +7,7 @@ import mitmproxy.tools.main
 import mitmproxy.tools.web  # noqa: F401
 
 import addons.gateway  # noqa: F401
+import tests.e2e.forked  # noqa: F401
 
 gc.collect()
 gc.freeze()

@@ -23,7 +23,7 @@ from addons.state.control import PATH
 from addons.wire import limits
 from tests.credentials import ADMIN, OWN, TOKEN
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway, messages_body
+from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.users import key_of, run_user, user
 from tests.fakes.answers import Reply
 from tests.fakes.provider import PATIENCE, Provider
@@ -334,7 +334,7 @@ def test_who_tries_wrong_keys_is_slowed_and_nobody_else(gateway: Gateway, alice:
         assert status(gateway, "wrong") == 401, "nor is another address"
         assert len(select(slowed, [], [], 0)[0]) < len(slowed)
     assert gateway.log().count(" without the gateway's token") <= 2
-    assert "nobody · " not in gateway.log()
+    assert SAVING or "nobody · " not in gateway.log()  # all that is known of a flow is logged then
 
 
 # The file
