@@ -3,7 +3,8 @@
 A provider may run Anthropic's `web_search` tool itself (Anthropic does; others say so with `web_search: true`). For
 everybody else Claude Code's search request, which is for nothing but a search, is answered by a search service
 (`search:`), or with one sentence that no search was made: a model that is asked for results that it can't have makes
-them up. How a search is made and told is `wire/search/`.
+them up. A conversation that may search or not loses the tool, as it loses every other of Anthropic's, unless
+`search: {loop: true}` has its calls answered. How a search is made and told is `wire/search/`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange, Trying
 from addons.wire.messages.traits import BETA_TOOLS
 from addons.wire.search.answer import answer_search, no_search
+from addons.wire.search.looping import Conversation, can_loop
 from addons.wire.search.question import lone_search, search_tool
 
 
@@ -31,11 +33,16 @@ def answer(exchange: Exchange, attempt: Attempt) -> None:
     body, target = exchange.body, attempt.target
     assert body and target
     tool = search_tool(body)
-    question = lone_search(body, tool, exchange.header("user-agent")) if tool else None
-    if question is None:
+    if tool is None:
         return
+    question = lone_search(body, tool, exchange.header("user-agent"))
     settings, seed = exchange.config.search, f"{exchange.request_id}_{attempt.number}"
-    if settings:
+    if question is None:
+        if settings and settings.loop and attempt.check is None and can_loop(body):
+            exchange.note("search", f"{target.provider.name} has no web search: it is offered as a function")
+            conversation = Conversation(tool, settings, target.model, seed)
+            attempt.instead = conversation.answer(body, exchange.config.failover.answer_timeout)
+    elif settings:
         exchange.note("search", f"{target.provider.name} has no web search: {settings.provider} is asked")
         attempt.instead = answer_search(question, settings, target.model, seed)
     else:

@@ -11,7 +11,7 @@ import pytest
 from addons.config.config import Config, Target
 from addons.search import Search
 from addons.state.exchange import Own, Trying
-from addons.wire.errands import Fetch
+from addons.wire.errands import Ask, Fetch
 from addons.wire.errors import ProviderError
 from addons.wire.messages.body import RequestBody
 from addons.wire.raw_json import dump
@@ -74,6 +74,16 @@ def test_who_searches_itself_is_left_to_it(at: Target) -> None:
 def test_tools_that_are_passed_on_by_the_translator_are_not() -> None:
     chat = with_provider(format="openai-chat", steps={"beta-tools": False})
     assert asked(chat).attempt.instead
+
+
+def test_among_other_tools_it_is_left_out_or_offered_as_a_function() -> None:
+    bash, loop = {"name": "Bash", "input_schema": {"type": "object"}}, replace(SETTINGS, loop=True)
+    assert asked(target("zai"), SETTINGS, [TOOL, bash]).attempt.instead is None
+    tried = asked(target("zai"), loop, [TOOL, bash])
+    assert tried.attempt.instead
+    assert isinstance(next(tried.attempt.instead), Ask)
+    assert asked(target("anthropic"), loop, [TOOL, bash]).attempt.instead is None
+    assert asked(target("zai"), loop, [TOOL, {**bash, "name": "web_search"}]).attempt.instead is None
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from addons.config.yaml_reader import Entry
 from addons.wire.search.services import SERVICES
 from addons.wire.search.settings import MOST_RESULTS, SERVICE_NAMES, SearchSettings
 
-KEYS = ("provider", "url", "api_key", "results")
+KEYS = ("provider", "url", "api_key", "results", "loop")
 
 
 def read_search(entry: Entry, env: Mapping[str, str]) -> tuple[SearchSettings | None, str]:
@@ -40,6 +40,7 @@ def read_search(entry: Entry, env: Mapping[str, str]) -> tuple[SearchSettings | 
         provider=name,
         url=url,
         api_key=api_key,
+        loop=keys["loop"].boolean() if "loop" in keys else False,
         results=read_results(keys["results"]) if "results" in keys else 8,
     )
     if variables.missing:

@@ -20,8 +20,8 @@ def test_what_is_not_written_has_its_default() -> None:
     assert read("{provider: duckduckgo}") == SearchSettings(
         provider="duckduckgo", url="https://api.duckduckgo.com", results=8
     )
-    assert read("{provider: searxng, url: 'http://127.0.0.1:8888/searx/', results: 20}") == SearchSettings(
-        provider="searxng", url="http://127.0.0.1:8888/searx", results=20
+    assert read("{provider: searxng, url: 'http://127.0.0.1:8888/searx/', results: 20, loop: true}") == SearchSettings(
+        provider="searxng", url="http://127.0.0.1:8888/searx", results=20, loop=True
     )
 
 
@@ -42,7 +42,7 @@ def test_without_its_variable_it_is_off_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("off", "search: must be a mapping of provider, url, api_key, results"),
+        ("off", "search: must be a mapping of provider, url, api_key, results, loop"),
         ("{results: 3}", "search: provider is missing (one of searxng, brave, tavily, exa, perplexity, duckduckgo)"),
         ("{provider: barve}", "search.provider: must be one of searxng, brave, tavily, exa, perplexity, duckduckgo "),
         ("{provider: searxng}", "search: url is missing (where your SearXNG is)"),
@@ -56,6 +56,7 @@ def test_without_its_variable_it_is_off_and_says_so() -> None:
         ("{provider: exa, api_key: 'a b'}", "search.api_key: "),
         ("{provider: duckduckgo, results: 0}", "search.results: must be at least 1"),
         ("{provider: duckduckgo, results: 21}", "search.results: must be at most 20"),
+        ("{provider: duckduckgo, loop: 3}", "search.loop: must be true or false"),
         ("{provider: duckduckgo, result: 3}", "search.result: unknown key (did you mean results?)"),
     ],
 )

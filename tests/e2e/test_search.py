@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
-from tests.fakes.messages import say
+from tests.fakes.answers import Answer, Reply
+from tests.fakes.messages import message, say, text, tool_use
 from tests.fakes.provider import Provider
+from tests.fakes.request import Request
 from tests.fakes.scripts import error, hang
 from tests.fakes.search import Hit, brave
 
@@ -137,6 +140,49 @@ def test_among_other_tools_it_is_left_out(gateway: Gateway, engine: Provider, za
     assert gateway.post(**{**SEARCH, "tools": [TOOL, BASH]}).json()["content"][0]["text"] == "without"
     assert zai.last.json["tools"] == [BASH]
     assert engine.requests == []
+
+
+def test_the_models_of_other_clients_may_search_too(
+    start_gateway: Callable[..., Gateway], routing: dict[str, Any], engine: Provider, zai: Provider
+) -> None:
+    gateway = start_gateway({**routing, "search": {**routing["search"], "loop": True}})
+    arguments = {"query": "mitmproxy 12"}
+
+    def messages(request: Request) -> Reply:
+        if "It is out." in json.dumps(request.json["messages"]):
+            return say("So it is.")
+        return message(text("I'll look."), tool_use("web_search", arguments))
+
+    def chat(request: Request) -> Reply:
+        call = {"id": "call_1", "type": "function", "function": {"name": "web_search", "arguments": '{"query": "x"}'}}
+        seen = "It is out." in json.dumps(request.json["messages"])
+        said = {"content": "So it is."} if seen else {"content": "I'll look.", "tool_calls": [call]}
+        choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": "stop"}
+        whole = {"id": "c1", "object": "chat.completion", "model": "qwen", "choices": [choice], "usage": {}}
+        return Answer(headers=(("content-type", "application/json"),), pieces=(json.dumps(whole).encode(),))
+
+    for model, reply in (("glm", messages), ("local", chat)):
+        zai.always(reply)
+        asked: dict[str, Any] = {
+            "model": model,
+            "max_tokens": 100,
+            "messages": [{"role": "user", "content": "Is it out?"}],
+            "tools": [TOOL, BASH],
+        }
+        with gateway.anthropic().messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+        for answer in (streamed, gateway.anthropic().messages.create(**asked)):
+            kinds = [block.type for block in answer.content]
+            assert kinds == ["text", "server_tool_use", "web_search_tool_result", "text"], model
+            assert answer.stop_reason == "end_turn"
+        asked["messages"] += [
+            {"role": "assistant", "content": streamed.model_dump(mode="json", exclude_none=True)["content"]},
+            {"role": "user", "content": "Sure?"},
+        ]
+        assert gateway.anthropic().messages.create(**asked).content[0].type == "text"
+        assert "It is out." in json.dumps(zai.last.json["messages"])
+    assert len(engine.requests) == 4
+    gateway.wait_until(lambda: gateway.log().count("search of req_gw_") == 14)
 
 
 def test_without_a_service_it_says_that_no_search_was_made(

@@ -17,6 +17,7 @@ from addons.wire.provenance import encode_tool_id
 from addons.wire.search.question import Question
 from addons.wire.search.searching import Outcome, search
 from addons.wire.search.settings import SearchSettings
+from addons.wire.usage import COUNTS, Usage
 
 Json = dict[str, Any]
 
@@ -45,22 +46,28 @@ def no_search(provider: str, model: str, seed: str) -> Errand[bytes | ProviderEr
     return message(model, seed, [{"type": "text", "text": text}], searches=0)
 
 
-def message(model: str, seed: str, content: Sequence[Json], *, searches: int) -> bytes:
-    """A whole message of the gateway's own; no model has spent a token on it."""
-    usage = {
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "server_tool_use": {"web_search_requests": searches, "web_fetch_requests": 0},
-    }
+def message(
+    model: str,
+    seed: str,
+    content: Sequence[Json],
+    *,
+    searches: int,
+    stop_reason: str = "end_turn",
+    usage: Usage | None = None,
+) -> bytes:
+    """A whole message of the gateway's own. `usage`: what models have used for it."""
+    used = usage or Usage()
+    tokens = {name: getattr(used, name) for name in COUNTS}
+    counts = {**tokens, "server_tool_use": {"web_search_requests": searches, "web_fetch_requests": 0}}
     fields = {
         "id": f"msg_{seed}",
         "type": "message",
         "role": "assistant",
         "model": model,
         "content": content,
-        "stop_reason": "end_turn",
+        "stop_reason": stop_reason,
         "stop_sequence": None,
-        "usage": usage,
+        "usage": counts,
     }
     return bytes(raw_json.dump(fields))
 

@@ -24,3 +24,6 @@ class SearchSettings:
     does. Default: none."""
     results: int = 8
     """Results of one search, 1 to 20. Default 8."""
+    loop: bool = False
+    """Where a client mixes the search with tools of its own: offer it to the model as a function, and answer its calls,
+    in at most five rounds. The client gets the whole answer at once. Default: no; the tool is left out."""
