@@ -42,6 +42,9 @@ SETTLED = 2.0
 FORGOTTEN_AFTER = 3.0
 """Seconds in which the requests of a deleted user have ended, and are written down."""
 
+CLOSED = "the gate is closed: who has no key or token stays out"
+OPENED = "the gate was opened: everybody who can connect comes in, unless PROXY_STATIC_TOKEN is set"
+
 LOST = (
     "is new, and there were users: `./run.sh user add NAME` makes one, `./run.sh user open-gate` lets everybody in who "
     "can connect"
@@ -112,6 +115,8 @@ class UserWatch:
             self.users.fail(found)
             who = "those that were read last stay" if self.users.was_read else "nobody comes in without a token"
             logger.log(ALERT, "users: can't be read, %s: %s", who, found)
+        if self.watching and self.users.roll.is_closed != before.is_closed:
+            logger.log(ALERT, "users: %s", CLOSED if self.users.roll.is_closed else OPENED)
         return self.users.roll is not before and self.users.roll != before
 
 
@@ -145,6 +150,8 @@ def look_at(path: Path, seen: Stamps | None) -> tuple[Stamps | None, Roll | str 
         return (None, f"{path} {LOST}") if lost(path, found) else (settled, found)
     except (OSError, sqlite3.Error) as error:
         return None, f"{path}: {getattr(error, 'strerror', None) or error}"
+    except (TypeError, ValueError, AttributeError) as error:  # somebody has written something else into a column
+        return None, f"{path}: a row of its table `users` is none ({type(error).__name__})"
 
 
 async def dismiss(users: Users) -> None:

@@ -124,6 +124,8 @@ def add(file: UserFile, options: argparse.Namespace) -> None:
     known = KnownUser(User(options.name, public, **options.fields), digest(key), created=time.time())
     file.add(known)
     tell_key(file, options, known, key, f"{options.name} may come in with this key, which is shown this once:")
+    if not options.json:
+        say('(in Claude Code\'s settings: "env": {"ANTHROPIC_CUSTOM_HEADERS": "x-litellm-api-key: THE KEY"})')
     if not was_closed:
         say("the gate is closed from now on: who has no key stays out (`./run.sh user open-gate` opens it)")
     say_in_force(file, options)
@@ -133,7 +135,7 @@ def list_all(file: UserFile, options: argparse.Namespace) -> None:
     """Show all users."""
     roll = file.read()
     if options.json:
-        show([described(file.path, known) for known in roll.users])
+        show(described(file.path, *roll.users))
         return
     if roll.users:
         sys.stdout.write(table([HEAD, *(row(known) for known in roll.users)]))
@@ -149,9 +151,9 @@ def show_one(file: UserFile, options: argparse.Namespace) -> None:
     """Show one user."""
     known = file.get(options.name)
     if options.json:
-        show(described(file.path, known))
+        show(described(file.path, known)[0])
         return
-    spending = described(file.path, known)["spent"]
+    spending = described(file.path, known)[0]["spent"]
     lines = [(title.lower(), cell) for title, cell in zip(HEAD, row(known), strict=True)]
     lines.append(("spent", ", ".join(f"${amount:,.2f} this {window}" for window, amount in spending.items())))
     sys.stdout.write("".join(f"{title:<9} {cell}\n" for title, cell in lines))
@@ -197,7 +199,7 @@ def revoke(file: UserFile, options: argparse.Namespace) -> None:
 def delete(file: UserFile, options: argparse.Namespace) -> None:
     """Forget a user."""
     known = file.get(options.name)
-    before = described(file.path, known)
+    before = described(file.path, known)[0]
     file.delete(known.user.name)
     rows = forget_rows(file.path, known.user.name)
     if options.json:
@@ -220,7 +222,7 @@ def open_gate(file: UserFile, options: argparse.Namespace) -> None:
 def tell(file: UserFile, options: argparse.Namespace, known: KnownUser, text: str) -> None:
     """Print what has been done."""
     if options.json:
-        show(described(file.path, known))
+        show(described(file.path, known)[0])
     else:
         sys.stdout.write(f"{text}\n")
     say_in_force(file, options)
@@ -229,7 +231,7 @@ def tell(file: UserFile, options: argparse.Namespace, known: KnownUser, text: st
 def tell_key(file: UserFile, options: argparse.Namespace, known: KnownUser, key: str, text: str) -> None:
     """Print a key. It goes to standard output alone, so that it can be put somewhere."""
     if options.json:
-        show({**described(file.path, known), "key": key})
+        show({**described(file.path, known)[0], "key": key})
     else:
         say(text)
         sys.stdout.write(f"{key}\n")

@@ -19,8 +19,14 @@ from addons.team.spending import spent
 HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
 
 
-def described(path: Path, known: KnownUser) -> dict[str, Any]:
-    """A user as JSON."""
+def described(path: Path, *known: KnownUser) -> list[dict[str, Any]]:
+    """Users as JSON."""
+    spending = spent(path, [one.user.name for one in known], datetime.now(zone())) if known else {}
+    return [as_json(one, spending[one.user.name]) for one in known]
+
+
+def as_json(known: KnownUser, spending: dict[str, float]) -> dict[str, Any]:
+    """A user as JSON; `spending`: US dollars by window."""
     user = known.user
     return {
         "name": user.name,
@@ -29,7 +35,7 @@ def described(path: Path, known: KnownUser) -> dict[str, Any]:
         "models": list(user.models),
         "rpm": user.rpm,
         "sessions": user.sessions,
-        "spent": spent(path, user.name, datetime.now(zone())),
+        "spent": spending,
         "revoked": known.revoked is not None,
         "revoked_at": known.revoked and iso(known.revoked),
         "admin": user.admin,

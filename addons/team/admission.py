@@ -1,7 +1,8 @@
 """Who a client is, by the credentials that it shows, and which of those are its own.
 
-Rules of this file: pure but for the clock of keys; tokens and keys are compared in constant time; nothing that is
-spelt like a key of a user's ever counts as a client's own credential, so that none is sent to a provider.
+Rules of this file: pure but for the clock of keys; tokens and keys are compared in constant time; nothing that has
+something in it that is spelt like a key of a user's ever counts as a client's own credential, so that none is sent to
+a provider.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from addons.config.config import Config
 from addons.proxy.request_head import KEY_HEADER, MODE_HEADER
 from addons.state.exchange import ClientCredential
 from addons.state.users import User
-from addons.team.keys import PREFIX, public_id
+from addons.team.keys import KEY, PREFIX
 from addons.team.users import REPLACED, REVOKED, Users
 from addons.wire.masking import mask
 
@@ -58,26 +59,27 @@ def same(given: str, expected: str) -> bool:
     return bool(expected) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
 
 
+def own(values: list[str], static: str, admin: str) -> str:
+    """The first of these header values that isn't the gateway's."""
+    for value in values:
+        token = bearer(value)
+        if not (same(token, static) or same(token, admin) or (PREFIX in value and KEY.search(value))):
+            return value
+    return ""
+
+
 def admit(
     config: Config, users: Users, presented: Presented, authorizations: list[str], x_api_keys: list[str]
 ) -> Admitted:
     """Who the caller is, and which of its credentials are its own, not the gateway's."""
-    ours = (config.static_token, config.admin_key)
-
-    def is_ours(value: str) -> bool:
-        token = bearer(value)
-        return any(same(token, one) for one in ours) or (token.startswith(PREFIX) and public_id(token) is not None)
-
-    kept = ClientCredential(
-        authorization=next((value for value in authorizations if not is_ours(value)), ""),
-        x_api_key=next((value for value in x_api_keys if not is_ours(value)), ""),
-    )
+    static, admin = config.static_token, config.admin_key
+    kept = ClientCredential(own(authorizations, static, admin), own(x_api_keys, static, admin))
     why_not = ""
     for value in (presented.token, *x_api_keys, *authorizations):
         token = bearer(value)
-        if same(token, config.static_token):
+        if same(token, static):
             return Admitted("token", kept, users.shared)
-        if same(token, config.admin_key):
+        if same(token, admin):
             return Admitted("admin", kept)
         if token.startswith(PREFIX) and users.known:
             found = users.find(token, time.time())
@@ -85,7 +87,7 @@ def admit(
                 return Admitted(found.user.name, kept, found.user, token)
             why_not = why_not or (f"{mask(token)} {WORDS[found.why_not]}" if found.why_not in WORDS else "")
     # Whoever shows a key that was good once is told so, also while the gate is open.
-    is_open = not (config.static_token or users.is_closed or why_not)
+    is_open = not (static or users.is_closed or why_not)
     return Admitted("anyone" if is_open else None, kept, why_not=why_not)
 
 

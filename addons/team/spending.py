@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,9 +15,7 @@ def windows(now: datetime) -> dict[str, datetime]:
     return {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}
 
 
-def spent(path: Path, name: str, now: datetime) -> dict[str, float]:
-    """US dollars that count against a user's budgets. Raises OSError or sqlite3.Error."""
-    return {
-        window: round(spent_since(path, start.timestamp(), [name]).get(name, 0.0), 6)
-        for window, start in windows(now).items()
-    }
+def spent(path: Path, names: Collection[str], now: datetime) -> dict[str, dict[str, float]]:
+    """US dollars that count against these users' budgets, by name and window. Raises OSError or sqlite3.Error."""
+    found = {window: spent_since(path, start.timestamp(), names) for window, start in windows(now).items()}
+    return {name: {window: round(sums.get(name, 0.0), 6) for window, sums in found.items()} for name in names}

@@ -334,7 +334,7 @@ def test_who_tries_wrong_keys_is_slowed_and_nobody_else(gateway: Gateway, alice:
         assert status(gateway, "wrong") == 401, "nor is another address"
         assert len(select(slowed, [], [], 0)[0]) < len(slowed)
     assert gateway.log().count(" without the gateway's token") <= 2
-    assert SAVING or "nobody · " not in gateway.log()  # all that is known of a flow is logged then
+    assert SAVING or "] nobody · " not in gateway.log()  # all that is known of a flow is logged then
 
 
 # The file

@@ -118,7 +118,7 @@ def test_the_first_credential_that_is_good_says_who_it_is() -> None:
 
 @pytest.mark.parametrize("users", [Users(), knowing(KNOWN)], ids=["without users", "with users"])
 def test_what_is_spelt_like_a_key_is_nobodys_own(users: Users) -> None:
-    mine = [f"Bearer {OTHER}", f"Bearer {OWN}"]
+    mine = [f"Bearer {OTHER}", f"Basic {OTHER}", f"Bearer x, {OTHER}", f"Bearer {OWN}"]
     found = admit(CONFIG, users, Presented("", ""), mine, [KEY, OTHER, "my-own"])
     assert found.credential == ClientCredential(f"Bearer {OWN}", "my-own")
 
