@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
 """Seconds that a request waits for a credential that is being had."""
 
+LOOK_AGAIN = 0.05
+"""Seconds until an attempt that waits for a credential looks for it again."""
+
 
 class Accounts:
     """Puts an account's credential on every attempt, and draws the consequences of a refusal."""
@@ -77,7 +80,7 @@ class Accounts:
 
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
-        if provider is None or trying.flow.response or attempt.outcome or attempt.instead:
+        if provider is None or trying.flow.response or attempt.outcome or attempt.postponed or attempt.instead:
             return
         if provider.auth == "claude-oauth" and exchange.client.token_mode == "passthrough":
             return
@@ -110,7 +113,7 @@ class Accounts:
         plan.waits_since = exchange.clock() if plan.waits_since is None else plan.waits_since
         coming = any(self.live.is_coming(name) for name in names)
         if coming and exchange.clock() - plan.waits_since < LONGEST_WAIT:
-            attempt.postponed = True
+            attempt.postponed = LOOK_AGAIN
             return
         problem = next(filter(None, map(self.live.problem, names)), "its credential is not there yet")
         attempt.choice.error = ProviderError(403, "permission_error", f"{provider.name}: {problem}")

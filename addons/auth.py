@@ -39,6 +39,7 @@ from addons.state.control import Control
 from addons.state.exchange import Client, ClientCredential, Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.team.admission import admit, read_gateway_headers, refusal
+from addons.team.limits import limited
 from addons.team.sign_in import PAGE_PATHS
 from addons.team.users import Users
 from addons.team.wrong_keys import WrongKeys
@@ -157,7 +158,7 @@ class AuthGate:
                 credential=admitted.credential,
                 token_mode=token_mode(config, presented.mode),
                 address=self.address(flow, values),
-                user=admitted.user,
+                user=admitted.user and limited(admitted.user, config.users),
                 key=admitted.key,
             ),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",

@@ -9,6 +9,7 @@ from addons.credentials import Credentials
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
+from addons.limits import BudgetDisplay, Limits
 from addons.metrics import Metrics
 from addons.oauth import OAuthRotator
 from addons.page import Page
@@ -53,6 +54,7 @@ _trusted = TrustedProxies()
 _users = Users()
 _wrong_keys = WrongKeys()
 _drain = Drain()
+_limits = Limits(_settings)
 
 addons = fail_closed(
     [
@@ -73,7 +75,8 @@ addons = fail_closed(
         Metrics(_control, _drain.running_flows),
         ControlChannel(_settings, _control),
         Endpoints(),
-        ModelRouter(_control, settings=_settings, store=_store),
+        ModelRouter(_control, settings=_settings, store=_store, share=_limits.share),
+        _limits,
         Search(),
         Credentials(_settings, _live),
         Accounts(_settings, _store, live=_live, control=_control),
@@ -81,6 +84,7 @@ addons = fail_closed(
         ThinkingStripper(),
         Translator(),
         Failover(control=_control),
+        BudgetDisplay(_limits),
         Trail(),
         Ledger(_settings, _store, _control),
         Views(),

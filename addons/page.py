@@ -174,7 +174,7 @@ class Page:
             accounts=accounts(found["accounts"]),
             avoided=avoided(found["avoided"]),
             providers=providers(exchange.config),
-            users=allowed(self.sign_in.users.roll),
+            users=allowed(self.sign_in.users.roll, exchange.config.users),
         )
 
     def attempt(self, trying: Trying) -> None:
@@ -183,13 +183,13 @@ class Page:
             return
         if work.written is None:
             if exchange.clock() < work.due:
-                trying.attempt.postponed, trying.attempt.look_again = True, work.due - exchange.clock()
+                trying.attempt.postponed = work.due - exchange.clock()
             else:
                 trying.flow.response = wrong_key()
         elif work.written.done():
             trying.flow.response = self.written(work.written, exchange)
         else:
-            trying.attempt.postponed, trying.attempt.look_again = True, LOOK_AGAIN
+            trying.attempt.postponed = LOOK_AGAIN
 
     def written(self, work: Future[str], exchange: Exchange) -> http.Response:
         """The page, now that it is written."""

@@ -51,9 +51,11 @@ class ModelRouter:
         settings: Settings | None = None,
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
+        share: Callable[[Exchange], float] = lambda _exchange: 0.0,
     ) -> None:
         """`settings` and `store`: where the conversations of the last process are remembered; `clock` gives epoch
-        seconds."""
+        seconds; `share`: how much of the fullest budget of who asks is used, in percent."""
+        self.share = share
         self.conversations = Conversations()
         self.control = control or Control()
         self.control.serve("routes/explain", self.explain)
@@ -110,6 +112,7 @@ class ModelRouter:
             conversations=self.conversations,
             now=exchange.clock(),
             own=exchange.own.purpose if exchange.own else "",
+            budget=self.share(exchange) if any(rule.when.budget for rule in exchange.config.rules) else 0.0,
         )
         self.ask_rules(exchange, exchange.facts)
         targets = self.targets(exchange)

@@ -12,8 +12,9 @@ from typing import Any
 
 from addons.commands.routes import configuration
 from addons.config.config import ConfigError
+from addons.config.routing import Budget
 from addons.state.account_table import iso
-from addons.state.users import Budget, KnownUser, User
+from addons.state.users import KnownUser, User
 from addons.team.spending import spent
 
 HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
@@ -21,7 +22,7 @@ HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
 
 def described(path: Path, *known: KnownUser) -> list[dict[str, Any]]:
     """Users as JSON."""
-    spending = spent(path, [one.user.name for one in known], datetime.now(zone())) if known else {}
+    spending = spent(path, [one.user.name for one in known], time.time(), zone()) if known else {}
     return [as_json(one, spending[one.user.name]) for one in known]
 
 

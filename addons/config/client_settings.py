@@ -37,7 +37,15 @@ DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
 
-def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str, str]]:
+BUDGET_DISPLAY = "--budget-display"
+BUDGET_COSTS = (
+    "With CLAUDE_CODE_USE_GATEWAY=1 Claude Code shows how much of a budget is used (from 75 % on, and in /usage). It "
+    "takes the address only behind TLS or on this machine, sends the key as its own login, leaves out most of its beta "
+    "features, and doesn't use a claude.ai login beside it."
+)
+
+
+def client_settings(config: Config, alias: str, url: str, *, budget_display: bool = False) -> dict[str, dict[str, str]]:
     """What belongs into `.claude/settings.json`. The gateway's token itself is not in it, only a place for it."""
     targets = config.targets(alias)
     env = {
@@ -59,6 +67,11 @@ def client_settings(config: Config, alias: str, url: str) -> dict[str, dict[str,
     if targets and not targets[0].provider.is_anthropic and not serves_claude(config):
         env["ANTHROPIC_DEFAULT_HAIKU_MODEL"] = stand_in(config, HAIKU) or alias
         env |= dict.fromkeys(MAIN_STAND_INS, alias)
+    if budget_display:
+        # It asks for the budget with its own login, which so must be the gateway's key.
+        env["ANTHROPIC_AUTH_TOKEN"] = "YOUR_GATEWAY_KEY"
+        env["CLAUDE_CODE_USE_GATEWAY"] = "1"
+        env.pop("ANTHROPIC_CUSTOM_HEADERS", None)
     return {"env": env}
 
 
@@ -77,10 +90,13 @@ def stand_in(config: Config, asked: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the block for the alias given, or for the first one that can be used.
+    """Print the block for the alias given, or for the first one that can be used. `--budget-display`: with what makes
+    Claude Code show budgets.
 
     0: fine; 1: it can't be used as it is, or not at all, which is said; 2: this is no name of a model.
     """
+    budget_display = BUDGET_DISPLAY in arguments
+    arguments = [argument for argument in arguments if argument != BUDGET_DISPLAY]
     where = settings()
     where.routing_path = Path(os.environ.get("GATEWAY_ROUTING") or where.routing_path)
     where.env_path = Path(os.environ.get("GATEWAY_ENV") or where.env_path)
@@ -102,7 +118,10 @@ def main(arguments: list[str]) -> int:
     host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
     shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
-    sys.stdout.write(json.dumps(client_settings(config, alias, url), indent=2) + "\n")
+    block = client_settings(config, alias, url, budget_display=budget_display)
+    sys.stdout.write(json.dumps(block, indent=2) + "\n")
+    if budget_display:
+        sys.stderr.write(f"{BUDGET_COSTS}\n")
     if missing := targets[0].provider.missing:
         sys.stderr.write(f"{alias} can't be used yet: {missing} is not set (in {where.env_path})\n")
         return 1

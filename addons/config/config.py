@@ -16,6 +16,7 @@ from addons.config.environment import credential, credential_files, oauth_tokens
 from addons.config.routing import (
     COMMAND,
     FILE,
+    AlertSettings,
     FailoverSettings,
     Fallback,
     LedgerSettings,
@@ -61,7 +62,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty-one fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    Twenty-two fields: the sections of routing.yaml and the variables of the environment by their names, three tables
     that are made of them.
     """
 
@@ -79,6 +80,7 @@ class Config:
     safeguards: SafeguardSettings = field(default_factory=SafeguardSettings)
     prices: PriceSettings = field(default_factory=PriceSettings)
     users: UserSettings = field(default_factory=UserSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     search: SearchSettings | None = None
     """Who searches the web for targets that can't. Default: nobody."""
     tokens: tuple[str, ...] = field(default=(), repr=False)
@@ -146,7 +148,15 @@ class Config:
         """Every secret value, for masking."""
         keys = (key for provider in self.providers.values() if not provider.command for key in provider.api_keys)
         search = self.search.api_key if self.search else ""
-        secrets = (*keys, *self.header_secrets, *self.tokens, self.static_token, self.admin_key, search)
+        secrets = (
+            *keys,
+            *self.header_secrets,
+            *self.tokens,
+            self.static_token,
+            self.admin_key,
+            self.alerts.webhook,
+            search,
+        )
         return tuple(dict.fromkeys(filter(None, secrets)))
 
     def _search(self, model: str) -> tuple[Target, ...]:
@@ -194,6 +204,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         safeguards=routing.safeguards,
         prices=routing.prices,
         users=routing.users,
+        alerts=routing.alerts,
         search=routing.search,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),

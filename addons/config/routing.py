@@ -252,6 +252,18 @@ class LedgerSettings:
     at least 1. A row says who asked for which model and what it cost, never what was said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """US dollars that a user may spend in a calendar day, week and month; None: no limit."""
+
+    day: float | None = None
+    week: float | None = None
+    month: float | None = None
+
+    def __bool__(self) -> bool:
+        return not (self.day is self.week is self.month is None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceSettings:
     """What models cost that have no `price:` of their own."""
@@ -265,10 +277,32 @@ class PriceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSettings:
-    """What holds for all users."""
+    """What holds for every user of whom nothing else is said (`./run.sh user set`); the administrator has no limits."""
 
     timezone: tzinfo | None = None
-    """Whose days usage is summed up by: the name of a time zone (`Europe/Berlin`, `UTC`). Default: this machine's."""
+    """Whose days usage and budgets go by: the name of a time zone (`Europe/Berlin`, `UTC`). Default: this machine's."""
+    budget: Budget = Budget()
+    """`{day: 20, week: 80, month: 250}`: US dollars; each that is given holds. Default: none."""
+    requests_per_minute: int | None = None
+    """Default: no limit."""
+    sessions: int | None = None
+    """Sessions at once; one counts for five minutes after its last request. A new one waits for a minute. Default: no
+    limit."""
+    models: tuple[str, ...] = ()
+    """Patterns of the names of models that may be asked for: `["glm*", "claude-*"]`. Default: all."""
+    message: str = "Ask whoever runs this gateway."
+    """What is said behind a refusal: whom to ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """Who is told that a user's budget runs out."""
+
+    webhook: str = field(default="", repr=False)
+    """An address that gets a POST with JSON: user, window, threshold, spent_usd, budget_usd, resets_at. Default:
+    nobody is told."""
+    at: tuple[float, ...] = (0.8, 0.95, 1.0)
+    """Shares of a budget; each is told once for a user and a window. Default: [0.8, 0.95, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from addons.config.provider_file import read_provider
 from addons.config.routing import (
     STRATEGIES,
     VIA,
+    AlertSettings,
     FailoverSettings,
     Fallback,
     LedgerSettings,
@@ -35,6 +35,7 @@ from addons.config.routing import (
 from addons.config.rules import Rule
 from addons.config.rules_file import doubtful, read_rules
 from addons.config.search_file import read_search
+from addons.config.users_file import read_alerts, read_users
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
@@ -42,7 +43,7 @@ from addons.wire.search.settings import SearchSettings
 
 SECTIONS = (
     *("providers", "models", "fallbacks", "routes"),
-    *("failover", "pool", "ledger", "safeguards", "search", "prices", "users"),
+    *("failover", "pool", "ledger", "safeguards", "search", "prices", "users", "alerts"),
 )
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
@@ -68,6 +69,7 @@ class Routing:
     prices: PriceSettings
     users: UserSettings
     search: SearchSettings | None
+    alerts: AlertSettings
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
     and each rule that does nothing; one for a search that is off."""
@@ -101,6 +103,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         prices=read_prices(given["prices"]) if "prices" in given else PriceSettings(),
         users=read_users(given["users"]) if "users" in given else UserSettings(),
         search=search,
+        alerts=read_alerts(given["alerts"], env) if "alerts" in given else AlertSettings(),
         warnings=(
             *disabled(providers.values(), models),
             *circles(fallbacks, models),
@@ -259,20 +262,6 @@ def read_prices(entry: Entry) -> PriceSettings:
         multiplier=keys["multiplier"].number() if "multiplier" in keys else settings.multiplier,
         unknown=read_price(keys["unknown"]) if "unknown" in keys else settings.unknown,
     )
-
-
-def read_users(entry: Entry) -> UserSettings:
-    """`users:`."""
-    keys = entry.mapping(("timezone",))
-    return UserSettings(timezone=read_timezone(keys["timezone"])) if keys else UserSettings()
-
-
-def read_timezone(entry: Entry) -> ZoneInfo:
-    """A time zone by its name."""
-    try:
-        return ZoneInfo(entry.text())
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise entry.error("must be the name of a time zone, as Europe/Berlin or UTC") from None
 
 
 def circles(fallbacks: Iterable[Fallback], models: Sequence[Route]) -> Iterable[str]:

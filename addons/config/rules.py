@@ -20,6 +20,7 @@ OWN_CLASSES: tuple[Purpose, ...] = get_args(Purpose)
 """The classes of the gateway's own requests: no client's header can say them."""
 
 Comparison = Literal[">", ">=", "<", "<="]
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
 
 
 class Facts(Protocol):
@@ -51,6 +52,10 @@ class Facts(Protocol):
 
     def header(self, name: str) -> str:
         """A header by its lower-case name; empty when the client didn't send it."""
+
+    @property
+    def budget(self) -> float:
+        """How much of the fullest budget of who asks is used, in percent; 0 without a budget."""
 
     def exceeds(self, tokens: int) -> bool:
         """Whether the input is larger than this, as the gateway estimates it."""
@@ -87,6 +92,37 @@ class Bound:
         return f"{self.comparison}{self.tokens}"
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A limit on how much of a budget is used: `> 90%`."""
+
+    comparison: Comparison
+    percent: float
+
+    def holds(self, facts: Facts) -> bool:
+        """Whether what is used is within it."""
+        used = facts.budget
+        return (used > self.percent, used >= self.percent, used < self.percent, used <= self.percent)[
+            COMPARISONS.index(self.comparison)
+        ]
+
+    @property
+    def is_lower(self) -> bool:
+        """Whether it asks for much. What it decided may be held on to, as with a large request."""
+        return self.comparison in (">", ">=")
+
+    def covers(self, other: Share) -> bool:
+        """Whether every share within the other one is within this one."""
+        if self.is_lower != other.is_lower:
+            return False
+        if self.percent == other.percent:
+            return "=" in self.comparison or self.comparison == other.comparison
+        return (self.percent < other.percent) is self.is_lower
+
+    def __str__(self) -> str:
+        return f"{self.comparison}{self.percent:g}%"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
     """The conditions of a rule: all that are set must hold. An empty one is not set."""
@@ -107,17 +143,21 @@ class When:
     """Whether there is an image anywhere in the request."""
     user: tuple[str, ...] = ()
     """Patterns for the name of who asks; `shared` is who has PROXY_STATIC_TOKEN."""
+    budget: Share | None = None
+    """`">90%"`: how much of the fullest budget of who asks is used. Held on to like a lower bound on tokens."""
     header: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     """Patterns for the values of headers, by lower-case name; credentials can't be asked for."""
 
     def holds(self, facts: Facts, *, large: bool = False) -> bool:
-        """Whether all conditions hold; what costs least is asked first. `large`: a lower bound on tokens does."""
+        """Whether all conditions hold; what costs least is asked first. `large`: a lower bound on tokens or on a budget
+        does."""
         return (
             (not self.classes or facts.request_class in self.classes)
             and (not self.model or matches(self.model, facts.model))
             and (not self.agent or matches(self.agent, facts.agent.lower()))
             and (not self.user or matches(self.user, facts.user))
             and all(matches(patterns, facts.header(name)) for name, patterns in self.header.items())
+            and (self.budget is None or (large and self.budget.is_lower) or self.budget.holds(facts))
             and (not self.tools or any(matches(self.tools, name) for name in facts.tools))
             and (self.image is None or facts.image == self.image)
             and (self.tokens is None or (large and self.tokens.is_lower) or self.tokens.holds(facts))
@@ -134,6 +174,7 @@ class When:
             and within(self.tools, other.tools)
             and (self.image is None or self.image == other.image)
             and (self.tokens is None or (other.tokens is not None and self.tokens.covers(other.tokens)))
+            and (self.budget is None or (other.budget is not None and self.budget.covers(other.budget)))
         )
 
     def __str__(self) -> str:
@@ -150,6 +191,7 @@ class When:
             if patterns
         ]
         parts += [f"tokens {self.tokens}"] if self.tokens else []
+        parts += [f"budget {self.budget}"] if self.budget else []
         parts += [] if self.image is None else ["image" if self.image else "no image"]
         return ", ".join(parts) or "always"
 
@@ -166,8 +208,8 @@ class Rule:
 
     @property
     def measures(self) -> bool:
-        """Whether it asks for a large request."""
-        return self.when.tokens is not None and self.when.tokens.is_lower
+        """Whether it asks for a large request, or a budget of which much is used."""
+        return any(bound is not None and bound.is_lower for bound in (self.when.tokens, self.when.budget))
 
     @property
     def fingerprint(self) -> str:

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from addons.config.routing import PatternTable, Route, overlap
-from addons.config.rules import CLASSES, OWN_CLASSES, Bound, Comparison, Rule, When, covered
+from addons.config.rules import CLASSES, COMPARISONS, OWN_CLASSES, Bound, Rule, Share, When, covered
 from addons.config.yaml_reader import Entry, suggestion
 from addons.wire.masking import is_credential_header
 
 ALL_CLASSES = (*CLASSES, *OWN_CLASSES)
-CONDITIONS = ("class", "agent", "model", "tools", "tokens", "image", "user", "header")
+CONDITIONS = ("class", "agent", "model", "tools", "tokens", "image", "user", "budget", "header")
 
 TOKENS = re.compile(r"(>=|<=|>|<)\s*([0-9][0-9_,]{0,14})(k?)", re.IGNORECASE)
+SHARE = re.compile(r"(>=|<=|>|<)\s*([0-9]{1,3}(?:\.[0-9]{1,3})?)\s*%")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]+")
 
 
@@ -58,6 +59,7 @@ def read_when(entry: Entry, aliases: Sequence[str]) -> When:
         tokens=read_bound(keys["tokens"]) if "tokens" in keys else None,
         image=keys["image"].boolean() if "image" in keys else None,
         user=patterns(keys, "user"),
+        budget=read_share(keys["budget"]) if "budget" in keys else None,
         header=read_headers(keys["header"]) if "header" in keys else {},
     )
 
@@ -88,9 +90,17 @@ def read_bound(entry: Entry) -> Bound:
     found = TOKENS.fullmatch(entry.text())
     if not found:
         raise entry.error('must be a comparison with a number of tokens, like ">150000"')
-    comparison: Comparison = next(known for known in (">", ">=", "<", "<=") if known == found[1])
     number = int(found[2].replace(",", "").replace("_", ""))
+    comparison = next(known for known in COMPARISONS if known == found[1])
     return Bound(comparison, number * 1000 if found[3] else number)
+
+
+def read_share(entry: Entry) -> Share:
+    """`">90%"`."""
+    found = SHARE.fullmatch(entry.text())
+    if not found or float(found[2]) > 100:
+        raise entry.error('must be a comparison with a share of the budget, like ">90%"')
+    return Share(next(known for known in COMPARISONS if known == found[1]), float(found[2]))
 
 
 def read_headers(entry: Entry) -> dict[str, tuple[str, ...]]:

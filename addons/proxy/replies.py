@@ -19,9 +19,12 @@ from addons.wire.rate_limits import client_visible
 from addons.wire.refusals import context_overflow, reworded
 
 
-def error_response(status: int, message: str, request_id: str | None = None) -> http.Response:
-    """An answer of the gateway's own, in the Anthropic error envelope."""
-    body = envelope(status, message, request_id=request_id)
+def error_response(
+    status: int, message: str, request_id: str | None = None, *, kind: str | None = None
+) -> http.Response:
+    """An answer of the gateway's own, in the Anthropic error envelope. `kind`: the error's type, where it isn't that of
+    the status."""
+    body = envelope(status, message, request_id=request_id, type=kind)
     response = http.Response.make(status, body, {"content-type": "application/json"})
     if request_id:
         response.headers["request-id"] = request_id
@@ -61,7 +64,10 @@ def too_slow(request_id: str | None = None) -> http.Response:
 def reported(exchange: Exchange, last: Attempt) -> Attempt:
     """The failed attempt that the client is told of: the last one at the target that it asked for. What a fallback says
     in place of an answer is no help: its 401 would say "log in", its 400 "change the request", where the provider is
-    only busy. Nor does a refused key of the gateway's hide what another account was told."""
+    only busy. Nor does a refused key of the gateway's hide what another account was told. A limit of the client's own
+    goes before all: nobody else can tell of it."""
+    if limited := [a for a in exchange.attempts if a.outcome and a.outcome.limited]:
+        return limited[-1]
     asked = [a for a in exchange.attempts if a.outcome and a.target and not a.target.fallback]
     telling = [a for a in asked if a.outcome and a.outcome.kind != "skipped" and not a.choice.refused]
     return (telling or asked or [last])[-1]
@@ -93,8 +99,11 @@ def final_response(
     if last is not None and own and outcome.kind == "status" and anthropic and attempt.choice.error is None:
         response = last
     else:
-        response = error_response(error.status, error.message, exchange.request_id)
-        carry(outcome.headers, response.headers)
+        refused = outcome.kind == "skipped"
+        response = error_response(
+            error.status, error.message, exchange.request_id, kind=error.type if refused else None
+        )
+        carry(outcome.headers, response.headers, whole=refused)
     if error.status in (401, 403) and (attempt.choice.error or outcome.kind == "skipped" or not anthropic):
         response.headers["x-should-retry"] = "false"  # a key of the gateway's: no use in trying ten times
     if attempt.choice.back_in is not None:
@@ -103,9 +112,9 @@ def final_response(
     return response
 
 
-def carry(provider: Mapping[str, str], client: http.Headers) -> None:
-    """Hand on what tells a client when to come back."""
-    for name in ("retry-after", "x-should-retry"):
+def carry(provider: Mapping[str, str], client: http.Headers, *, whole: bool = False) -> None:
+    """Hand on what tells a client when to come back; `whole`: all there is, which is the gateway's own."""
+    for name in provider if whole else ("retry-after", "x-should-retry"):
         if name in provider:
             client[name] = provider[name]
 

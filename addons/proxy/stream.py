@@ -122,7 +122,7 @@ class GatewayStream(ErrandStream):
             return
         if attempt.postponed:
             exchange.postpone()
-            self.deadlines.retry = self.gateway.clock() + attempt.look_again
+            self.deadlines.retry = self.gateway.clock() + attempt.postponed
             yield from self.deadlines.arm()
             return
         if attempt.outcome:  # this target isn't asked

@@ -34,6 +34,8 @@ class Outcome:
     headers: Mapping[str, str] = field(default_factory=dict)
     complete: bool = False
     """The provider's response was read to its end, so that its connection can be used again."""
+    limited: bool = False
+    """It was not made because of a limit of whoever asks."""
 
 
 @dataclass(slots=True)
@@ -122,10 +124,8 @@ class Attempt:
     """None while it runs and after success. Set by an addon before anything is sent: this target isn't asked."""
     verdict: Verdict | None = None
     """What was decided after it had failed."""
-    postponed: bool = False
-    """Set by an addon that waits for something: the attempt is made anew in a moment."""
-    look_again: float = 0.05
-    """Seconds until that moment."""
+    postponed: float = 0.0
+    """Set by an addon that waits for something: the attempt is made anew after so many seconds."""
     recorded: Recorded = field(default_factory=Recorded)
     """What went to the provider, and what it answered, as it sent it."""
 
@@ -137,6 +137,10 @@ class Attempt:
     def skip(self, error: ProviderError) -> None:
         """Don't ask this target, for this reason."""
         self.outcome = Outcome("skipped", error, complete=True)
+
+    def refuse(self, error: ProviderError, headers: dict[str, str]) -> None:
+        """Don't ask this target: whoever asks is over a limit. The headers go to the client with it."""
+        self.outcome = Outcome("skipped", error, headers, complete=True, limited=True)
 
 
 @dataclass(slots=True, frozen=True)

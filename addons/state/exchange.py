@@ -183,6 +183,17 @@ class Result:
 
 
 @dataclass(slots=True)
+class Allowance:
+    """What a running request takes of its user's limits."""
+
+    user: str
+    reserved: float = 0.0
+    """US dollars that it may cost."""
+    seated: bool = False
+    """Its session counts among the user's."""
+
+
+@dataclass(slots=True)
 class Exchange:
     """One client request, from its first header to its last byte. (Eighteen fields: here the addons meet.)"""
 
@@ -205,6 +216,8 @@ class Exchange:
     attempts: list[Attempt] = field(default_factory=list)
     trail: list[TrailLine] = field(default_factory=list)
     request_id: str = ""
+    allowance: Allowance | None = None
+    """Of a request whose caller has limits."""
     own: Own | None = None
     """Of a request of the gateway's own; None: it is a client's."""
     set_cookie: str = field(default="", repr=False)

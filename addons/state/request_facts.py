@@ -41,12 +41,13 @@ class RequestFacts:
         conversations: Conversations,
         now: float,
         own: str = "",
+        budget: float = 0.0,
     ) -> None:
         """`headers`: those of the client, in any case. `now`: monotonic seconds. `own`: the class of a request of the
-        gateway's own."""
+        gateway's own. `budget`: how much of the caller's fullest budget is used, in percent."""
         self.body, self.session, self.caller = body, session, caller
         self.headers = {name.lower(): value for name, value in headers}
-        self.conversations, self.now, self.own = conversations, now, own
+        self.conversations, self.now, self.own, self.budget = conversations, now, own, budget
 
     @property
     def model(self) -> str:

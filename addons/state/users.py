@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from addons.config.routing import Budget
 from addons.config.rules import matches
 from addons.state.database import MIGRATIONS, opened, readable, transaction, user_version
 
@@ -32,15 +33,6 @@ RESERVED: Final = frozenset({"token", "admin", "anyone", "control", "replay", "n
 
 class Mistake(ValueError):
     """What was asked for can't be done to the users; `str()` says why, in words for whoever has asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """US dollars that a user may spend in a calendar day, week and month; None: no limit of the user's own."""
-
-    day: float | None = None
-    week: float | None = None
-    month: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from dataclasses import fields, replace
 from typing import Final
 
-from addons.state.users import Budget
+from addons.config.routing import Budget
 from addons.wire.limits import MODEL_NAME
 
 NONE: Final = "none"

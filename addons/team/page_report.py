@@ -15,11 +15,13 @@ from statistics import median
 from typing import Any, Final
 
 from addons.config.config import Config
+from addons.config.routing import UserSettings
 from addons.state import usage
 from addons.state.exchange import Exchange
 from addons.state.ledger_rows import RequestRow
 from addons.state.users import Roll
 from addons.team.daily_sums import DailySums, Reader
+from addons.team.limits import limited
 from addons.team.report import (
     BYS,
     PERIODS,
@@ -36,7 +38,7 @@ from addons.team.report import (
     Running,
     User,
 )
-from addons.team.spending import windows
+from addons.team.windows import Window, windows_at
 
 DAY: Final = 86_400.0
 MOST_REQUESTS: Final = 15
@@ -122,7 +124,7 @@ def report(path: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Re
         daily = sums.read(path, days, wanted.by, own, present.now)
         slowest = usage.requests(path, since=since, user=own, order="duration", limit=MOST_REQUESTS)
         failed = usage.requests(path, since=since, user=own, failed=True, limit=MOST_REQUESTS)
-        users = with_budgets(path, known, now)
+        users = with_budgets(path, known, windows_at(present.now, present.zone))
         if viewer.sees_all:
             failovers = usage.failovers(path, since)
             seen = read_health(path, since)
@@ -148,20 +150,20 @@ def report(path: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Re
     )
 
 
-def with_budgets(path: Path, known: Sequence[Allowed], now: datetime) -> list[User]:
-    """The users, with what they have spent of their budgets."""
-    starts = windows(now)
-    spent = {
-        period: usage.spent(path, starts[period].timestamp())
-        for period in PERIODS
+def with_budgets(path: Path, known: Sequence[Allowed], windows: Iterable[Window]) -> list[User]:
+    """The users, with what they have spent of their budgets in the running windows."""
+    wanted = [
+        (period, window)
+        for period, window in zip(PERIODS, windows, strict=True)
         if any(period in one.budget for one in known)
-    }
+    ]
+    spent = {period: usage.spent(path, window.start) for period, window in wanted}
     return [
         User(
             one.name,
             [
-                Budget(period, spent[period].get(one.name, 0.0), one.budget[period], end(period, starts[period]))
-                for period in PERIODS
+                Budget(period, spent[period].get(one.name, 0.0), one.budget[period], window.end)
+                for period, window in wanted
                 if period in one.budget
             ],
             one.admin,
@@ -171,24 +173,14 @@ def with_budgets(path: Path, known: Sequence[Allowed], now: datetime) -> list[Us
     ]
 
 
-def end(period: Period, start: datetime) -> float:
-    """When the window that began then is over, by the calendar (epoch seconds)."""
-    days = {"day": 1, "week": 7, "month": 31}[period]
-    there = start + timedelta(days=days)
-    return (there.replace(day=1) if period == "month" else there).timestamp()
-
-
-def allowed(roll: Roll) -> list[Allowed]:
-    """All users, by their names."""
-    return [
-        Allowed(
-            known.user.name,
-            {period: limit for period in PERIODS if (limit := getattr(known.user.budget, period)) is not None},
-            known.user.admin,
-            known.revoked is not None,
-        )
-        for known in roll.users
-    ]
+def allowed(roll: Roll, common: UserSettings) -> list[Allowed]:
+    """All users, by their names, with the budgets that hold for them."""
+    found = []
+    for known in roll.users:
+        budget = limited(known.user, common).budget
+        limits = {period: limit for period in PERIODS if (limit := getattr(budget, period)) is not None}
+        found.append(Allowed(known.user.name, limits, known.user.admin, known.revoked is not None))
+    return found
 
 
 def read_health(path: Path, since: float) -> dict[str, tuple[int, int, float | None]]:

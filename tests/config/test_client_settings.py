@@ -123,3 +123,11 @@ def test_where_the_gateway_listens(run: Any, monkeypatch: pytest.MonkeyPatch) ->
     for host, shown in [("localhost", "localhost"), ("0.0.0.0", "localhost"), ("fd00::1", "[fd00::1]")]:
         monkeypatch.setenv("GATEWAY_HOST", host)
         assert run()[1]["ANTHROPIC_BASE_URL"] == f"http://{shown}:4000"
+
+
+def test_what_makes_the_client_show_budgets(run: Any) -> None:
+    status, env, said = run("glm", "--budget-display", env="ZAI_API_KEY=key\nPROXY_STATIC_TOKEN=token\n")
+    assert status == 0
+    assert env["CLAUDE_CODE_USE_GATEWAY"] == "1" and env["ANTHROPIC_AUTH_TOKEN"] == "YOUR_GATEWAY_KEY"
+    assert "ANTHROPIC_CUSTOM_HEADERS" not in env
+    assert "only behind TLS or on this machine" in said

@@ -28,7 +28,7 @@ from tests.config.routing_texts import (
         (
             "- a\n",
             "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, "
-            "search, prices, users, not a list",
+            "search, prices, users, alerts, not a list",
         ),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
         (
@@ -244,7 +244,26 @@ from tests.config.routing_texts import (
         (with_section("prices: 1"), "8: prices: must be a mapping of multiplier, unknown"),
         (with_section("prices: {multiplier: -1}"), "8: prices.multiplier: must be at least 0"),
         (with_section("prices: {unknown: {input: 5}}"), "8: prices.unknown: output is missing"),
-        (with_section("users: 1"), "8: users: must be a mapping of timezone"),
+        (
+            with_section("users: 1"),
+            "8: users: must be a mapping of timezone, budget, requests_per_minute, sessions, models, message",
+        ),
+        (with_section("users: {budget: 20}"), "8: users.budget: must be a mapping of day, week, month"),
+        (with_section("users: {budget: {year: 20}}"), "8: users.budget.year: unknown key"),
+        (with_section("users: {budget: {day: -1}}"), "8: users.budget.day: must be at least 0"),
+        (with_section("users: {requests_per_minute: 0}"), "8: users.requests_per_minute: must be at least 1"),
+        (with_section("users: {sessions: 0}"), "8: users.sessions: must be at least 1"),
+        (with_section('users: {models: "a*b*"}'), "8: users.models: has more than one *"),
+        (with_section("alerts: {at: 1}"), "8: alerts: webhook: is missing"),
+        (
+            with_section("alerts: {webhook: example.com}"),
+            "8: alerts.webhook: must be an address, as https://example.com/hook",
+        ),
+        (with_section('alerts: {webhook: "${HOOK}"}'), "8: alerts.webhook: HOOK is not set"),
+        (
+            with_section("alerts:", "  webhook: https://example.com", "  at: [0.5, 1.2]"),
+            "10: alerts.at[1]: must be a share of a budget: more than 0, at most 1",
+        ),
         (
             with_section("users: {timezone: Berlin}"),
             "8: users.timezone: must be the name of a time zone, as Europe/Berlin or UTC",

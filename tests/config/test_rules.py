@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.config.rules import Bound, Rule, When, contains, covered, first_rule, is_like
+from addons.config.rules import Bound, Rule, Share, When, contains, covered, first_rule, is_like
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Asked:
     tools: tuple[str, ...] = ()
     tokens: int = 10
     image: bool = False
+    budget: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
@@ -53,6 +54,10 @@ def large(tokens: int = 1000) -> Rule:
         (When(tools=("web_search", "mcp__*")), Asked(tools=("Bash", "mcp__x")), Asked(tools=("Bash",))),
         (When(tools=("*",)), Asked(tools=("Bash",)), Asked()),
         (When(tokens=Bound(">", 10)), Asked(tokens=11), Asked(tokens=10)),
+        (When(budget=Share(">", 90)), Asked(budget=90.1), Asked(budget=90)),
+        (When(budget=Share(">=", 90)), Asked(budget=90), Asked(budget=89.9)),
+        (When(budget=Share("<", 90)), Asked(budget=89), Asked(budget=90)),
+        (When(budget=Share("<=", 90)), Asked(budget=90), Asked(budget=90.1)),
         (When(tokens=Bound(">=", 10)), Asked(tokens=10), Asked(tokens=9)),
         (When(tokens=Bound("<", 10)), Asked(tokens=9), Asked(tokens=10)),
         (When(tokens=Bound("<=", 10)), Asked(tokens=10), Asked(tokens=11)),
@@ -182,3 +187,26 @@ def test_a_rule_says_what_it_is_about() -> None:
         "header x-project acme, tokens >150000, no image)"
     )
     assert str(Rule(when=When(), to="glm")) == "rule 1 (always)"
+
+
+def test_a_rule_on_the_budget_holds_on() -> None:
+    rule = Rule(when=When(budget=Share(">", 90)), to="cheap")
+    assert rule.measures and first_rule([rule], Asked(budget=10), held={rule}) is rule
+    assert not Rule(when=When(budget=Share("<", 90)), to="cheap").measures
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "covers"),
+    [
+        (Share(">", 80), Share(">", 90), True),
+        (Share(">", 90), Share(">", 80), False),
+        (Share(">=", 90), Share(">", 90), True),
+        (Share(">", 90), Share(">=", 90), False),
+        (Share("<", 90), Share("<", 80), True),
+        (Share("<", 90), Share("<=", 90), False),
+        (Share("<", 90), Share(">", 90), False),
+    ],
+)
+def test_which_share_covers_which(wide: Share, narrow: Share, covers: bool) -> None:
+    assert When(budget=wide).covers(When(budget=narrow)) is covers
+    assert not When(budget=wide).covers(When())

@@ -10,11 +10,11 @@ from threading import Thread
 
 import pytest
 
+from addons.config.routing import Budget
 from addons.state.database import MIGRATIONS, opened, readable
 from addons.state.users import (
     RESERVED,
     SINCE,
-    Budget,
     KnownUser,
     Mistake,
     Roll,

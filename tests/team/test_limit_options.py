@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.state.users import Budget
+from addons.config.routing import Budget
 from addons.team.limit_options import read_budget, read_number, read_patterns, read_span
 
 

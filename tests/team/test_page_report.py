@@ -7,13 +7,13 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
+from addons.config.routing import Budget, UserSettings
 from addons.state.database import opened, transaction
 from addons.state.ledger_rows import write
-from addons.state.users import Budget, KnownUser, Roll, User
+from addons.state.users import KnownUser, Roll, User
 from addons.team.daily_sums import FRESH, Reader
 from addons.team.page_report import (
     Allowed,
@@ -24,7 +24,6 @@ from addons.team.page_report import (
     allowed,
     asked,
     avoided,
-    end,
     report,
     running,
 )
@@ -129,15 +128,9 @@ def test_budgets(path: Path) -> None:
     assert [(one.period, one.spent) for one in bob.budgets] == [("week", 0.5)]
     assert (carol.budgets, carol.admin) == ([], True)
     roll = Roll(users=(KnownUser(User("dave", "id", budget=Budget(week=3.0)), b"", revoked=1.0),))
-    assert allowed(roll) == [Allowed("dave", {"week": 3.0}, revoked=True)]
-
-
-def test_windows_end_by_the_calendar() -> None:
-    berlin = ZoneInfo("Europe/Berlin")
-    start = datetime(2026, 10, 25, tzinfo=berlin)  # the clocks are set back
-    assert end("day", start) == datetime(2026, 10, 26, tzinfo=berlin).timestamp()
-    assert end("month", datetime(2026, 2, 1, tzinfo=UTC)) == datetime(2026, 3, 1, tzinfo=UTC).timestamp()
-    assert end("month", datetime(2026, 12, 1, tzinfo=UTC)) == datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    assert allowed(roll, UserSettings()) == [Allowed("dave", {"week": 3.0}, revoked=True)]
+    common = UserSettings(budget=Budget(day=9))
+    assert allowed(roll, common) == [Allowed("dave", {"day": 9, "week": 3.0}, revoked=True)]
 
 
 def test_what_an_address_asks_for() -> None:

@@ -1,0 +1,84 @@
+"""`users:` and `alerts:` of routing.yaml: what holds for users, and who is told that a budget runs out.
+
+Rules of this file: those of `routing_file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from addons.config.routing import AlertSettings, Budget, UserSettings
+from addons.config.variables import read_complete
+from addons.config.yaml_reader import Entry
+
+WINDOWS: Final = tuple(window.name for window in fields(Budget))
+USER_KEYS: Final = tuple(setting.name for setting in fields(UserSettings))
+LONGEST_MESSAGE: Final = 500
+
+
+def read_users(entry: Entry) -> UserSettings:
+    """`users:`."""
+    keys, none = entry.mapping(USER_KEYS), UserSettings()
+    return UserSettings(
+        timezone=read_timezone(keys["timezone"]) if "timezone" in keys else none.timezone,
+        budget=read_budget(keys["budget"]) if "budget" in keys else none.budget,
+        requests_per_minute=keys["requests_per_minute"].integer(minimum=1) if "requests_per_minute" in keys else None,
+        sessions=keys["sessions"].integer(minimum=1) if "sessions" in keys else None,
+        models=read_models(keys["models"]) if "models" in keys else none.models,
+        message=read_message(keys["message"]) if "message" in keys else none.message,
+    )
+
+
+def read_timezone(entry: Entry) -> ZoneInfo:
+    """A time zone by its name."""
+    try:
+        return ZoneInfo(entry.text())
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise entry.error("must be the name of a time zone, as Europe/Berlin or UTC") from None
+
+
+def read_budget(entry: Entry) -> Budget:
+    """`{day: 20, week: 80, month: 250}`: US dollars."""
+    return Budget(**{window: dollars.number() for window, dollars in entry.mapping(WINDOWS).items()})
+
+
+def read_models(entry: Entry) -> tuple[str, ...]:
+    """Patterns of models' names; one may stand without brackets."""
+    patterns = []
+    for item in entry.items() if entry.is_list else [entry]:
+        if item.text().count("*") > 1:
+            raise item.error("has more than one *")
+        patterns.append(item.text())
+    return () if "*" in patterns else tuple(patterns)
+
+
+def read_message(entry: Entry) -> str:
+    """A sentence that goes into an error."""
+    text = entry.text()
+    if len(text) > LONGEST_MESSAGE or not text.isprintable():
+        raise entry.error(f"must be a sentence of at most {LONGEST_MESSAGE} characters")
+    return text
+
+
+def read_alerts(entry: Entry, env: Mapping[str, str]) -> AlertSettings:
+    """`alerts:`."""
+    keys = entry.mapping(("webhook", "at"))
+    if "webhook" not in keys:
+        raise entry.error("webhook: is missing")
+    address = read_complete(keys["webhook"], env)
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise keys["webhook"].error("must be an address, as https://example.com/hook")
+    at = AlertSettings().at
+    if "at" in keys:
+        items = keys["at"].items() if keys["at"].is_list else [keys["at"]]
+        shares = [(item, item.number()) for item in items]
+        for item, share in shares:
+            if not 0 < share <= 1:
+                raise item.error("must be a share of a budget: more than 0, at most 1")
+        at = tuple(sorted({share for _, share in shares}))
+    return AlertSettings(webhook=address, at=at)

@@ -1,0 +1,266 @@
+"""Limits: budgets, requests a minute and sessions at once of whoever asks; checked before a provider is, settled at the
+end.
+
+A budget is checked when the request comes and before each attempt, fallbacks included: what an attempt may cost is
+reserved, so that many at once don't all pass. A target that costs nothing is always open, unless the budget is nothing.
+When the ledger can't be read, requests pass, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mitmproxy import ctx, http
+
+from addons.config.config import Target
+from addons.config.routing import UserSettings
+from addons.config.settings import Settings
+from addons.proxy.header_lines import put
+from addons.proxy.replies import error_response
+from addons.state.exchange import Allowance, Exchange, Trying, exchange_of
+from addons.state.prices import price_of
+from addons.state.result import result_of
+from addons.state.usage import spent
+from addons.state.users import User
+from addons.team.alerts import Alerts
+from addons.team.budgets import Budgets
+from addons.team.limits import (
+    ANYONE,
+    Refusal,
+    budget_headers,
+    limited,
+    over_budget,
+    too_fast,
+    too_many_sessions,
+)
+from addons.team.pace import Rates, Sessions
+from addons.team.spend_report import spend_report
+from addons.team.windows import Calendar, Window, windows_at
+from addons.wire.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+OUTPUT = 4000
+"""Tokens of output that are reserved for a request, or what it asks for at most."""
+
+WAIT = 60.0
+WAIT_IN_SILENCE = 10.0
+"""Seconds for which a new session waits for a place; without pings clients lose patience."""
+
+LOOK_AGAIN = 0.5
+"""Seconds between looks for a place."""
+
+USAGE_PATH = "/api/oauth/usage"
+"""Where Claude Code's `/usage` looks."""
+
+ADMIN = User("admin", "admin", admin=True)
+
+
+class Limits:
+    """Refuses what is over a limit, lets a session wait for its place, and counts what was spent."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        budgets: Budgets | None = None,
+        alerts: Alerts | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.budgets = budgets or Budgets()
+        self.alerts = alerts or Alerts()
+        self.clock = clock
+        self.calendar = Calendar()
+        self.rates = Rates()
+        self.sessions = Sessions()
+
+    async def running(self) -> None:
+        """Take over what was spent before the start."""
+        now, zone = self.clock(), self.settings.current.users.timezone
+        windows = windows_at(now, zone)
+        try:
+            found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning("limits: what was spent before this start can't be read, and counts as nothing: %s", error)
+            return
+        self.budgets.seed(found, windows)
+
+    # A request comes
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.own or exchange.kind != "messages" or flow.response:
+            return
+        user = caller(exchange)
+        if user is None or not (user.budget or user.rpm or user.sessions):
+            return
+        ask = exchange.config.users.message
+        if user.rpm and (wait := self.rates.wait(user.name, user.rpm, exchange.clock())):
+            self.refuse(exchange, flow, too_fast(user.name, user.rpm, wait, ask))
+            return
+        targets = exchange.plan.targets
+        if targets and (refusal := self.refusal(exchange, user, targets[0])):
+            open_to_all = [target for target in targets[1:] if not self.refusal(exchange, user, target)]
+            if not open_to_all:
+                self.refuse(exchange, flow, refusal)
+                return
+            exchange.note("limits", f"{refusal.error.message} What costs nothing is left")
+            exchange.plan.targets = open_to_all
+        exchange.allowance = Allowance(user.name)
+
+    def refusal(self, exchange: Exchange, user: User, target: Target) -> Refusal | None:
+        """Why this target isn't asked; None: it may be."""
+        if not user.budget or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
+            return None
+        over = self.budgets.over(user.name, user.budget, self.windows(exchange))
+        if over is None:
+            return None
+        users = exchange.config.users
+        return over_budget(user.name, over, self.clock(), users.timezone, users.message)
+
+    def refuse(self, exchange: Exchange, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        """Answer in place of a provider."""
+        exchange.kind = "local"
+        exchange.note("limits", refusal.error.message)
+        error = refusal.error
+        flow.response = error_response(error.status, error.message, exchange.request_id, kind=error.type)
+        for name, value in refusal.headers.items():
+            put(flow.response.headers, name.encode(), value.encode())
+
+    # An attempt is made
+
+    def attempt(self, trying: Trying) -> None:
+        exchange, target = trying.exchange, trying.target
+        allowance = exchange.allowance
+        if allowance is None or target is None or exchange.own:
+            return
+        user = caller(exchange)
+        if user is None:
+            return
+        if user.sessions and not allowance.seated and not self.seat(trying, allowance, user):
+            return
+        if not user.budget:
+            return
+        # What it has reserved itself doesn't count against it.
+        self.budgets.reserve(user.name, 0.0, allowance.reserved)
+        allowance.reserved = 0.0
+        if refusal := self.refusal(exchange, user, target):
+            trying.attempt.refuse(refusal.error, refusal.headers)
+            return
+        allowance.reserved = self.estimate(exchange, target)
+        self.budgets.reserve(user.name, allowance.reserved)
+
+    def seat(self, trying: Trying, allowance: Allowance, user: User) -> bool:
+        """Whether its session counts among those of its user; else the attempt waits, or isn't made."""
+        exchange, now = trying.exchange, trying.exchange.clock()
+        assert user.sessions
+        session = exchange.client.session or ""
+        if self.sessions.take(user.name, session, user.sessions, now):
+            allowance.seated = True
+            return True
+        if now - exchange.started < (WAIT if exchange.stream else WAIT_IN_SILENCE):
+            trying.attempt.postponed = LOOK_AGAIN
+            return False
+        wait = self.sessions.soonest(user.name, now)
+        refusal = too_many_sessions(user.name, user.sessions, wait, exchange.config.users.message)
+        trying.attempt.refuse(refusal.error, refusal.headers)
+        return False
+
+    def estimate(self, exchange: Exchange, target: Target) -> float:
+        """US dollars that an attempt may cost, as they count against budgets."""
+        asked = exchange.body.get("max_tokens") if exchange.body else None
+        most = min(asked, OUTPUT) if isinstance(asked, int) and asked > 0 else OUTPUT
+        usage = Usage(input_tokens=exchange.facts.tokens if exchange.facts else 0, output_tokens=most)
+        return price_of(exchange.config, target, usage, self.clock()).budget_usd
+
+    def windows(self, exchange: Exchange) -> tuple[Window, Window, Window]:
+        """The running windows."""
+        return self.calendar.at(self.clock(), exchange.config.users.timezone)
+
+    def share(self, exchange: Exchange) -> float:
+        """How much of the fullest budget of whoever asks is used, in percent; 0 without a budget."""
+        user = caller(exchange)
+        fullest = self.budgets.fullest(user.name, user.budget, self.windows(exchange)) if user and user.budget else None
+        return fullest.share * 100 if fullest else 0.0
+
+    # It has ended
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.settle(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.settle(flow)
+
+    def settle(self, flow: http.HTTPFlow) -> None:
+        """Count what a request has cost, and free its session's place."""
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.kind != "messages":
+            return
+        allowance, exchange.allowance = exchange.allowance, None
+        if allowance and allowance.seated:
+            self.sessions.leave(allowance.user, exchange.client.session or "", exchange.clock())
+        user = caller(exchange)
+        if user is None or not (user.budget or exchange.client.user):
+            return  # (what users without a budget spend is counted: they may get one)
+        dollars = sum(charge.budget for charge in result_of(exchange, flow).charges)
+        windows = self.windows(exchange)
+        before = {window.name: self.budgets.spent(user.name, window) for window in windows}
+        self.budgets.settle(user.name, allowance.reserved if allowance else 0.0, dollars, windows)
+        self.alerts.spent(exchange.config.alerts, user, before, dollars, windows)
+
+
+class BudgetDisplay:
+    """Tells Claude Code how much of a budget is used: in the headers of answers, and for its `/usage`. Stands behind
+    failover, which takes out what is a provider's own of such headers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.method != "GET" or exchange.path.partition("?")[0] != USAGE_PATH:
+            return
+        user = caller(exchange) if exchange.client.user else ADMIN if exchange.client.caller == "admin" else None
+        if user is not None:  # anybody else's credential isn't ours: it is for Anthropic to answer
+            exchange.kind = "local"
+            report = spend_report(user.name, user.budget, self.limits.budgets, self.limits.windows(exchange))
+            flow.response = http.Response.make(200, json.dumps(report), {"content-type": "application/json"})
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = exchange_of(flow)
+        if exchange is None or exchange.allowance is None or flow.response is None or exchange.attempt is None:
+            return
+        user = caller(exchange)
+        if exchange.attempt.answer is None or user is None or not user.budget:
+            return
+        headers, windows = flow.response.headers, self.limits.windows(exchange)
+        others = [line for line in headers.fields if not line[0].lower().startswith(b"anthropic-ratelimit-")]
+        headers.fields = tuple(others)
+        if fullest := self.limits.budgets.fullest(user.name, user.budget, windows):
+            for name, value in budget_headers(fullest).items():
+                put(headers, name.encode(), value.encode())
+
+
+def spent_in(database: str, windows: Iterable[Window]) -> dict[str, dict[str, float]]:
+    """What the ledger knows of these windows: US dollars by window and user. Raises OSError or sqlite3.Error."""
+    path = Path(database).expanduser()
+    return {window.name: spent(path, window.start) for window in windows}
+
+
+def caller(exchange: Exchange) -> User | None:
+    """Whoever asks, with all limits that hold; None: the administrator, or nobody who asks for models."""
+    users: UserSettings = exchange.config.users
+    if exchange.client.user:
+        return limited(exchange.client.user, users)
+    return limited(ANYONE, users) if exchange.client.caller in ("anyone", "replay") else None
+
+
+def any_of_nothing(user: User) -> bool:
+    """Whether one of the user's budgets is nothing: then what costs nothing isn't served either."""
+    return 0 in (user.budget.day, user.budget.week, user.budget.month)

@@ -1,0 +1,197 @@
+"""Limits, with a clock that a test moves: reservations, places of sessions, what a refusal says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import taddons
+
+from addons.config.config import Config, Price, Target
+from addons.config.routing import Budget, UserSettings
+from addons.config.settings import Settings
+from addons.limits import WAIT, WAIT_IN_SILENCE, BudgetDisplay, Limits
+from addons.state.exchange import Exchange, Trying
+from addons.state.users import User
+from addons.team.windows import windows_at
+from addons.wire.messages.body import RequestBody
+from tests.exchanges import Clock, answered, exchange, target, trying
+
+NOW = 1_795_867_200.0  # Sat 2026-11-28 12:00 UTC
+PRICE = Price(input=1000, output=1000, cache_read=1000, cache_write=1000)
+CONFIG = Config(providers={}, models=())
+ALICE = User("alice", "a", budget=Budget(day=1))
+
+
+class Gate:
+    """The addon, and requests that come to it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.settings = Settings(Path("routing.yaml"), Path(".env"), {})
+        self.settings.current = CONFIG
+        self.addon = Limits(self.settings, clock=lambda: NOW)
+        self.display = BudgetDisplay(self.addon)
+
+    def request(self, user: User = ALICE, *where: Target, stream: bool = True, session: str = "s1") -> Trying:
+        made = exchange(*(where or (dear(),)), config=CONFIG, clock=self.clock)
+        body = {"model": "asked", "messages": [], "max_tokens": 500, "stream": stream}
+        made.body = RequestBody.parse(json.dumps(body).encode())
+        made.client.user, made.client.caller, made.client.session = user, user.name, session
+        tried = trying(made)
+        self.addon.request(tried.flow)
+        return tried
+
+    def again(self, tried: Trying) -> Trying:
+        """The next attempt of the same request."""
+        made = tried.exchange
+        next_one = Trying(tried.flow, made, made.begin())
+        self.addon.attempt(next_one)
+        return next_one
+
+    def end(self, tried: Trying, usage: str = '{"input_tokens": 100, "output_tokens": 500}') -> None:
+        answered(tried.exchange, usage=usage)
+        tried.flow.response = http.Response.make(200)
+        self.addon.response(tried.flow)
+
+    @property
+    def reserved(self) -> float:
+        return self.addon.budgets.purse("alice").reserved
+
+    @property
+    def spent(self) -> float:
+        return self.addon.budgets.spent("alice", windows_at(NOW, None)[0])
+
+
+def dear(name: str = "zai") -> Target:
+    return replace(target(name), price=PRICE)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+def test_an_attempt_reserves_what_it_may_cost_and_the_end_settles_it(gate: Gate) -> None:
+    tried = gate.request()
+    gate.addon.attempt(tried)
+    assert gate.reserved == pytest.approx(0.5)
+    gate.end(tried)
+    assert gate.reserved == 0.0
+    assert gate.spent == pytest.approx(0.6)
+
+
+def test_a_second_attempt_reserves_in_place_of_the_first(gate: Gate) -> None:
+    tried = gate.request()
+    gate.addon.attempt(tried)
+    gate.again(tried)
+    assert gate.reserved == pytest.approx(0.5)
+    tried.flow.error = None
+    gate.addon.error(tried.flow)
+    assert gate.reserved == 0.0
+
+
+def test_an_attempt_over_the_budget_is_not_made(gate: Gate) -> None:
+    free = replace(target("zai"), price=Price(input=0, output=0, cache_read=0, cache_write=0))
+    first = gate.request()
+    gate.addon.attempt(first)
+    second = gate.request(ALICE, free, dear("kimi"))
+    gate.end(first, '{"input_tokens": 0, "output_tokens": 2000}')
+    gate.addon.attempt(second)
+    assert second.attempt.outcome is None
+    second.exchange.plan.cursor = 1
+    outcome = gate.again(second).attempt.outcome
+    assert outcome is not None and outcome.kind == "skipped" and outcome.error.type == "billing_error"
+    assert outcome.headers["x-should-retry"] == "false"
+
+
+def test_a_budget_of_nothing_lets_nothing_in(gate: Gate) -> None:
+    free = replace(target("zai"), price=Price(input=0, output=0, cache_read=0, cache_write=0))
+    tried = gate.request(User("bob", "b", budget=Budget(day=0)), free)
+    assert tried.flow.response is not None and tried.flow.response.status_code == 429
+
+
+@pytest.mark.parametrize(("stream", "seconds"), [(True, WAIT), (False, WAIT_IN_SILENCE)])
+def test_a_session_that_finds_no_place_is_refused_after_a_while(gate: Gate, stream: bool, seconds: float) -> None:
+    user = User("carol", "c", sessions=1)
+    running = gate.request(user)
+    gate.addon.attempt(running)
+    waiting = gate.request(user, session="s2", stream=stream)
+    gate.addon.attempt(waiting)
+    assert waiting.attempt.postponed and waiting.attempt.outcome is None
+    gate.clock.now += seconds - 0.1
+    assert gate.again(waiting).attempt.postponed
+    gate.clock.now += 0.2
+    outcome = gate.again(waiting).attempt.outcome
+    assert outcome is not None and outcome.error.type == "rate_limit_error"
+    assert int(outcome.headers["retry-after"]) > 0
+
+
+def test_a_session_gets_the_place_of_one_that_is_over(gate: Gate) -> None:
+    user = User("carol", "c", sessions=1)
+    running = gate.request(user)
+    gate.addon.attempt(running)
+    gate.end(running)
+    gate.clock.now += 299
+    waiting = gate.request(user, session="s2")
+    gate.addon.attempt(waiting)
+    assert waiting.attempt.postponed
+    gate.clock.now += 2
+    assert not gate.again(waiting).attempt.postponed
+
+
+def test_what_users_without_a_budget_spend_is_counted(gate: Gate) -> None:
+    tried = gate.request(User("alice", "a"))
+    assert tried.exchange.allowance is None
+    gate.addon.attempt(tried)
+    gate.end(tried)
+    assert gate.spent == pytest.approx(0.6)
+
+
+def test_the_administrator_has_no_limits(gate: Gate) -> None:
+    made = exchange(dear(), config=Config(providers={}, models=(), users=UserSettings(budget=Budget(day=0))))
+    made.client.caller = "admin"
+    tried = trying(made)
+    gate.addon.request(tried.flow)
+    assert tried.flow.response is None and made.allowance is None
+
+
+def test_while_the_gate_is_open_what_holds_for_all_holds_for_everybody(gate: Gate) -> None:
+    made = exchange(dear(), config=Config(providers={}, models=(), users=UserSettings(budget=Budget(day=0))))
+    made.client.caller = "anyone"
+    tried = trying(made)
+    gate.addon.request(tried.flow)
+    assert tried.flow.response is not None and tried.flow.response.status_code == 429
+
+
+def test_a_providers_own_limits_are_not_shown_to_who_has_a_budget(gate: Gate) -> None:
+    tried = gate.request()
+    gate.addon.attempt(tried)
+    answered(tried.exchange)
+    tried.flow.response = http.Response.make(200, b"", {"anthropic-ratelimit-unified-5h-utilization": "0.9"})
+    gate.display.responseheaders(tried.flow)
+    names = [name for name in tried.flow.response.headers if name.startswith("anthropic-ratelimit-")]
+    assert "anthropic-ratelimit-unified-5h-utilization" not in names
+    assert tried.flow.response.headers["anthropic-ratelimit-unified-overage-utilization"] == "0.00"
+
+
+def test_a_ledger_that_cannot_be_read_counts_as_nothing_and_is_in_the_log(gate: Gate, tmp_path, caplog) -> None:
+    (tmp_path / "gateway.db").write_text("no database")
+    with taddons.context(gate.addon) as context:
+        context.options.add_option("gateway_db", str, str(tmp_path / "gateway.db"), "")
+        asyncio.run(gate.addon.running())
+    assert "counts as nothing" in caplog.text
+    assert gate.request().exchange.allowance is not None
+
+
+def test_shares_of_the_budget_for_rules(gate: Gate) -> None:
+    tried = gate.request()
+    gate.addon.attempt(tried)
+    gate.end(tried)
+    assert gate.addon.share(tried.exchange) == pytest.approx(60)
+    nobody: Exchange = exchange(dear())
+    assert gate.addon.share(nobody) == 0.0
