@@ -6,6 +6,7 @@ addons/metrics.py, team/page_report.py, team/daily_sums.py and commands/metrics.
 import json
 import re
 import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -21,10 +22,10 @@ from tests import browser as chromium
 from tests.credentials import ADMIN, TOKEN
 from tests.e2e.canaries import Canary, Secret
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import SAVING, Gateway
 from tests.e2e.test_commands import command
 from tests.e2e.users import key_of, user
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, error, insert, message, say, text
 
 PRICE = {"input": 100, "output": 1000, "cache_read": 10, "cache_write": 200}
@@ -67,10 +68,17 @@ def used(gateway: Gateway, providers: Providers, alice: str, bob: str) -> Gatewa
     return gateway
 
 
+def in_the_file(gateway: Gateway) -> None:
+    """Waits until all that has been asked is in the ledger: rows come there one after the other."""
+    session = str(uuid.uuid4())
+    gateway.post("glm", headers={**key(TOKEN), "x-claude-code-session-id": session})
+    gateway.wait_until(lambda: usage.sessions(gateway.directory / "gateway.sqlite", session=session))
+
+
 @pytest.fixture
 def browser(gateway: Gateway) -> Iterator[httpx.Client]:
     """A client that keeps cookies and follows nothing."""
-    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -236,7 +244,7 @@ def test_nothing_of_a_key_or_a_cookie_stays(start_gateway: Callable[..., Gateway
     gateway = start_gateway(
         env={**env, "PROXY_STATIC_TOKEN": token.value, "LITELLM_MASTER_KEY": admin.value}, saving=True
     )
-    with httpx.Client(base_url=gateway.url, trust_env=False) as browser:
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as browser:
         for value in (token.value, admin.value):
             cookie = sign_in(browser, value).headers["set-cookie"].partition(";")[0].partition("=")[2]
             gateway.look_for([Secret("a cookie", cookie)])
@@ -254,6 +262,7 @@ def test_nothing_of_a_key_or_a_cookie_stays(start_gateway: Callable[..., Gateway
 def test_metrics(used: Gateway, alice: str) -> None:
     assert used.client.get("/metrics").status_code == 401
     assert used.client.get("/metrics", headers=key(alice)).status_code == 403
+    in_the_file(used)
     answer = used.client.get("/metrics", headers=key(ADMIN))
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = {
@@ -290,6 +299,8 @@ def test_the_command(used: Gateway) -> None:
 @pytest.fixture(scope="module")
 def shown(used: Gateway) -> Iterator[chromium.Page]:
     """The door of the page, in Chromium."""
+    if SAVING:
+        pytest.skip("signing in and looking are tried without a browser too")
     if not (chromium.CHROMIUM and chromium.DRIVER):
         pytest.skip("no Chromium: apt-get install chromium chromium-driver")
     with chromium.page(f"{used.url}/gateway/", size=(1280, 900)) as page:
@@ -319,6 +330,7 @@ def test_a_user_and_the_administrator_in_a_browser(
     used: Gateway, shown: chromium.Page, alice: str, providers: Providers
 ) -> None:
     path = used.directory / "gateway.sqlite"
+    in_the_file(used)
     enter(shown, used, alice)
     [own] = usage.grouped(path, ["user"], user="alice")
     assert numbers(shown, "cost")[0] == own.sums.cost_usd
