@@ -223,7 +223,7 @@ def test_endless_pipelining_costs_no_memory(gateway: Gateway, zai: Provider) -> 
         assert memory(gateway) - before < 20_000_000
 
 
-@pytest.mark.parametrize("times", [3, 300])
+@pytest.mark.parametrize("times", [3, pytest.param(300, marks=big)])
 def test_pipelined_requests_are_answered_in_order(gateway: Gateway, times: int) -> None:
     two = f"{GET}\r\n" + f"GET /v1/nothing HTTP/1.1\r\nhost: g\r\n{KEY}\r\n\r\n"
     answers = ask(gateway, two * times, at_least=2 * times)

@@ -18,7 +18,7 @@ from addons.state import usage
 from tests.client_messages import assistant, tool_result, user
 from tests.client_messages import tool_use as called
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import SAVING, Gateway
 from tests.fakes.answers import Answer, Reply
 from tests.fakes.messages import message, say, text, tool_use
 from tests.fakes.provider import PATIENCE, Provider
@@ -289,6 +289,7 @@ def escaped(value: object) -> str:
     return json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))[1:-1]
 
 
+@pytest.mark.skipif(SAVING, reason="sixty times what other tests do")
 def test_sixty_calls_with_their_contexts(gateway: Gateway, zai: Provider) -> None:
     """Thirty harmless, thirty dangerous, ten of those ordered by what a tool has read."""
     assert [sum(case["expect"] == kind for case in CASES) for kind in ("safe", "dangerous")] == [30, 30]
@@ -304,6 +305,7 @@ def test_sixty_calls_with_their_contexts(gateway: Gateway, zai: Provider) -> Non
         assert users == [turn["content"] for turn in case["messages"] if isinstance(turn["content"], str)]
 
 
+@pytest.mark.skipif(SAVING, reason="sixty times what other tests do")
 def test_a_model_is_measured_and_its_mistakes_are_told(gateway: Gateway, zai: Provider) -> None:
     def says(request: Request) -> Reply:
         wrong = "Free some disk space" in json.dumps(request.json["messages"])

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway, messages_body
+from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.mitmweb import WebGateway
 from tests.fakes.provider import PATIENCE
 from tests.fakes.resets import reset_at_close
+
+pytestmark = pytest.mark.skipif(SAVING, reason="when somebody comes, not what is said")
 
 LATE = """\
 import asyncio
