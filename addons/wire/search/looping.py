@@ -26,7 +26,7 @@ from addons.wire.messages.body import RequestBody
 from addons.wire.messages.questions import WEB_SEARCH
 from addons.wire.provenance import decode_tool_id
 from addons.wire.search.answer import OWNER, blocks, message, told
-from addons.wire.search.question import Question, is_search
+from addons.wire.search.question import Question, is_forced, is_search
 from addons.wire.search.searching import Outcome, search
 from addons.wire.search.service import Found
 from addons.wire.search.settings import SearchSettings
@@ -50,6 +50,7 @@ FUNCTION: Final = {
         "required": ["query"],
     },
 }
+AUTO: Final = raw_json.dump({"type": "auto"})
 MARK: Final = f"gw1-{OWNER}--".encode()
 """How the ids of the gateway's own searches begin."""
 
@@ -99,6 +100,8 @@ class Conversation:
             if not results or any(is_call(block) and block.get("name") != WEB_SEARCH for block in found):
                 return self.ended(stop if isinstance(stop, str) else "end_turn")
             messages = [*messages, turn("assistant", found), turn("user", results)]
+            if is_forced(body):
+                asked["tool_choice"] = AUTO  # it was, once
         return self.ended("pause_turn")
 
     def take(self, found: Sequence[Json], *, cut: bool) -> Errand[list[Json]]:
@@ -187,6 +190,10 @@ def as_called(body: RequestBody) -> list[Raw]:
             continue
         if waiting:
             made.append(turn("user", waiting))
+            waiting = []
+        if role != "assistant":
+            made.append(raw)
+            continue
         turns, waiting = taken_apart(content)
         made += turns
     return [*made, turn("user", waiting)] if waiting else made

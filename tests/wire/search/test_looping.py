@@ -176,6 +176,21 @@ def test_an_answer_that_was_paused_goes_on_and_results_come_before_others() -> N
     assert ids == ["toolu_req_1_1", "toolu_2"]
 
 
+def test_a_message_of_the_system_stays_one() -> None:
+    _, message = run(says(call()), FOUND, says(text("end")))
+    paused = {"role": "assistant", "content": message["content"][:2]}
+    system = {"role": "system", "content": "be brief"}
+    asked, _ = run(says(text("end")), request=body(HI, paused, system, HI))
+    assert [turn["role"] for turn in asked[0]["messages"]] == ["user", "assistant", "user", "system", "user"]
+    assert asked[0]["messages"][3] == system
+
+
+def test_what_is_forced_is_forced_once() -> None:
+    forced = {"type": "tool", "name": "web_search"}
+    asked, _ = run(says(call()), FOUND, says(text("end")), request=body(tool_choice=forced))
+    assert [one["tool_choice"] for one in asked] == [forced, {"type": "auto"}]
+
+
 def test_half_of_a_search_is_left_out() -> None:
     _, message = run(says(call()), FOUND, says(text("end")))
     half = {"role": "assistant", "content": [message["content"][1], text("x")]}
