@@ -141,7 +141,7 @@ class Gateway:
                 )
         try:
             self.client = self._clients.enter_context(
-                httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE)
+                httpx.Client(base_url=self.url, trust_env=False, timeout=PATIENCE, verify=False)
             )
             self.wait_until(lambda: self.client.get("/health").status_code == 200)
         except BaseException:

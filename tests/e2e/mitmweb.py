@@ -43,7 +43,7 @@ class WebGateway(Gateway):
         self.wait_until(lambda: said.search(self.log()))
         found = said.findall(self.log())
         self.page_url: str = found[-1]
-        web = httpx.Client(base_url=self.page_url.partition("?")[0], trust_env=False, timeout=PATIENCE)
+        web = httpx.Client(base_url=self.page_url.partition("?")[0], trust_env=False, timeout=PATIENCE, verify=False)
         self.web = self._clients.enter_context(web)
         assert self.web.get(self.page_url).status_code == 200  # from here on a cookie says who we are
         self.web.cookies.set("_mitmproxy_xsrf", XSRF)
