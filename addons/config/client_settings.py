@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from addons.config.config import Config, ConfigError, token_mode
-from addons.config.settings import settings
+from addons.config.settings import HOME, closed_mark, settings
 
 PLACEHOLDER = "any-value"
 """What a client sends as its own credential where the gateway has one: Claude Code sends nothing without any."""
@@ -45,8 +45,11 @@ BUDGET_COSTS = (
 )
 
 
-def client_settings(config: Config, alias: str, url: str, *, budget_display: bool = False) -> dict[str, dict[str, str]]:
-    """What belongs into `.claude/settings.json`. The gateway's token itself is not in it, only a place for it."""
+def client_settings(
+    config: Config, alias: str, url: str, *, has_users: bool = False, budget_display: bool = False
+) -> dict[str, dict[str, str]]:
+    """What belongs into `.claude/settings.json`. A gateway's token or a user's key is not in it, only a place for
+    it."""
     targets = config.targets(alias)
     env = {
         "ANTHROPIC_BASE_URL": url,
@@ -57,7 +60,9 @@ def client_settings(config: Config, alias: str, url: str, *, budget_display: boo
         "CLAUDE_CODE_GATEWAY_HINT_HEADERS": "1",
         DISCOVERY: "1",
     }
-    if config.static_token:
+    if has_users:
+        env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_GATEWAY_KEY"
+    elif config.static_token:
         env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
     if targets and targets[0].provider.is_anthropic and token_mode(config, "") == "passthrough":
         # Passthrough: the login of Claude Code itself is used, and with that it asks for no models.
@@ -118,7 +123,8 @@ def main(arguments: list[str]) -> int:
     host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
     shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
-    block = client_settings(config, alias, url, budget_display=budget_display)
+    has_users = closed_mark(Path(os.environ.get("GATEWAY_DB") or HOME / ".gateway.db")).exists()
+    block = client_settings(config, alias, url, has_users=has_users, budget_display=budget_display)
     sys.stdout.write(json.dumps(block, indent=2) + "\n")
     if budget_display:
         sys.stderr.write(f"{BUDGET_COSTS}\n")

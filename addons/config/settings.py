@@ -22,6 +22,12 @@ HOME = Path(__file__).resolve().parents[2]
 
 MOST_LEARNED = 1000
 
+
+def closed_mark(database: Path) -> Path:
+    """The file that says that the gate was closed by a user, also where the database that says so has been lost."""
+    return database.with_name(f"{database.name}.closed")
+
+
 Stamp = tuple[int, int, int] | None
 """What tells a file from its next version: modification time, size, inode. None: it is missing or empty."""
 

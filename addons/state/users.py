@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from addons.config.routing import Budget
 from addons.config.rules import matches
+from addons.config.settings import closed_mark
 from addons.state.database import MIGRATIONS, opened, readable, transaction, user_version
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
@@ -97,11 +98,6 @@ SINCE: Final = next(number for number, script in enumerate(MIGRATIONS, 1) if "CR
 """The first version of the file that has users."""
 COUNT_UP: Final = "UPDATE gate SET version = max(version + 1, ?)"
 """By the clock (milliseconds), so that the version of a file that was made anew is higher than that of the lost one."""
-
-
-def closed_mark(path: Path) -> Path:
-    """The file by which a closed gate is known whose database has been lost."""
-    return path.with_name(f"{path.name}.closed")
 
 
 def lost(path: Path, roll: Roll) -> bool:

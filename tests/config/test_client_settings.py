@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from addons.config.client_settings import client_settings, main
+from addons.config.settings import closed_mark
 from tests.config.routing_texts import KEYS, config, with_models
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +53,22 @@ def test_with_one_key_all_that_the_client_asks_for_by_itself_is_served_with_it()
 )
 def test_where_claude_can_be_had_nothing_stands_in_for_it(alias: str, env: dict[str, str], text: str) -> None:
     assert stand_ins(alias, env, text) == [None] * 6
+
+
+def test_a_closed_gate_has_a_place_for_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "ANTHROPIC_CUSTOM_HEADERS" not in block("glm", KEYS)
+    token = block("glm", {**KEYS, "PROXY_STATIC_TOKEN": "token"})
+    assert token["ANTHROPIC_CUSTOM_HEADERS"] == "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
+    (tmp_path / "routing.yaml").write_text(EXAMPLE)
+    (tmp_path / ".env").write_text("ZAI_API_KEY=zai-key\nPROXY_STATIC_TOKEN=token\n")
+    for name, file in (("ROUTING", "routing.yaml"), ("ENV", ".env"), ("DB", "x.db")):
+        monkeypatch.setenv(f"GATEWAY_{name}", str(tmp_path / file))
+    closed_mark(tmp_path / "x.db").touch()
+    assert main(["glm"]) == 0
+    shown = json.loads(capsys.readouterr().out)["env"]
+    assert shown["ANTHROPIC_CUSTOM_HEADERS"] == "x-litellm-api-key: YOUR_GATEWAY_KEY"
 
 
 def test_in_passthrough_a_block_with_a_placeholder_has_no_login() -> None:

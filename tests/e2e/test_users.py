@@ -159,6 +159,10 @@ def test_the_callers_of_old_come_in_too(start_gateway: Callable[..., Gateway], e
     assert [status(gateway, one) for one in (TOKEN, ADMIN, key, "wrong")] == [200, 200, 200, 401]
     user(gateway, "open-gate")
     assert gateway.post().status_code == 401, "PROXY_STATIC_TOKEN closes it all the same"
+    # Who has the static token is the user `shared`.
+    user(gateway, "set", "shared", "--models", "kimi")
+    assert [status(gateway, one) for one in (TOKEN, ADMIN)] == [403, 200]
+    assert status(gateway, TOKEN, "kimi") == 200
 
 
 def test_who_asks_is_told(gateway: Gateway, alice: str) -> None:

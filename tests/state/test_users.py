@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from addons.config.routing import Budget
+from addons.config.settings import closed_mark
 from addons.state.database import MIGRATIONS, opened, readable
 from addons.state.users import (
     RESERVED,
@@ -21,7 +22,6 @@ from addons.state.users import (
     User,
     UserFile,
     check_name,
-    closed_mark,
     lost,
     read_users,
 )
