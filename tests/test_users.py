@@ -119,3 +119,28 @@ def test_at_a_start(file: UserFile, caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(start())
     assert watch.users.is_closed and "aaaaaaaa" in watch.users.known
     assert caplog.messages == []
+
+
+def test_the_last_requests_of_a_deleted_user_are_forgotten(file: UserFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not those of a user who has come back."""
+    forgotten: list[str] = []
+    monkeypatch.setattr(module, "FORGOTTEN_AFTER", 0.0)
+    monkeypatch.setattr(module, "forget_rows", lambda path, name: forgotten.append(name))
+    monkeypatch.setattr(module, "database", lambda: file.path)
+    watch = UserWatch(Users())
+    for name in ("alice", "bob", "carol"):
+        add(file, name)
+    seen(watch, file)
+    before = watch.users.roll
+    for name in ("alice", "bob"):
+        file.delete(name)
+    add(file, "Alice")
+    seen(watch, file)
+
+    async def forget() -> None:
+        watch.forget({known.user.name for known in before.users} - {"carol"})
+        await asyncio.gather(*watch.forgetting)
+
+    asyncio.run(forget())
+    assert forgotten == ["bob"]
+    assert not watch.forgetting

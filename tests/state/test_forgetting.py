@@ -54,3 +54,15 @@ def test_nothing_is_left_of_a_user(tmp_path: Path, at_once: int, monkeypatch: py
         }
     assert forget_rows(path, "alice") == 0
     assert forget_rows(tmp_path / "new.db", "alice") == 0
+
+
+def test_no_table_with_users_is_left_out(tmp_path: Path) -> None:
+    """A new one must be forgotten too."""
+    with closing(opened(tmp_path / "gateway.db")) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {
+            table
+            for table in tables
+            if {"user", "caller", "request"} & {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        }
+    assert found == {"requests", "attempts", "usage_daily", "usage_sessions", "spend"}
