@@ -178,7 +178,6 @@ class AuthGate:
             # The absolute form is for proxies; we are the server, whatever host it names.
             refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
         elif caller is None and is_for_page(request.path, values):
-            exchange.client.cookie = "; ".join(values.get("cookie", []))
             if not is_short(values):
                 refuse(exchange, flow, 413, f"a form of this page has at most {limits.SIGN_IN} bytes")
         elif caller is None and not is_probe(request):
@@ -197,6 +196,8 @@ class AuthGate:
             request.headers.pop("expect", None)
             flow.response = too_large(exchange.request_id)
         exchange.client.caller = caller or "nobody"
+        if "cookie" in values and caller in (None, "anyone") and is_for_page(request.path, values):
+            exchange.client.cookie = "; ".join(values["cookie"])
 
     def tell_of_refusal(self, address: str, now: float) -> None:
         """Say in the log that somebody came without the token, once a minute however often it happens."""

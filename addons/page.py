@@ -111,9 +111,9 @@ class Page:
         elif path == "/gateway/logout" and exchange.method == "POST":
             exchange.set_cookie = set_cookie("", secure=is_secure(exchange, flow))
             flow.response = redirect("/gateway/")
-        elif path == "/gateway/login":
-            flow.response = redirect("/gateway/") if exchange.method in ("GET", "HEAD") else not_here(exchange)
-        elif path == "/gateway/logout" or exchange.method not in ("GET", "HEAD"):
+        elif path == "/gateway/login" and exchange.method in ("GET", "HEAD"):
+            flow.response = html(200, page.door())
+        elif path in ("/gateway/login", "/gateway/logout") or exchange.method not in ("GET", "HEAD"):
             flow.response = not_here(exchange)
         elif (viewer := self.viewer(exchange)) is None:
             flow.response = html(401, page.door())
@@ -125,9 +125,10 @@ class Page:
     def viewer(self, exchange: Exchange) -> Viewer | None:
         """As whom a request looks at the page; None: it has to sign in."""
         client = exchange.client
+        if client.cookie and (holder := self.sign_in.holder(client.cookie, exchange.config, self.clock())):
+            return Viewer(holder.name, holder.is_admin)
         if client.caller == "nobody":
-            holder = self.sign_in.holder(client.cookie, exchange.config, self.clock())
-            return Viewer(holder.name, holder.is_admin) if holder else None
+            return None
         if client.caller == "anyone":
             return Viewer("", sees_all=True)
         return Viewer(client.billed, sees_all=client.is_admin or client.caller == CALLER)

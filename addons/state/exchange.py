@@ -72,7 +72,7 @@ class Client:
     address: str = ""
     """Where it is: its connection's address, or the one that a trusted proxy has told."""
     cookie: str = field(default="", repr=False)
-    """The cookies of somebody without a key who asks for the page; empty otherwise."""
+    """The cookies of somebody who asks for the page without a key; empty otherwise."""
     user: User | None = None
     """Who asks, where that is a user: somebody with a key, or (`shared`) with the static token."""
     key: str = field(default="", repr=False)

@@ -126,6 +126,8 @@ def header(report: Report) -> Markup:
     if report.viewer:
         way_out = tag("form", tag("button", "Sign out", type="submit"), method="post", action="/gateway/logout")
         who = tag("div", tag("span", tag("b", report.viewer)), way_out, class_="who")
+    elif report.users:
+        who = tag("div", "the gate is open", tag("a", "Sign in", href="/gateway/login"), class_="who")
     live = tag("span", tag("i"), tag("span", "live"), class_="live push", role="status")
     return tag("header", tag("h1", mark(), TITLE), live, who)
 

@@ -41,7 +41,7 @@ from addons.team.report import (
 from addons.team.windows import Window, windows_at
 
 DAY: Final = 86_400.0
-MOST_REQUESTS: Final = 15
+MOST_REQUESTS: Final = 10
 """Rows of the slowest, and of the failed requests."""
 MOST_TIMES: Final = 2_000
 """Attempts of which the median time to the first event is made, the newest."""

@@ -195,7 +195,8 @@ def running_row(one: Running, report: Report) -> Markup:
 
 def health(report: Report) -> Markup:
     """Accounts, the providers behind them, and what went elsewhere."""
-    return tag("div", accounts(report), tag("div", providers(report), failovers(report), class_="two"), class_="rows")
+    below = tag("div", providers(report), failovers(report), class_="two apart")
+    return tag("div", accounts(report), below, class_="rows")
 
 
 def accounts(report: Report) -> Markup:
@@ -339,7 +340,7 @@ def requests(report: Report) -> Markup:
             more="the last 24 hours",
             name="failed",
         ),
-        class_="two",
+        class_="two apart",
     )
 
 

@@ -235,6 +235,10 @@ def test_an_open_gate_needs_no_key(start_gateway: Callable[..., Gateway], env: d
     assert (page.status_code, 'id="accounts"' in page.text, "Sign out" in page.text) == (200, True, False)
     assert "Nobody has used the gateway yet." in page.text
     assert gateway.client.get("/metrics").status_code == 200
+    assert 'name="key"' in gateway.client.get("/gateway/login").text
+    with httpx.Client(base_url=gateway.url, trust_env=False) as browser:
+        sign_in(browser, ADMIN)
+        assert "<b>admin</b>" in browser.get("/gateway/").text
     for path in ("/gateway/", "/metrics", "/gateway/live"):
         assert gateway.client.get(path, headers={"host": "evil.example"}).status_code == 403
 
