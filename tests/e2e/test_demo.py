@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.canaries import Secret, files, leaks
 from tests.e2e.gateway import SAVING, messages_body
 from tests.fakes.demo import ALIASES, GOOD_TOKEN, TIRED_TOKEN, guide
+from tests.fakes.history import TEAM, key
 from tests.fakes.launch import ROOT, saving
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
@@ -71,6 +72,17 @@ def test_every_alias_shows_what_the_guide_says(demo: httpx.Client) -> None:
     assert [ask(claude).headers["x-gateway-attempts"] for _ in range(2)] == ["2", "1"]  # one token is benched then
     for alias in ("limited", "dying"):
         assert ask(alias).headers["x-gateway-fallback"] == "glm"
+
+
+def test_the_page_shows_a_team(demo: httpx.Client) -> None:
+    page = demo.get("/gateway/")
+    assert page.status_code == 200
+    for person in TEAM:
+        assert f"<b>{person.name}</b>" in page.text
+    assert page.text.count("over budget") == 1
+    own = demo.get("/gateway/", headers={"x-api-key": key("bob")})
+    assert 'id="budget"' in own.text
+    assert "alice" not in own.text
 
 
 def test_the_slow_alias_is_bridged_with_pings(demo: httpx.Client) -> None:

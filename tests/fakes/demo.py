@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .history import TEAM, key, seed
 from .launch import GATEWAY_VARIABLES, command
 from .provider import Provider, hello
 from .scripts import (
@@ -42,10 +43,12 @@ SILENCE = 8
 """Seconds until the slow provider says its first word."""
 
 GOOD_TOKEN = "sk-ant-oat01-demo-token-with-quota-left"
+ADMIN_KEY = "demo-administrator"
 TIRED_TOKEN = "sk-ant-oat01-demo-token-at-its-limit"
 
 ENV = f"""\
 DEMO_KEY=demo-key-of-no-provider
+LITELLM_MASTER_KEY={ADMIN_KEY}
 CLAUDE_OAUTH_TOKENS={TIRED_TOKEN},{GOOD_TOKEN}
 """
 
@@ -90,6 +93,9 @@ ALIASES = {
 GUIDE = """
 Scripted providers behind a real gateway: {url}
 No network, no key, no account. Ctrl-C ends it.
+
+{url}/gateway/   a team of three over a month; bob is over his budget
+{keys}
 
 {aliases}
 
@@ -159,8 +165,10 @@ def guide(url: str) -> str:
         }
     }
     width = max(map(len, ALIASES))
+    keys = {f"as {person.name}": key(person.name) for person in TEAM} | {"as administrator": ADMIN_KEY}
     return GUIDE.format(
         url=url,
+        keys="\n".join(f"  {who:17} {value}" for who, value in keys.items()),
         aliases="\n".join(f"  {alias:{width}}  {shows}" for alias, shows in ALIASES.items()),
         body=json.dumps(body),
         settings=json.dumps(settings, indent=2),
@@ -177,6 +185,8 @@ def serve(program: str, options: list[str]) -> int:
         urls = {name: stack.enter_context(provider).url for name, provider in providers().items()}
         (directory / "routing.yaml").write_text(ROUTING.format(**urls))
         (directory / ".env").write_text(ENV)
+        (directory / ".env").chmod(0o600)
+        seed(directory / "gateway.sqlite")
         print(guide(f"http://127.0.0.1:{port}"), flush=True)
         args = command(program=program, upstream=urls["anthropic"], port=port, directory=directory)
         child = subprocess.Popen(
