@@ -1,21 +1,30 @@
-"""Takes the pictures in README: mitmweb after a few requests to scripted providers, in a real browser.
+"""Takes the pictures in README: mitmweb after a few requests to scripted providers, and the page of the demo's team,
+in a real browser.
 
 python -m tests.screenshots [DIR]          (tests/screenshots)
 """
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests import browser
+from tests.e2e.gateway import Gateway
 from tests.e2e.mitmweb import WebGateway
+from tests.fakes import demo
+from tests.fakes.history import key, seed
 from tests.fakes.launch import ROOT
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Pause, deliver, drop, error, insert, message, oauth_429, say, text, thinking, tool_use
 
+TEAM_PICTURES = (
+    ("page", "", (1280, 1010), "light"),
+    ("page-dark", "?by=model", (1280, 650), "dark"),
+    ("page-phone", "", (400, 900), "light"),
+)
 FOLDER = ROOT / "tests" / "screenshots"
 
 TOKENS = [f"sk-ant-oat01-of-the-pool-number-{number}-{last}" for number, last in ((1, "7f2c"), (2, "91be"))]
@@ -103,7 +112,30 @@ def take(folder: Path) -> list[Path]:
         with WebGateway(routing(urls), {**ENV, "CLAUDE_OAUTH_TOKENS": ",".join(TOKENS)}) as gateway:
             traffic(gateway, anthropic, zai, kimi)
             with browser.page(gateway.page_url) as page:
-                return pictures(page, folder)
+                taken = pictures(page, folder)
+    return [*taken, *team_pictures(folder)]
+
+
+def team_pictures(folder: Path) -> list[Path]:
+    """The page `/gateway/` of the demo's team: light, dark by model, and on a phone."""
+    taken = []
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(provider).url for name, provider in demo.providers().items()}
+        env = dict(line.split("=", 1) for line in demo.ENV.splitlines())
+        gateway = Gateway(demo.ROUTING.format(**urls), env, upstream=urls["anthropic"])
+        seed(gateway.directory / "gateway.sqlite")
+        with gateway, browser.page(f"{gateway.url}/gateway/") as page:
+            gateway.post("claude-sonnet-5-5", stream=True)
+            with gateway.stream("slow", headers={"x-api-key": key("alice")}):
+                for name, query, size, scheme in TEAM_PICTURES:
+                    features = [{"name": "prefers-color-scheme", "value": scheme}]
+                    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+                    page.resize(*size)
+                    page.driver.get(f"{gateway.url}/gateway/{query}")
+                    taken.append(folder / f"{name}.png")
+                    page.screenshot(taken[-1])
+                    shrink(taken[-1])
+    return taken
 
 
 def pictures(page: browser.Page, folder: Path) -> list[Path]:
