@@ -1,5 +1,7 @@
 """The chain of addons, in order: the file that mitmdump loads. Nothing else is in it."""
 
+from functools import partial
+
 from addons.accounts import Accounts
 from addons.auth import AuthGate
 from addons.config.reload import Reload
@@ -32,6 +34,7 @@ from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
 from addons.state.store import Store
+from addons.team.allowances import allowances
 from addons.team.sign_in import SignIn
 from addons.team.users import Users
 from addons.team.wrong_keys import WrongKeys
@@ -55,6 +58,8 @@ _users = Users()
 _wrong_keys = WrongKeys()
 _drain = Drain()
 _limits = Limits(_settings)
+_allowances = partial(allowances, _users, _limits.budgets)
+_sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
 
 addons = fail_closed(
     [
@@ -71,8 +76,8 @@ addons = fail_closed(
         UserWatch(_users, _control),
         AuthGate(_settings, _tickets, _control, _trusted, _users, _wrong_keys),
         _drain,
-        Page(_settings, _control, SignIn(_users, _wrong_keys, lambda: _control.secret), _drain.running_flows),
-        Metrics(_control, _drain.running_flows),
+        Page(_settings, _control, _sign_in, _drain.running_flows, _allowances),
+        Metrics(_control, _drain.running_flows, _allowances),
         ControlChannel(_settings, _control),
         Endpoints(),
         ModelRouter(_control, settings=_settings, store=_store, share=_limits.share),

@@ -13,6 +13,7 @@ from typing import Any
 
 from mitmproxy import http
 
+from addons.config.routing import UserSettings
 from addons.proxy.replies import error_response
 from addons.state.control import CALLER, Control
 from addons.state.exchange import Exchange, exchange_of
@@ -32,7 +33,7 @@ class Metrics:
         self,
         control: Control,
         flows: Iterable[http.HTTPFlow] = (),
-        users: Callable[[float], list[User]] = lambda _now: [],
+        users: Callable[[UserSettings, float], list[User]] = lambda _settings, _now: [],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
@@ -90,7 +91,7 @@ class Metrics:
         }
         budgets: dict[tuple[str, str], float] = {
             (self.counters.user(user.name), budget.period): budget.spent / budget.limit if budget.limit else 1.0
-            for user in self.users(self.clock())
+            for user in self.users(exchange.config.users, self.clock())
             for budget in user.budgets
         }
         return Gauges(

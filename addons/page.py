@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
+from addons.config.routing import UserSettings
 from addons.config.settings import Settings
 from addons.proxy.browsers import host_of
 from addons.proxy.replies import error_response
@@ -32,13 +33,13 @@ from addons.team.page_report import (
     Present,
     Viewer,
     accounts,
-    allowed,
     asked,
     avoided,
     providers,
     report,
     running,
 )
+from addons.team.report import User
 from addons.team.session_cookie import set_cookie
 from addons.team.sign_in import PAGE_PATHS, SignIn
 from addons.wire import limits
@@ -79,11 +80,12 @@ class Page:
         control: Control,
         sign_in: SignIn,
         flows: Iterable[http.HTTPFlow] = (),
+        users: Callable[[UserSettings, float], list[User]] = lambda _settings, _now: [],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`flows`: of the requests that are running."""
+        """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
         self.settings, self.control, self.sign_in = settings, control, sign_in
-        self.flows, self.clock = flows, clock
+        self.flows, self.users, self.clock = flows, users, clock
         self.works: WeakKeyDictionary[http.HTTPFlow, Work] = WeakKeyDictionary()
         self.writer: ThreadPoolExecutor | None = None
         self.sums = Reader()
@@ -175,7 +177,7 @@ class Page:
             accounts=accounts(found["accounts"]),
             avoided=avoided(found["avoided"]),
             providers=providers(exchange.config),
-            users=allowed(self.sign_in.users.roll, exchange.config.users),
+            users=self.users(exchange.config.users, now),
         )
 
     def attempt(self, trying: Trying) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from addons.state.control import Control
 from addons.state.exchange import Exchange, Trying, exchange_of, remember
 from addons.state.users import KnownUser, Roll, User
 from addons.team import keys
+from addons.team.allowances import allowances
+from addons.team.budgets import Budgets
 from addons.team.sign_in import SignIn
 from addons.team.users import Users
 from addons.team.wrong_keys import WrongKeys
@@ -47,7 +50,13 @@ def users() -> Users:
 def page(users: Users) -> Page:
     settings = Settings(Path("routing.yaml"), Path(".env"), {})
     settings.current = CONFIG
-    return Page(settings, Control(), SignIn(users, WrongKeys(), lambda: "secret"), clock=Clock())
+    return Page(
+        settings,
+        Control(),
+        SignIn(users, WrongKeys(), lambda: "secret"),
+        users=partial(allowances, users, Budgets()),
+        clock=Clock(),
+    )
 
 
 def asked(

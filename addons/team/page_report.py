@@ -15,30 +15,23 @@ from statistics import median
 from typing import Any, Final
 
 from addons.config.config import Config
-from addons.config.routing import UserSettings
 from addons.state import usage
 from addons.state.exchange import Exchange
 from addons.state.ledger_rows import RequestRow
-from addons.state.users import Roll
 from addons.team.daily_sums import DailySums, Reader
-from addons.team.limits import limited
 from addons.team.report import (
     BYS,
-    PERIODS,
     SPANS,
     Account,
     Avoided,
-    Budget,
     By,
     Failover,
     Health,
-    Period,
     Report,
     Request,
     Running,
     User,
 )
-from addons.team.windows import Window, windows_at
 
 DAY: Final = 86_400.0
 MOST_REQUESTS: Final = 10
@@ -65,16 +58,6 @@ class Viewer:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """A user, and what they may spend."""
-
-    name: str
-    budget: Mapping[Period, float] = field(default_factory=dict)
-    admin: bool = False
-    revoked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """What the address of the page asks for."""
 
@@ -96,7 +79,7 @@ class Present:
     """By the name of the provider."""
     providers: Mapping[str, str] = field(default_factory=dict)
     """Those that are configured, each with the variable that it misses, if it does."""
-    users: Sequence[Allowed] = ()
+    users: Sequence[User] = ()
 
 
 def asked(query: Mapping[str, Sequence[str]], viewer: Viewer) -> Asked:
@@ -118,13 +101,10 @@ def report(path: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Re
     failovers: list[usage.Failover] = []
     seen: dict[str, tuple[int, int, float | None]] = {}
     since = present.now - DAY
-    known = [one for one in present.users if viewer.sees_all or one.name == viewer.name]
-    users = [User(one.name, (), one.admin, one.revoked) for one in known]
     try:
         daily = sums.read(path, days, wanted.by, own, present.now)
         slowest = usage.requests(path, since=since, user=own, order="duration", limit=MOST_REQUESTS)
         failed = usage.requests(path, since=since, user=own, failed=True, limit=MOST_REQUESTS)
-        users = with_budgets(path, known, windows_at(present.now, present.zone))
         if viewer.sees_all:
             failovers = usage.failovers(path, since)
             seen = read_health(path, since)
@@ -145,42 +125,9 @@ def report(path: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Re
         failovers=[Failover(one.source, one.target, one.reason, one.count) for one in failovers],
         slowest=[request(row) for row in slowest],
         failed=[request(row) for row in failed],
-        users=users,
+        users=[one for one in present.users if viewer.sees_all or one.name == viewer.name],
         notes=notes,
     )
-
-
-def with_budgets(path: Path, known: Sequence[Allowed], windows: Iterable[Window]) -> list[User]:
-    """The users, with what they have spent of their budgets in the running windows."""
-    wanted = [
-        (period, window)
-        for period, window in zip(PERIODS, windows, strict=True)
-        if any(period in one.budget for one in known)
-    ]
-    spent = {period: usage.spent(path, window.start) for period, window in wanted}
-    return [
-        User(
-            one.name,
-            [
-                Budget(period, spent[period].get(one.name, 0.0), one.budget[period], window.end)
-                for period, window in wanted
-                if period in one.budget
-            ],
-            one.admin,
-            one.revoked,
-        )
-        for one in known
-    ]
-
-
-def allowed(roll: Roll, common: UserSettings) -> list[Allowed]:
-    """All users, by their names, with the budgets that hold for them."""
-    found = []
-    for known in roll.users:
-        budget = limited(known.user, common).budget
-        limits = {period: limit for period in PERIODS if (limit := getattr(budget, period)) is not None}
-        found.append(Allowed(known.user.name, limits, known.user.admin, known.revoked is not None))
-    return found
 
 
 def read_health(path: Path, since: float) -> dict[str, tuple[int, int, float | None]]:

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from addons.config.routing import Budget
 from addons.state.database import opened, transaction
 from addons.state.ledger_rows import AttemptRow, Finished, RequestRow, write
-from addons.state.users import Budget, KnownUser, User, UserFile
+from addons.state.users import KnownUser, User, UserFile
 from addons.team.keys import digest
 
 DAYS = 30
@@ -79,7 +80,7 @@ def month(now: float) -> list[Finished]:
     """The requests of the last days, today's up to now."""
     chance = random.Random(7)
     today = datetime.fromtimestamp(now).astimezone()
-    rows = []
+    rows: list[Finished] = []
     for back in reversed(range(DAYS)):
         day = (today - timedelta(days=back)).replace(hour=0, minute=0, second=0, microsecond=0)
         begin, end = day.timestamp(), min(now, (day + timedelta(days=1)).timestamp())
@@ -162,5 +163,5 @@ def attempt(row: RequestRow, number: int, model: Model, outcome: str, status: in
     made = made._replace(provider=model.provider, model=model.name, error=row.error if outcome else None)
     if number == last:
         return made
-    nothing = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"), 0)
-    return made._replace(**nothing, cost_usd=0.0, budget_usd=0.0, first_event_s=None, duration_s=0.3)
+    made = made._replace(input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0)
+    return made._replace(cost_usd=0.0, budget_usd=0.0, first_event_s=None, duration_s=0.3)

@@ -10,24 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from addons.config.routing import Budget, UserSettings
 from addons.state.database import opened, transaction
 from addons.state.ledger_rows import write
-from addons.state.users import KnownUser, Roll, User
 from addons.team.daily_sums import FRESH, Reader
 from addons.team.page_report import (
-    Allowed,
     Asked,
     Present,
     Viewer,
     accounts,
-    allowed,
     asked,
     avoided,
     report,
     running,
 )
-from addons.team.report import Account, Report, total
+from addons.team.report import Account, Report, User, total
 from tests.exchanges import exchange, target
 from tests.finished import NOW, attempt_of, finished
 
@@ -93,7 +89,7 @@ def test_by_anything_the_sums_are_the_same(path: Path, by, names: list[str]) -> 
 
 
 def test_a_user_sees_only_their_own(path: Path) -> None:
-    found = reported(path, ALICE, Asked(7, "model"), accounts=accounts([]), users=[Allowed("bob"), Allowed("alice")])
+    found = reported(path, ALICE, Asked(7, "model"), accounts=accounts([]), users=[User("bob"), User("alice")])
     assert "bob" not in repr(found)
     assert (total(found).requests, total(found).cost_usd) == (3, 0.75)
     assert (found.used, found.failovers, found.health, found.accounts) == ({}, [], (), ())
@@ -116,21 +112,9 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert reported(path).notes == []
     assert total(reported(path)).requests == 0
     path.write_bytes(b"no database" * 1000)
-    found = reported(path, users=[Allowed("alice", {"day": 5.0})])
+    found = reported(path, users=[User("alice")])
     assert found.notes[0].startswith("The ledger can't be read")
     assert [one.name for one in found.users] == ["alice"]
-
-
-def test_budgets(path: Path) -> None:
-    users = [Allowed("alice", {"day": 5.0, "month": 1.0}), Allowed("bob", {"week": 2.0}), Allowed("carol", admin=True)]
-    alice, bob, carol = reported(path, users=users).users
-    assert [(one.period, one.spent, one.limit) for one in alice.budgets] == [("day", 0.25, 5.0), ("month", 0.75, 1.0)]
-    assert [(one.period, one.spent) for one in bob.budgets] == [("week", 0.5)]
-    assert (carol.budgets, carol.admin) == ([], True)
-    roll = Roll(users=(KnownUser(User("dave", "id", budget=Budget(week=3.0)), b"", revoked=1.0),))
-    assert allowed(roll, UserSettings()) == [Allowed("dave", {"week": 3.0}, revoked=True)]
-    common = UserSettings(budget=Budget(day=9))
-    assert allowed(roll, common) == [Allowed("dave", {"day": 9, "week": 3.0}, revoked=True)]
 
 
 def test_what_an_address_asks_for() -> None:
