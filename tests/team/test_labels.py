@@ -28,6 +28,8 @@ def test_names_that_are_written_out() -> None:
         ("anthropic", "claude-haiku-5-5"),
         ("anthropic", "claude-sonnet-5-5"),
     }
+    (listed, *_), (dated, *_) = config.targets("claude-opus-5-5"), config.targets("claude-sonnet-4-5-20250929")
+    assert (labels.model(listed), labels.model(dated)) == ("claude-opus-5-5", "claude-sonnet-4-5")
     (known, *_), (odd, *_) = config.targets("claude-haiku-5-5"), config.targets("claude-odd-1")
     assert (labels.model(known), labels.model(odd)) == ("claude-haiku-5-5", "other")
     assert (labels.provider("zai"), labels.provider("elsewhere")) == ("zai", "other")
