@@ -32,6 +32,10 @@ WIDE: Final = 100
 """Columns of a terminal from which on each kind of tokens has its own column."""
 LONGEST: Final = 40
 """Characters of a model's or a session's name."""
+SHORTEST: Final = 16
+"""Characters that a model's name has at least, in a wide table."""
+NAMED: Final = 10 + 3 + SHORTEST + 3 + 1
+"""Those of a date, the name of a model and the borders."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -108,7 +112,7 @@ def write_table(found: dict[str, Any], options: argparse.Namespace) -> None:
     if not found["rows"]:
         console.print("nothing was used in this time")
         return
-    wide = console.width >= WIDE
+    wide = console.width >= max(WIDE, needed(found))
     console.print(table(found, options.view, wide=wide))
     notes = []
     if found["total"].get("unpriced"):
@@ -131,7 +135,7 @@ def table(found: dict[str, Any], view: str, *, wide: bool) -> Any:
     total = found["total"]
     made.add_column(HEADS.get(view, view.capitalize()), "Total", no_wrap=wide, overflow="fold")
     if view != "model":
-        made.add_column("Models", "", overflow="fold")
+        made.add_column("Models", "", overflow="fold", min_width=SHORTEST if wide else 0)
     for name, _ in numbers(wide):
         add_numbers(made, name, f"{amount(total, name):,}", [f"{amount(row, name):,}" for row in found["rows"]])
     add_numbers(made, "Cost (USD)" if wide else "Cost", money(total), list(map(money, found["rows"])))
@@ -140,6 +144,15 @@ def table(found: dict[str, Any], view: str, *, wide: bool) -> Any:
         cells = [shortened(title(row, view)), *([models] if view != "model" else [])]
         made.add_row(*cells, *(f"{amount(row, name):,}" for name, _ in numbers(wide)), money(row))
     return made
+
+
+def needed(found: dict[str, Any]) -> int:
+    """The columns of a terminal in which all numbers, a date and the names of models have room."""
+    rows = [*found["rows"], found["total"]]
+    widths = [max(len(f"{amount(row, name):,}") for row in rows) for name, _ in numbers(wide=True)]
+    return (
+        sum(max(len("Cache write"), width) + 3 for width in widths) + max(len(money(row)) + 3 for row in rows) + NAMED
+    )
 
 
 def add_numbers(made: Any, name: str, total: str, cells: list[str]) -> None:

@@ -88,6 +88,19 @@ def test_a_wide_table(
     assert max(map(len, shown.splitlines())) <= 120
 
 
+def test_numbers_never_push_the_models_out(
+    told: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {**ROW, "cache_read_tokens": 10**11, "input_tokens": 10**9, "output_tokens": 10**9, "cost_usd": 98765.43}
+    told["answer"] = {"rows": [large], "total": {**large, "unpriced": 1}}
+    for columns in (100, 110, 120, 140):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = printed(capsys)
+        assert "opus" in shown
+        assert "$98,765.43" in shown
+        assert ("Cache read" in shown) == (columns >= 140)
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 99])
 def test_a_narrow_table(
     told: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
