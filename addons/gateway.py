@@ -91,7 +91,7 @@ addons = fail_closed(
         Failover(control=_control),
         BudgetDisplay(_limits),
         Trail(),
-        Ledger(_settings, _store, _control),
+        Ledger(_settings, _store, _control, _limits.budget_of),
         Views(),
         Recording(),
         Retention(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,20 @@ class Ledger:
     """Records a routed request when it ends; the store writes it behind the event loop's back. Stands behind the trail,
     whose line it keeps."""
 
-    def __init__(self, settings: Settings, store: Store, control: Control | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        control: Control | None = None,
+        budget_of: Callable[[Exchange], Mapping[str, object] | None] = lambda _exchange: None,
+    ) -> None:
+        """`budget_of`: the budget of whoever asks of which most is used."""
         self.settings = settings
         self.store = store
-        self.control = control or Control()
-        self.control.serve("usage", self.usage, for_users=True)
-        self.control.serve("statusline", self.status, for_users=True)
+        self.budget_of = budget_of
+        if control:
+            control.serve("usage", self.usage, for_users=True)
+            control.serve("statusline", self.status, for_users=True)
         self.pruned = math.inf
         """When old rows were deleted for the last time, in epoch seconds; infinite before the start."""
 
@@ -73,11 +81,8 @@ class Ledger:
         user, session = exchange.client.billed, str(asked.get("session") or "")
         everybody, zone = is_administrator(exchange), exchange.config.users.timezone
         found = status(self.store.path, user, session, zone=zone, now=time.time(), everybody=everybody)
-        return {
-            **found,
-            "user": "" if everybody else user,
-            "budget": None if everybody else self.control.budget_of(user),
-        }
+        budget = None if everybody else self.budget_of(exchange)
+        return {**found, "user": "" if everybody else user, "budget": budget}
 
     def record(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

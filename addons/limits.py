@@ -189,6 +189,12 @@ class Limits:
         fullest = self.budgets.fullest(user.name, user.budget, self.windows(exchange)) if user and user.budget else None
         return fullest.share * 100 if fullest else 0.0
 
+    def budget_of(self, exchange: Exchange) -> dict[str, object] | None:
+        """The budget of whoever asks of which most is used, for a status line; None without a budget."""
+        user = caller(exchange)
+        found = self.budgets.fullest(user.name, user.budget, self.windows(exchange)) if user and user.budget else None
+        return found and {"window": found.window.name, "budget_usd": found.budget, "spent_usd": found.spent}
+
     # It has ended
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -50,9 +50,6 @@ class Control:
         self.answers: dict[str, Answer] = {}
         self.for_users: set[str] = set()
         """The commands that any client may ask who was let in: it is told of itself."""
-        self.budget_of: Callable[[str], Mapping[str, object] | None] = lambda _user: None
-        """The budget of a user that is used up most: `window`, `budget_usd`, `spent_usd`, `resets_at`; None without
-        one. Set by whoever knows the budgets."""
         self.account_of: AccountOf = lambda _target, _session: (None, None)
         """Set by the addon that knows the accounts."""
         self.avoided: Callable[[], list[dict[str, object]]] = list

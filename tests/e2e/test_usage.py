@@ -46,7 +46,7 @@ def asked(gateway: Gateway, name: str, key: str, **arguments: str) -> Any:
 def test_administrator_and_user(gateway: Gateway, zai: Provider, session: dict[str, str]) -> None:
     """34 tokens out, 120 in: $0.154 each."""
     zai.always(say("hi"))
-    carol, boss = key_of(gateway, "carol"), key_of(gateway, "boss", "--admin")
+    carol, boss = key_of(gateway, "carol", "--budget", "day=1,month=100"), key_of(gateway, "boss", "--admin")
     for key in (TOKEN, ADMIN, carol):
         assert gateway.post("glm", headers={**session, "x-litellm-api-key": key}).status_code == 200
     path = gateway.directory / "gateway.sqlite"
@@ -63,6 +63,9 @@ def test_administrator_and_user(gateway: Gateway, zai: Provider, session: dict[s
     assert {row["session"] for row in asked(gateway, "usage", "", view="session")["rows"]} == {name}
     status = asked(gateway, "statusline", TOKEN, session=name)
     assert (status["user"], status["requests"], status["provider"]) == ("shared", 1, "zai")
+    assert status["budget"] is None
+    budget = asked(gateway, "statusline", carol)["budget"]
+    assert budget == {"window": "day", "budget_usd": 1, "spent_usd": pytest.approx(0.154)}
 
 
 def test_the_commands(gateway: Gateway, zai: Provider, session: dict[str, str]) -> None:

@@ -271,6 +271,7 @@ def test_two_processes_write_to_one_file(path):
     results = [writer.communicate(timeout=120) for writer in writers]
     assert results == [(b"0\n", b""), (b"0\n", b"")]
     assert len(rows_in(path)) == 1000
+    assert [row["requests"] for row in rows_in(path, "usage_daily")] == [1000]
 
 
 def test_the_file_is_for_its_owner_only(store, path):
