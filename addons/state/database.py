@@ -80,7 +80,7 @@ MIGRATIONS: Final = (
     ALTER TABLE requests ADD COLUMN budget_usd REAL NOT NULL DEFAULT 0;
     ALTER TABLE requests ADD COLUMN price_version TEXT NOT NULL DEFAULT '';
     ALTER TABLE requests ADD COLUMN line TEXT NOT NULL DEFAULT '';
-    UPDATE requests SET budget_usd = coalesce(cost_usd, 0), user = coalesce(user, 'anyone');
+    UPDATE requests SET user = 'anyone' WHERE user IS NULL;
     CREATE TABLE attempts (
         request TEXT NOT NULL,
         number INTEGER NOT NULL,
@@ -164,7 +164,7 @@ MIGRATIONS: Final = (
             sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens), 0, 0, sum(cost_usd)
         FROM requests WHERE session IS NOT NULL GROUP BY 1, 2, 3, 4;
     INSERT INTO spend
-        SELECT user, CAST(time AS INTEGER) / 900, count(*), sum(budget_usd) FROM requests GROUP BY 1, 2;
+        SELECT user, CAST(time AS INTEGER) / 900, count(*), total(cost_usd) FROM requests GROUP BY 1, 2;
     """,
     """
     CREATE TABLE users (
