@@ -23,6 +23,7 @@
   };
   const busy = () => String(getSelection()) || main.contains(document.activeElement) || main.querySelector(".day:hover");
   const look = async () => {
+    clearTimeout(timer);
     timer = 0;
     try {
       if (!busy()) {
