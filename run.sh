@@ -4,7 +4,8 @@
 #   ./run.sh [mitmdump options]     serve on 127.0.0.1:4000
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
-#   ./run.sh settings [alias]       print the settings block for Claude Code
+#   ./run.sh claude [alias] […]     start Claude Code with this gateway, which is started too where none runs
+#   ./run.sh settings [alias]       print the settings block for Claude Code (--write FILE: put it there)
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
 #   ./run.sh user add NAME          make a user of the gateway, and show the key (user --help: list, set, rotate, revoke …)
@@ -386,10 +387,9 @@ case ${1:-} in
   '' | -*) serve mitmdump "$@" ;;
   web) shift; web "$@" ;;
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
-  settings) shift; examples; run_module '' addons.config.client_settings "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
   user) shift; run_module '' addons.commands.user "$@" ;;
-  metrics | pool | routes | safeguards | statusline | usage)
+  claude | metrics | pool | routes | safeguards | settings | statusline | usage)
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;

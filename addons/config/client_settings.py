@@ -1,4 +1,4 @@
-"""The settings block that points Claude Code at this gateway: `./run.sh settings [alias]` prints it.
+"""The settings block that points Claude Code at this gateway.
 
 Why each line is there was seen with the real client: the custom header alone sends nothing ("Not logged in"), so an
 ANTHROPIC_AUTH_TOKEN of any value stands beside it; the context window of a model that Claude Code doesn't know is taken
@@ -10,19 +10,18 @@ the gateway has no credential for that, the block says what they shall ask for.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from pathlib import Path
+from collections.abc import Mapping
 
-from addons.config.config import Config, ConfigError, token_mode
-from addons.config.settings import HOME, closed_mark, settings
+from addons.config.config import Config, token_mode
 
 PLACEHOLDER = "any-value"
 """What a client sends as its own credential where the gateway has one: Claude Code sends nothing without any."""
 
 HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
 """What Claude Code asks for by itself: in small matters, and else."""
+
+KEY_HEADER = "x-litellm-api-key"
+"""The header in which a client shows the gateway's key."""
 
 MAIN_STAND_INS = (
     "ANTHROPIC_DEFAULT_SONNET_MODEL",
@@ -34,15 +33,17 @@ MAIN_STAND_INS = (
 
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 
-HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
-
-
-BUDGET_DISPLAY = "--budget-display"
-BUDGET_COSTS = (
-    "With CLAUDE_CODE_USE_GATEWAY=1 Claude Code shows how much of a budget is used (from 75 % on, and in /usage). It "
-    "takes the address only behind TLS or on this machine, sends the key as its own login, leaves out most of its beta "
-    "features, and doesn't use a claude.ai login beside it."
+BLOCK = frozenset(
+    {
+        *("ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"),
+        *("API_TIMEOUT_MS", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "CLAUDE_CODE_GATEWAY_HINT_HEADERS", DISCOVERY),
+        *("CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_CODE_USE_GATEWAY"),
+        *("ANTHROPIC_DEFAULT_HAIKU_MODEL", *MAIN_STAND_INS),
+    }
 )
+"""All variables that a block can have."""
+
+HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
 
 def client_settings(
@@ -61,9 +62,9 @@ def client_settings(
         DISCOVERY: "1",
     }
     if has_users:
-        env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_GATEWAY_KEY"
+        env["ANTHROPIC_CUSTOM_HEADERS"] = f"{KEY_HEADER}: YOUR_GATEWAY_KEY"
     elif config.static_token:
-        env["ANTHROPIC_CUSTOM_HEADERS"] = "x-litellm-api-key: YOUR_PROXY_STATIC_TOKEN"
+        env["ANTHROPIC_CUSTOM_HEADERS"] = f"{KEY_HEADER}: YOUR_PROXY_STATIC_TOKEN"
     if targets and targets[0].provider.is_anthropic and token_mode(config, "") == "passthrough":
         # Passthrough: the login of Claude Code itself is used, and with that it asks for no models.
         del env["ANTHROPIC_AUTH_TOKEN"], env[DISCOVERY]
@@ -94,45 +95,13 @@ def stand_in(config: Config, asked: str) -> str:
     return next((target.alias for target in usable if not target.provider.is_anthropic), "")
 
 
-def main(arguments: list[str]) -> int:
-    """Print the block for the alias given, or for the first one that can be used. `--budget-display`: with what makes
-    Claude Code show budgets.
-
-    0: fine; 1: it can't be used as it is, or not at all, which is said; 2: this is no name of a model.
-    """
-    budget_display = BUDGET_DISPLAY in arguments
-    arguments = [argument for argument in arguments if argument != BUDGET_DISPLAY]
-    where = settings()
-    where.routing_path = Path(os.environ.get("GATEWAY_ROUTING") or where.routing_path)
-    where.env_path = Path(os.environ.get("GATEWAY_ENV") or where.env_path)
-    try:
-        where.load()
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    config = where.current
-    usable = [route.alias for route in config.aliases() if not route.provider.missing]
-    alias = arguments[0] if arguments else (usable or ["claude-sonnet-5-5"])[0]
-    if "*" in alias:
-        sys.stderr.write(f"{alias!r} stands for many models: say which one, like {alias.replace('*', 'NAME')!r}\n")
-        return 2
-    targets = config.targets(alias)
-    if not targets:
-        sys.stderr.write(f"no route for {alias!r}; models: {', '.join(route.alias for route in config.models)}\n")
-        return 1
-    host = os.environ.get("GATEWAY_HOST", "127.0.0.1")
+def client_url(env: Mapping[str, str]) -> str:
+    """Where clients of this machine find the gateway, by GATEWAY_HOST and GATEWAY_PORT."""
+    host = env.get("GATEWAY_HOST") or "127.0.0.1"
     shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{os.environ.get('GATEWAY_PORT', '4000')}"
-    has_users = closed_mark(Path(os.environ.get("GATEWAY_DB") or HOME / ".gateway.db")).exists()
-    block = client_settings(config, alias, url, has_users=has_users, budget_display=budget_display)
-    sys.stdout.write(json.dumps(block, indent=2) + "\n")
-    if budget_display:
-        sys.stderr.write(f"{BUDGET_COSTS}\n")
-    if missing := targets[0].provider.missing:
-        sys.stderr.write(f"{alias} can't be used yet: {missing} is not set (in {where.env_path})\n")
-        return 1
-    return 0
+    return f"http://{shown}:{env.get('GATEWAY_PORT') or '4000'}"
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def first_alias(config: Config) -> str:
+    """The model of a client that has named none: the first that can be used."""
+    return next((route.alias for route in config.aliases() if not route.provider.missing), SONNET)
