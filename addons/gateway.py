@@ -18,6 +18,7 @@ from addons.page import Page
 from addons.process.drain import Drain
 from addons.process.listening import Listening
 from addons.process.log_masking import LogMasking
+from addons.process.log_output import LogOutput
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.welcome import Welcome
@@ -60,6 +61,8 @@ _drain = Drain()
 _limits = Limits(_settings)
 _allowances = partial(allowances, _users, _limits.budgets)
 _sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
+_masking = LogMasking(_settings)
+_accounts = Accounts(_settings, _store, live=_live, control=_control)
 
 addons = fail_closed(
     [
@@ -68,7 +71,8 @@ addons = fail_closed(
         _trusted,
         ConnectionLimits(_trusted),
         Tuning(),
-        LogMasking(_settings),
+        _masking,
+        LogOutput(_masking.freed),
         Reload(_settings),
         _hooks,
         EventLocks(),
@@ -84,7 +88,7 @@ addons = fail_closed(
         _limits,
         Search(),
         Credentials(_settings, _live),
-        Accounts(_settings, _store, live=_live, control=_control),
+        _accounts,
         OAuthRotator(),
         ThinkingStripper(),
         Translator(),
@@ -97,6 +101,6 @@ addons = fail_closed(
         Retention(),
         Replay(_settings, _tickets),
         WebPage(),
-        Welcome(),
+        Welcome(_settings, _accounts.pools),
     ]
 )

@@ -1,4 +1,4 @@
-"""Trail: what happened to each request, in one line for the flow list and the log.
+"""Trail: what happened to each request, in one line for the flow list and one for the log.
 
 Every addon adds its steps to `exchange.trail` as it changes something; this one sums them up when the request ends.
 """
@@ -11,6 +11,7 @@ from mitmproxy import http
 from mitmproxy.log import ALERT
 
 from addons.state.exchange import exchange_of
+from addons.views.log_line import LoggedRequest, log_line
 from addons.views.one_line import summary
 
 logger = logging.getLogger(__name__)
@@ -33,4 +34,5 @@ class Trail:
         bad = flow.error is not None or (flow.response is not None and flow.response.status_code >= 400)
         asked = exchange.attempts and exchange.kind != "page"
         if asked or (bad and exchange.client.caller != "nobody"):  # of those the gate tells, now and then
-            logger.log(ALERT, "%s", flow.comment)
+            said = log_line(exchange, flow)
+            logger.log(ALERT, "%s", said, extra={"request": LoggedRequest(exchange, flow)})

@@ -106,7 +106,8 @@ class TestTheAddon:
         with caplog.at_level(logging.INFO):
             Trail().response(ended)
         assert ended.comment == "asked → zai/m · 0.0 s"
-        assert caplog.messages == [ended.comment]
+        assert caplog.messages == ["asked → zai/m · 200 · 0.0 s"]
+        assert caplog.records[0].__dict__["request"].flow is ended
 
     def test_says_nothing_of_a_probe_that_went_well(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO):

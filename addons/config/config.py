@@ -62,7 +62,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty-two fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    Twenty-three fields: the sections of routing.yaml and the variables of the environment by their names, three tables
     that are made of them.
     """
 
@@ -96,7 +96,9 @@ class Config:
     admin_key: str = field(default="", repr=False)
     """LITELLM_MASTER_KEY: the administrator's. Default: empty, nobody is one."""
     warnings: tuple[str, ...] = ()
-    """One line each: what is switched off because something is missing."""
+    """One line each: what is switched off because something is missing, and what does nothing."""
+    off: tuple[str, ...] = ()
+    """Those of them that say what is switched off."""
     header_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Credentials in providers' `headers:`."""
 
@@ -212,6 +214,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         static_token=credential(env, "PROXY_STATIC_TOKEN"),
         admin_key=credential(env, "LITELLM_MASTER_KEY"),
         warnings=routing.warnings,
+        off=routing.off,
         header_secrets=routing.header_secrets,
     )
 

@@ -58,7 +58,8 @@ class Reload:
     def running(self) -> None:
         self.is_running = True
         for warning in self.settings.current.warnings:
-            logger.log(ALERT, "%s", warning)
+            if warning not in self.settings.current.off:  # those the welcome says, in one line
+                logger.log(ALERT, "%s", warning)
         for hint in hints(self.settings.current.providers.values()):
             logger.log(ALERT, "%s", hint)
         self.watching = asyncio.get_running_loop().create_task(self.watch())

@@ -73,6 +73,8 @@ class Routing:
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
     and each rule that does nothing; one for a search that is off."""
+    off: tuple[str, ...]
+    """Those of the warnings that say what is off, because a variable is not set."""
     header_secrets: tuple[str, ...] = field(repr=False)
     """What in `headers:` came from a variable, or has a name that credentials have."""
 
@@ -91,6 +93,7 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
     rules = read_rules(given["routes"], models) if "routes" in given else ()
     fallbacks = read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else ()
     search, search_is_off = read_search(given["search"], env) if "search" in given else (None, "")
+    off = (*disabled(providers.values(), models), *filter(None, [search_is_off]))
     return Routing(
         providers=providers,
         models=models,
@@ -104,12 +107,8 @@ def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
         users=read_users(given["users"]) if "users" in given else UserSettings(),
         search=search,
         alerts=read_alerts(given["alerts"], env) if "alerts" in given else AlertSettings(),
-        warnings=(
-            *disabled(providers.values(), models),
-            *circles(fallbacks, models),
-            *doubtful(rules, models),
-            *filter(None, [search_is_off]),
-        ),
+        warnings=(*circles(fallbacks, models), *doubtful(rules, models), *off),
+        off=off,
         header_secrets=tuple(secrets),
     )
 

@@ -201,3 +201,7 @@ end, and the client is told that the search has failed."""
 
 SEARCH_QUERY: Final = 1_000
 """Characters of what is searched for: services take 400 to 2,000. A longer query is answered `query_too_long`."""
+
+LOG_LINES: Final = 10_000
+"""Lines of the log that wait to be written into `gateway_log_file`: of some 200 bytes, for a disk that stands still for
+some seconds. More are left out."""

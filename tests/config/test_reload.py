@@ -126,13 +126,14 @@ def test_a_change_is_taken_over_and_said(
 OFF = "ZAI_API_KEY is not set: provider zai is off, and with it glm"
 
 
-def test_what_is_off_is_said_at_the_start(
+def test_mistakes_are_said_at_the_start_and_what_is_off_by_the_welcome(
     files: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    files.write("# nothing\n", files.env)
+    files.write("ZAI_API_KEI=key-0123456789\n", files.env)
     watched(files, monkeypatch)
-    assert caplog.messages == [OFF]
+    assert caplog.messages == [f"{files.env}: line 1: ZAI_API_KEI is read by nothing: did you mean ZAI_API_KEY?"]
+    assert files.addon.settings.current.off == (OFF,)
 
 
 def test_what_is_off_is_said_when_that_changes(

@@ -243,6 +243,11 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.SEARCH_QUERY:,} characters",
         "wire/search/test_searching.py::test_nothing_to_search_for_and_too_much_ask_nobody",
     ),
+    "LOG_LINES": (
+        "lines of the log that wait",
+        f"{limits.LOG_LINES:,}",
+        "process/test_log_file.py::test_a_disk_that_stands_still_costs_no_memory",
+    ),
     "USER_ID": (
         "a session in `metadata.user_id`",
         f"{limits.USER_ID // 1024} KB",
