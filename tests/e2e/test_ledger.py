@@ -19,6 +19,7 @@ from tests.e2e.gateway import Gateway
 from tests.fakes.answers import Answer, Reply
 from tests.fakes.request import Request
 from tests.fakes.scripts import (
+    Gate,
     count_tokens,
     drop,
     error,
@@ -127,6 +128,18 @@ class Requests:
             for _ in range(times):
                 stream.until(seen)
 
+    def begun(self, provider: str = "zai") -> Gate:
+        """A provider tells its usage, and then nothing until the gate is opened."""
+        gate = Gate()
+        getattr(self.providers, provider).script(insert(WHOLE, gate, after=1))
+        return gate
+
+    def has_come(self, gate: Gate) -> None:
+        """Wait until the gateway has read what stands before this gate: when it answers others, it has."""
+        self.gateway.wait_until(lambda: gate.reached)
+        for _ in range(2):
+            self.gateway.client.get("/health")
+
     def wait(self) -> None:
         """Wait until all are in the file."""
         rows: dict[str | None, RequestRow] = {}
@@ -150,7 +163,9 @@ def requests(gateway: Gateway, providers: Providers) -> Requests:
     made.whole("at the end", say(SAID, usage=CACHED, usage_at_start=False))
     made.streamed("at the start", without_final_usage)
     made.whole("nowhere", without_usage)
-    made.left("left before content", hang(WHOLE, events=1), "ping")
+    gate = made.begun()
+    with gateway.stream("glm", headers=made.headers("left before content")):
+        made.has_come(gate)
     made.left("left after content", hang(WHOLE, events=AFTER_CONTENT), "content_block_delta", times=6)
     made.streamed("cut", drop(WHOLE, events=AFTER_CONTENT))
     made.streamed("error event", insert(WHOLE, error_event(), after=AFTER_CONTENT, rest=False))
@@ -163,10 +178,11 @@ def requests(gateway: Gateway, providers: Providers) -> Requests:
     ):
         providers.kimi.script(WHOLE)
         made.streamed(f"failover after {name}", failure, f"backed-{name.rpartition(' ')[2]}")
-    providers.zai.script(hang(WHOLE, events=1))
+    gate = made.begun()
     providers.kimi.script(WHOLE)
     with gateway.stream("backed-hold", headers=made.headers("failover past the hold")) as stream:
-        next(one for one in stream if one.event == "ping")
+        stream.until("ping")
+        made.has_come(gate)
         providers.zai.hang_up()
         list(stream)
     providers.zai.script(count_tokens(12))

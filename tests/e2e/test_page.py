@@ -332,8 +332,14 @@ def enter(page: chromium.Page, gateway: Gateway, value: str) -> None:
 
 def numbers(page: chromium.Page, part: str) -> list[float]:
     """The exact numbers in one part of the page, as the browser has them."""
-    found = page.driver.find_elements(By.CSS_SELECTOR, f"#{part} data")
-    return [float(str(one.get_attribute("value"))) for one in found]
+    return [float(value) for (value,) in looked_at(page, f"#{part} data", "one.value")]
+
+
+def looked_at(page: chromium.Page, selector: str, *what: str) -> list[list[Any]]:
+    """What these expressions say of each element `one`: in one step, for the page is drawn anew while one looks."""
+    script = f"return [...document.querySelectorAll(arguments[0])].map(one => [{', '.join(what)}])"
+    found: list[list[Any]] = page.driver.execute_script(script, selector)
+    return found
 
 
 def colour(page: chromium.Page, selector: str) -> str:
@@ -354,9 +360,10 @@ def test_a_user_and_the_administrator_in_a_browser(
     every = usage.grouped(path, ["user"])
     assert numbers(shown, "cost")[0] == pytest.approx(sum(row.sums.cost_usd or 0 for row in every))
     requests = {row.keys[0]: row.sums.requests for row in every}
-    for row in shown.driver.find_elements(By.CSS_SELECTOR, "#users tbody tr"):
-        name = row.find_element(By.CSS_SELECTOR, "td b").text
-        assert row.find_element(By.CSS_SELECTOR, "td data").text == str(requests.get(name, 0))
+    cells = ("td b", "td data")
+    texts = [f"one.querySelector({cell!r}).innerText" for cell in cells]
+    for name, count in looked_at(shown, "#users tbody tr", *texts):
+        assert count == str(requests.get(name, 0))
     told = [line for line in shown.driver.get_log("browser") if "401 (Unauthorized)" not in line["message"]]
     assert told == []
 
@@ -379,8 +386,8 @@ def test_light_dark_and_narrow(used: Gateway, shown: chromium.Page) -> None:
     for width in (400, 1280):
         shown.resize(width, 900)
         assert shown.driver.execute_script("return document.documentElement.scrollWidth") == width
-    bars = shown.driver.find_elements(By.CSS_SELECTOR, "#cost .day rect.c0")
-    assert max(bar.size["height"] for bar in bars) > 50
+    bars = looked_at(shown, "#cost .day rect.c0", "one.getBoundingClientRect().height")
+    assert max(height for (height,) in bars) > 50
 
 
 def test_without_a_script(used: Gateway, shown: chromium.Page, alice: str) -> None:

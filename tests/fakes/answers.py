@@ -59,6 +59,11 @@ class Gate:
         for wake in wakers:
             wake()
 
+    @property
+    def reached(self) -> bool:
+        """Whether somebody waits at it: all that comes before it has been sent."""
+        return bool(self._wakers) or self._opened
+
     async def opened(self) -> None:
         loop, event = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
