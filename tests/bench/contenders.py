@@ -1,5 +1,6 @@
 """Who is measured: nobody in between, bare mitmdump, the gateway, and the peers that are installed."""
 
+import atexit
 import json
 import os
 import shutil
@@ -80,8 +81,10 @@ def provider() -> Iterator[int]:
 
 
 def free_port() -> int:
-    with reserve() as reserved:
-        return port_of(reserved)
+    """One that stays ours until this process ends: else another is given it before the server listens there."""
+    reserved = reserve()
+    atexit.register(reserved.close)
+    return port_of(reserved)
 
 
 def direct(upstream: int) -> Contender:

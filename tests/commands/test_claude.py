@@ -119,14 +119,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "routing.yaml").write_text(EXAMPLE)
     for name in (*KEYS, "CLAUDE_OAUTH_TOKENS", "GATEWAY_HOST", "GATEWAY_KEY", "PROXY_STATIC_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    with reserve() as reserved:
-        port = port_of(reserved)
+    reserved = reserve()  # to the end: else another test may be given the port
     env = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "GATEWAY_ROUTING": str(tmp_path / "routing.yaml"),
         "GATEWAY_ENV": str(tmp_path / ".env"),
         "GATEWAY_DB": str(tmp_path / "x.db"),
-        "GATEWAY_PORT": str(port),
+        "GATEWAY_PORT": str(port_of(reserved)),
         **ONE_KEY,
     }
     for name, value in env.items():
@@ -151,6 +150,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for process in started:
         process.kill()
         process.wait()
+    reserved.close()
 
 
 def test_a_gateway_is_started_once_and_said_how_to_stop(
