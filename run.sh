@@ -5,6 +5,7 @@
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh claude [alias] […]     start Claude Code with this gateway, which is started too where none runs
+#   ./run.sh doctor                 look for what is wrong, and say what to do (--json; --spend: a token where needed)
 #   ./run.sh settings [alias]       print the settings block for Claude Code (--write FILE: put it there)
 #   ./run.sh presets [name]         print the services that `preset:` in routing.yaml knows, or all about one
 #   ./run.sh pool                   show the accounts of the running gateway (pool resume ACCOUNT|all, pool test ACCOUNT)
@@ -443,7 +444,7 @@ case ${1:-} in
   web) shift; web "$@" ;;
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
   presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
-  user) shift; run_module '' addons.commands.user "$@" ;;
+  doctor | user) name=$1; shift; run_module '' "addons.commands.$name" "$@" ;;
   claude | metrics | pool | routes | safeguards | settings | statusline | usage)
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   compose) shift; compose "$@" ;;

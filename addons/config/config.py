@@ -191,10 +191,6 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
     """
     env = {name: value for name, raw in env.items() if (value := unquoted(raw))}
     routing = routing_file.read(text, env, filename=filename)
-    mode = env.get("CLAUDE_TOKEN_MODE", "rotate").lower()
-    token_mode = next((known for known in TOKEN_MODES if known == mode), None)
-    if token_mode is None:
-        raise ConfigError(f"CLAUDE_TOKEN_MODE: must be one of {', '.join(TOKEN_MODES)}")
     return Config(
         providers=routing.providers,
         models=routing.models,
@@ -210,13 +206,22 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         search=routing.search,
         tokens=oauth_tokens(env),
         credential_files=credential_files(env),
-        token_mode=token_mode,
+        token_mode=read_token_mode(env),
         static_token=credential(env, "PROXY_STATIC_TOKEN"),
         admin_key=credential(env, "LITELLM_MASTER_KEY"),
         warnings=routing.warnings,
         off=routing.off,
         header_secrets=routing.header_secrets,
     )
+
+
+def read_token_mode(env: Mapping[str, str]) -> TokenMode:
+    """CLAUDE_TOKEN_MODE. Raises ConfigError."""
+    mode = env.get("CLAUDE_TOKEN_MODE", "rotate").lower()
+    for known in TOKEN_MODES:
+        if known == mode:
+            return known
+    raise ConfigError(f"CLAUDE_TOKEN_MODE: must be one of {', '.join(TOKEN_MODES)}")
 
 
 def token_mode(config: Config, asked: str) -> TokenMode:

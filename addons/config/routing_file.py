@@ -81,7 +81,11 @@ class Routing:
 
 def read(text: str, env: Mapping[str, str], *, filename: str) -> Routing:
     """The content of a routing.yaml. `filename` is what messages call it. Raises ConfigError."""
-    whole = parse(text, file=filename)
+    return read_whole(parse(text, file=filename), env)
+
+
+def read_whole(whole: Entry, env: Mapping[str, str]) -> Routing:
+    """All that the file says. Raises ConfigError."""
     sections = whole.mapping(SECTIONS)
     for name in ("providers", "models"):
         if name not in sections:

@@ -23,8 +23,10 @@ CORE_TAG = "tag:yaml.org,2002:"
 class ConfigError(Exception):
     """The configuration can't be used. `str()` is one line that says where and why, without any secret."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, key: str = "") -> None:
         super().__init__(" ".join(message.split()))
+        self.key = key
+        """The dotted key of the value that is wrong; empty where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Entry:
 
     def error(self, what: str) -> ConfigError:
         """The exception to raise: `what` is wrong with this value."""
-        return ConfigError(": ".join(part for part in (f"{self.file}:{self.line}", self.key, what) if part))
+        return ConfigError(": ".join(part for part in (f"{self.file}:{self.line}", self.key, what) if part), self.key)
 
     @property
     def empty(self) -> bool:

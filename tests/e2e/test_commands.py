@@ -165,6 +165,27 @@ def test_the_administrator_asks_from_elsewhere(gateway: Gateway) -> None:
     assert "administrator" in wrong.stderr
 
 
+def test_the_doctor_finds_what_is_wrong(gateway: Gateway, zai: Provider, kimi: Provider) -> None:
+    zai.always(error(401, "token expired or incorrect"))
+    kimi.refuse()
+    (gateway.directory / ".claude").mkdir(exist_ok=True)
+    block = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_MODEL": "gml", "ANTHROPIC_AUTH_TOKEN": "any-value"}
+    (gateway.directory / ".claude/settings.json").write_text(json.dumps({"env": block}))
+    files = {"GATEWAY_DB": str(gateway.directory / "gateway.db")}
+    done = command(gateway, "doctor", "--json", env=files)
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    wrong = {check["name"]: check["said"] for check in found["checks"] if not check["ok"]}
+    assert {name for name in wrong if not name.startswith("client subagents")} == {
+        *("key zai:1", "provider kimi", "client model")
+    }
+    assert "…6789 is refused (401): token expired or incorrect" in wrong["key zai:1"]
+    fine = {check["name"]: check["said"] for check in found["checks"] if check["ok"]}
+    assert "a gateway listens" in fine["port"]
+    assert {"account zai:1", "key claude:1", "key openrouter:1", "client"} <= set(fine)
+    assert not any(secret in done.stdout for secret in ("zai-key-0123456789", "sk-ant-oat01-first", ADMIN))
+
+
 # The accounts
 
 
