@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.credentials import ADMIN
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway
 from tests.e2e.users import key_of, user
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import error, hang, plain_error
 
 KEY, SESSION = "x-litellm-api-key", "x-claude-code-session-id"
@@ -48,13 +49,21 @@ def limited(routing: dict[str, Any], webhook: Provider) -> dict[str, Any]:
         "routes": [{"when": {"model": "dear", "header": {"x-thrifty": "yes"}, "budget": ">50%"}, "to": "free"}],
         "users": {"timezone": "UTC", "message": "Ask #claude-help."},
         "alerts": {"webhook": f"{webhook.url}/hook", "at": [0.5, 1]},
-        "failover": {**routing["failover"], "retries": 0, "hold": 0.1, "ping_interval": 0.1},
+        "failover": {**routing["failover"], "retries": 0, "ping_interval": 0.1},
     }
 
 
 @pytest.fixture(scope="module")
 def gateway(providers: Providers, limited: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
     with Gateway(limited, {**env, "LITELLM_MASTER_KEY": ADMIN}, upstream=providers.anthropic.url) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+def early(providers: Providers, limited: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
+    """The same, with a head and pings for a stream that has waited for a tenth of a second."""
+    held = {**limited, "failover": {**limited["failover"], "hold": 0.1}}
+    with Gateway(held, env, upstream=providers.anthropic.url) as gateway:
         yield gateway
 
 
@@ -100,13 +109,14 @@ def test_a_fallback_that_costs_is_checked_too(
 
 
 def test_a_fallback_that_is_refused_under_a_200_is_an_error_event(
-    gateway: Gateway, openrouter: Provider, kimi: Provider, name: str
+    early: Gateway, openrouter: Provider, kimi: Provider, name: str
 ) -> None:
-    key = key_of(gateway, name, "--budget", "day=0.1")
-    assert ask(gateway, key).status_code == 200
+    key = key_of(early, name, "--budget", "day=0.1")
+    assert ask(early, key).status_code == 200
     openrouter.script(hang(), error(529))  # the second, because a connection may have died of age
-    with gateway.stream("free", headers={KEY: key}) as stream:
+    with early.stream("free", headers={KEY: key}) as stream:
         stream.until("ping")
+        openrouter.wait_for(lambda: openrouter.requests)
         openrouter.hang_up()
         told = stream.until("error").json["error"]
     assert told["type"] == "billing_error" and "of the $0.10 for today" in told["message"]
@@ -115,7 +125,10 @@ def test_a_fallback_that_is_refused_under_a_200_is_an_error_event(
 
 def test_many_at_once_overspend_by_one_request_at_most(gateway: Gateway, zai: Provider, name: str) -> None:
     key = key_of(gateway, name, "--budget", "day=0.3")
-    with ThreadPoolExecutor(20) as pool, httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
+    with (
+        ThreadPoolExecutor(20) as pool,
+        httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client,
+    ):
         body = {"model": "dear", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
         answers = list(pool.map(lambda _: client.post("/v1/messages", json=body, headers={KEY: key}), range(50)))
     assert {answer.status_code for answer in answers} == {200, 429}
@@ -143,17 +156,17 @@ def test_requests_of_a_minute(gateway: Gateway, name: str) -> None:
     assert ask(gateway, key, "free", path="/v1/messages/count_tokens").status_code == 200
 
 
-def test_a_new_session_waits_with_pings_and_a_running_one_goes_on(gateway: Gateway, name: str) -> None:
-    key = key_of(gateway, name, "--sessions", "1")
-    assert ask(gateway, key, "free", headers={SESSION: "aaaa-1"}).status_code == 200
-    with gateway.stream("free", headers={KEY: key, SESSION: "bbbb-2"}) as stream:
+def test_a_new_session_waits_with_pings_and_a_running_one_goes_on(early: Gateway, name: str) -> None:
+    key = key_of(early, name, "--sessions", "1")
+    assert ask(early, key, "free", headers={SESSION: "aaaa-1"}).status_code == 200
+    with early.stream("free", headers={KEY: key, SESSION: "bbbb-2"}) as stream:
         stream.until("ping")
-        assert ask(gateway, key, "free", headers={SESSION: "aaaa-1"}).status_code == 200
+        assert ask(early, key, "free", headers={SESSION: "aaaa-1"}).status_code == 200
         stream.until("ping")
-        user(gateway, "set", name, "--sessions", "2")
+        user(early, "set", name, "--sessions", "2")
         # (the request that waits has come as who it was; the next one sees the new limit)
         assert "message_start" not in stream.types
-    gateway.wait_until(lambda: ask(gateway, key, "free", headers={SESSION: "bbbb-2"}).status_code == 200)
+    early.wait_until(lambda: ask(early, key, "free", headers={SESSION: "bbbb-2"}).status_code == 200)
 
 
 def test_what_the_client_is_told_of_the_budget(gateway: Gateway, zai: Provider, name: str) -> None:
@@ -163,10 +176,12 @@ def test_what_the_client_is_told_of_the_budget(gateway: Gateway, zai: Provider, 
     second = ask(gateway, key, stream=True)
     assert 0.3 < float(second.headers[f"{UNIFIED}overage-utilization"]) < 0.5
     assert second.headers[f"{UNIFIED}status"] == "allowed"
+    usage = partial(gateway.client.get, "/api/oauth/usage", headers={"authorization": f"Bearer {key}"})
+    gateway.wait_until(lambda: usage().json()["limits"][0]["percent"] >= 75)  # its end comes before it is paid
     third = ask(gateway, key)
     assert third.headers[f"{UNIFIED}status"] == "allowed_warning"
     assert third.headers[f"{UNIFIED}overage-surpassed-threshold"] == "0.75"
-    report = gateway.client.get("/api/oauth/usage", headers={"authorization": f"Bearer {key}"}).json()
+    report = usage().json()
     (limit,) = report["limits"]
     assert limit["group"] == "monthly" and limit["percent"] == 100
     assert report["extra_usage"]["monthly_limit"] == 40
