@@ -6,8 +6,6 @@ from addons.accounts import Accounts
 from addons.auth import AuthGate
 from addons.config.reload import Reload
 from addons.config.settings import HOME, settings
-from addons.control import ControlChannel
-from addons.credentials import Credentials
 from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
@@ -15,12 +13,15 @@ from addons.limits import BudgetDisplay, Limits
 from addons.metrics import Metrics
 from addons.oauth import OAuthRotator
 from addons.page import Page
+from addons.process.control_channel import ControlChannel
+from addons.process.credentials import Credentials
 from addons.process.drain import Drain
 from addons.process.listening import Listening
 from addons.process.log_masking import LogMasking
 from addons.process.log_output import LogOutput
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
+from addons.process.user_watch import UserWatch
 from addons.process.welcome import Welcome
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.connection_limits import ConnectionLimits
@@ -42,7 +43,6 @@ from addons.team.wrong_keys import WrongKeys
 from addons.thinking import ThinkingStripper
 from addons.trail import Trail
 from addons.translator import Translator
-from addons.users import UserWatch
 from addons.views.content_views import Views
 from addons.views.mitmweb import WebPage
 from addons.views.recording import Recording, recorder

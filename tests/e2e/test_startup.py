@@ -111,6 +111,14 @@ def test_a_gateway_that_can_t_start_ends_though_somebody_is_there(routing: dict[
         assert heard.result() == b""
 
 
+def test_an_option_that_is_given_twice_ends_the_start(routing: dict[str, Any], env: dict[str, str]) -> None:
+    """mitmproxy drops a script that refuses its options without a word, and would go on as a proxy without a gate."""
+    twice = ("--set", "gateway_origins=a.example", "--set", "gateway_origins=b.example")
+    gateway = Gateway(routing, env, options=twice, forked=False)
+    with pytest.raises(AssertionError, match=r"(?s)the gateway ended with status 1.*gateway_origins"), gateway:
+        pass
+
+
 def test_a_name_can_be_listened_on(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
     """GATEWAY_HOST=localhost"""
     with Gateway(routing, env, options=("--listen-host", "localhost")) as gateway:

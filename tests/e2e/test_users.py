@@ -1,6 +1,6 @@
 """Users of a real gateway: who comes in with which key, what they may ask for, and how it ends.
 
-addons/users.py, addons/team/admission.py and addons/proxy/dismissal.py are tested here too.
+addons/process/user_watch.py, addons/team/admission.py and addons/proxy/dismissal.py are tested here too.
 """
 
 from __future__ import annotations

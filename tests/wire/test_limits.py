@@ -99,7 +99,7 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.LEDGER_MODELS:,}",
         "state/test_ledger_rows.py::test_made_up_models_are_summed_up_together",
     ),
-    "COMMAND": ("what a command asks", megabytes(limits.COMMAND), "test_control.py::test_mistakes"),
+    "COMMAND": ("what a command asks", megabytes(limits.COMMAND), "process/test_control_channel.py::test_mistakes"),
     "HELD": (
         "an answer before its first content",
         megabytes(limits.HELD),

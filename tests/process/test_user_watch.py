@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from mitmproxy.test import taddons
 
-from addons import users as module
+from addons.process import user_watch as module
+from addons.process.user_watch import UserWatch, look_at
 from addons.state.users import KnownUser, User, UserFile
 from addons.team.users import Users
-from addons.users import UserWatch, look_at
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mitmproxy.test import taddons
 
 from addons.config.config import Config
 from addons.config.settings import Settings
-from addons.credentials import EARLY_SHARE, LOOK_EVERY, Credentials
+from addons.process.credentials import EARLY_SHARE, LOOK_EVERY, Credentials
 from addons.state import credentials_file, token_endpoint
 from addons.state.live_credentials import LiveCredentials
 from addons.wire.claude_login import EARLY
@@ -205,7 +205,7 @@ class TestTheLook:
     def test_renews_by_itself_and_at_once_when_a_value_is_doubted(
         self, keeping: Keeping, file: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("addons.credentials.LOOK_EVERY", 1000)
+        monkeypatch.setattr("addons.process.credentials.LOOK_EVERY", 1000)
         write(file, expires=LATER)
 
         def doubted() -> bool:

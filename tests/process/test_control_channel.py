@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.test import taddons, tflow
 
 from addons.config.settings import Settings
-from addons.control import ControlChannel
+from addons.process.control_channel import ControlChannel
 from addons.state.control import CALLER, FILE_NAME, PATH, Control, ControlError
 from addons.state.exchange import Exchange, remember
 from addons.wire import limits
