@@ -10,15 +10,15 @@ from addons.endpoints import Endpoints
 from addons.failover import Failover
 from addons.ledger import Ledger
 from addons.limits import BudgetDisplay, Limits
-from addons.metrics import Metrics
 from addons.oauth import OAuthRotator
-from addons.page import Page
 from addons.process.control_channel import ControlChannel
 from addons.process.credentials import Credentials
 from addons.process.drain import Drain
 from addons.process.listening import Listening
 from addons.process.log_masking import LogMasking
 from addons.process.log_output import LogOutput
+from addons.process.metrics import Metrics
+from addons.process.page import Page
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch

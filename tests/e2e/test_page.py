@@ -1,6 +1,6 @@
 """The page and the metrics of a running gateway: who sees what, how one signs in, and that nothing of a key stays.
 
-addons/metrics.py, team/page_report.py, team/daily_sums.py and commands/metrics.py are tested here too.
+addons/process/metrics.py, team/page_report.py, team/daily_sums.py and commands/metrics.py are tested here too.
 """
 
 import json

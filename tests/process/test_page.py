@@ -15,7 +15,7 @@ from mitmproxy.test import taddons, tflow
 
 from addons.config.config import Config
 from addons.config.settings import Settings
-from addons.page import Page, Work, is_secure, same_site, typed
+from addons.process.page import Page, Work, is_secure, same_site, typed
 from addons.state.control import Control
 from addons.state.exchange import Exchange, Trying, exchange_of, remember
 from addons.state.users import KnownUser, Roll, User
