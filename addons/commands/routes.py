@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,11 @@ def question(options: argparse.Namespace) -> dict[str, Any] | None:
     return asked
 
 
-def configuration() -> Config:
-    """The configuration in the files. Raises ConfigError."""
+def configuration(env: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in the files that these variables name. Raises ConfigError."""
     where = settings()
-    where.routing_path = Path(os.environ.get("GATEWAY_ROUTING") or where.routing_path)
-    where.env_path = Path(os.environ.get("GATEWAY_ENV") or where.env_path)
+    where.routing_path = Path(env.get("GATEWAY_ROUTING") or where.routing_path)
+    where.env_path = Path(env.get("GATEWAY_ENV") or where.env_path)
     where.load()
     return where.current
 
