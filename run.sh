@@ -177,7 +177,7 @@ ensure_installed() {
     "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
       --require-hashes -r "$root/requirements$1.lock" &&
       "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-        --no-deps --no-build-isolation -e "$root" || die "the installation failed: see above"
+        --no-deps --no-build-isolation -e "$root" || die "the installation failed: see above (is the network there? HTTPS_PROXY names a proxy)"
     "$venv/bin/python" -m compileall -q "$root/addons" || : # one with a syntax error says so when it is run
     rm -f "$venv/.incomplete"
     ingredients '' >"$venv/.installed"

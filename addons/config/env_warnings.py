@@ -30,8 +30,8 @@ CLOSE = 0.8
 def env_warnings(text: str, env: Mapping[str, str], routing: str, *, filename: str) -> tuple[str, ...]:
     """The mistakes of a .env with this text, one line each.
 
-    env: all variables, those of the process over those of the file. routing: the text of routing.yaml, which names the
-    variables that it reads.
+    env: all variables, those of the process over those of the file. routing: the text of routing.yaml, and of the
+    presets in it, which name the variables that are read.
     """
     used = {*GATEWAYS_OWN, *VARIABLE.findall(routing)}
     lines = [*unread_lines(text), *misspelt(text, env, used), *odd_tokens(env)]

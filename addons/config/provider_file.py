@@ -151,7 +151,10 @@ def read_keys(
         missing = missing or known.missing
         for key in () if known.missing else filter(None, (part.strip() for part in text.split(","))):
             if not VISIBLE.fullmatch(key):
-                raise item.error(NOT_VISIBLE)
+                # What a variable holds is wrong there, not here; and a preset's line is in no file of the user's.
+                names = " and ".join(VARIABLE.findall(item.text()))
+                what = f"{NOT_VISIBLE}, in {names}" if names else NOT_VISIBLE
+                raise item.error(what) if item.file == entry.file else entry.error(f"{given[0]} {what}")
             found[key] = None
     if not found and not missing:
         raise keys[given[0]].error("has no key in it")

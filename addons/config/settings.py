@@ -15,6 +15,7 @@ from shlex import quote
 from addons.config.config import Config, load
 from addons.config.env_warnings import env_warnings
 from addons.config.environment import dotenv_text, environment, unreadable
+from addons.config.presets import texts
 from addons.config.yaml_reader import ConfigError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -132,7 +133,9 @@ class Settings:
         except (OSError, UnicodeDecodeError) as error:
             raise unreadable(self.routing_path, error) from None
         config = load(text, env, filename=str(self.routing_path))
-        warnings = env_warnings(dotenv_text(self.env_path), env, text, filename=str(self.env_path))
+        presets = [texts()[provider.preset] for provider in config.providers.values() if provider.preset]
+        said = "\n".join([text, *presets])
+        warnings = env_warnings(dotenv_text(self.env_path), env, said, filename=str(self.env_path))
         if is_open_to_others(self.env_path):
             private = f"chmod 600 {quote(str(self.env_path))}"
             warnings = (f"{self.env_path} can be read by other users of this machine: {private}", *warnings)

@@ -9,6 +9,7 @@ import pytest
 from addons.config.env_warnings import env_warnings
 from addons.config.environment import environment
 from addons.config.settings import Settings
+from addons.config.yaml_reader import ConfigError
 from tests.config.routing_texts import MINIMAL
 
 ONE, OTHER = "sk-ant-oat01-first-0123456789", "sk-ant-oat01-second-0123456789"
@@ -60,6 +61,22 @@ def test_an_api_key_among_the_tokens() -> None:
 
 def test_what_the_process_has_is_not_missing() -> None:
     assert told("ZAI_API_KEI=k", ZAI_API_KEY="k") == []
+
+
+def test_a_preset_reads_variables_too(tmp_path: Path) -> None:
+    (tmp_path / "routing.yaml").write_text("providers:\n  zai: {preset: zai}\nmodels:\n  glm: zai/glm-5\n")
+    (tmp_path / ".env").write_text("ZAI_API_KEI=k\n")
+    (tmp_path / ".env").chmod(0o600)
+    settings = Settings(tmp_path / "routing.yaml", tmp_path / ".env", {})
+    settings.load()
+    assert settings.current.warnings[0].endswith("line 1: ZAI_API_KEI is read by nothing: did you mean ZAI_API_KEY?")
+    settings.process_env = {"ZAI_API_KEY": "two words"}
+    with pytest.raises(ConfigError) as caught:
+        settings.load()
+    assert str(caught.value) == (
+        f"{tmp_path}/routing.yaml:2: providers.zai: api_key has a space or a character that is not ASCII, "
+        "in ZAI_API_KEY"
+    )
 
 
 def test_a_line_that_is_none_is_told_with_its_file_and_hides_no_other(

@@ -59,7 +59,7 @@ def test_the_two_keys_of_the_gateway() -> None:
         (
             "ZAI_API_KEY",
             "sk-secret-1\u201d",
-            "routing.yaml:5: providers.zai.api_key: has a space or a character that is not ASCII",
+            "routing.yaml:5: providers.zai.api_key: has a space or a character that is not ASCII, in ZAI_API_KEY",
         ),
     ],
 )
