@@ -21,6 +21,7 @@ from addons.commands.claude import health_of
 from addons.commands.running_gateway import Failed, RunningGateway, address, run, show
 from addons.commands.settings import database
 from addons.config.settings import closed_mark, settings
+from addons.state.control import FILE_NAME
 from addons.wire.masking import mask_text
 
 
@@ -43,9 +44,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--spend", action="store_true", help="send one token where no free call would try a key")
-    options = parser.parse_args(arguments)
-    options.url = options.control = None
-    return options
+    return parser.parse_args(arguments)
 
 
 def examined(options: argparse.Namespace, env: Mapping[str, str]) -> list[Check]:
@@ -70,7 +69,7 @@ def examined(options: argparse.Namespace, env: Mapping[str, str]) -> list[Check]
         checks += providers.of_providers(config, spend=options.spend)
         checks += accounts.of_files(config.credential_files)
     if health:
-        checks += of_running(options, env)
+        checks += of_running(env.get("GATEWAY_CONTROL") or str(file.with_name(FILE_NAME)), env)
     files = {name: client.read_settings(Path(name).expanduser()) for name in client.FILES}
     users = closed_mark(file).exists()
     checks += client.of_client(files, env, config, listens=(host, port), users=users)
@@ -78,8 +77,9 @@ def examined(options: argparse.Namespace, env: Mapping[str, str]) -> list[Check]
     return [Check(c.name, c.ok, mask_text(c.said, secrets), mask_text(c.do, secrets)) for c in checks]
 
 
-def of_running(options: argparse.Namespace, env: Mapping[str, str]) -> list[Check]:
-    """What the running gateway says of its accounts."""
+def of_running(control: str, env: Mapping[str, str]) -> list[Check]:
+    """What the running gateway says of its accounts. `control`: the file with its secret."""
+    options = argparse.Namespace(url=None, control=control)
     try:
         return accounts.of_gateway(RunningGateway(options, env).ask("pool")["accounts"])
     except Failed as error:

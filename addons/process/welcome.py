@@ -102,7 +102,7 @@ def next_step(config: Config, env: str) -> str:
     """What to do now that it runs."""
     usable = [route.alias for route in config.aliases() if not route.provider.missing]
     if usable:
-        return f"./run.sh settings {usable[0]} prints what Claude Code needs to use {usable[0]}"
+        return f"./run.sh claude {usable[0]} starts Claude Code with {usable[0]}; ./run.sh settings shows what it sets"
     if missing := listed([one.missing for one in config.providers.values() if one.missing]):
         return f"put a key into {env} ({missing}); it is read at once"
     return "ANTHROPIC_BASE_URL tells Claude Code to come here (see README)"

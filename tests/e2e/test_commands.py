@@ -171,7 +171,7 @@ def test_the_doctor_finds_what_is_wrong(gateway: Gateway, zai: Provider, kimi: P
     (gateway.directory / ".claude").mkdir(exist_ok=True)
     block = {"ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_MODEL": "gml", "ANTHROPIC_AUTH_TOKEN": "any-value"}
     (gateway.directory / ".claude/settings.json").write_text(json.dumps({"env": block}))
-    files = {"GATEWAY_DB": str(gateway.directory / "gateway.db")}
+    files = {"GATEWAY_DB": str(gateway.directory / "gateway.db"), "GATEWAY_CONTROL": ""}
     done = command(gateway, "doctor", "--json", env=files)
     assert (done.returncode, done.stderr) == (1, "")
     found = json.loads(done.stdout)

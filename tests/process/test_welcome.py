@@ -69,7 +69,7 @@ def test_all_that_there_is_to_say(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "fallbacks: claude-haiku-* → glm-fast; claude-* → glm, kimi",
         "off: KIMI_API_KEY is not set: provider kimi is off, and with it kimi",
         "what it does can be seen on http://127.0.0.1:4000/gateway/; ./run.sh web shows each request in a browser",
-        "next: ./run.sh settings glm prints what Claude Code needs to use glm",
+        "next: ./run.sh claude glm starts Claude Code with glm; ./run.sh settings shows what it sets",
     ]
 
 

@@ -73,7 +73,10 @@ def of_client(
     where = f"ANTHROPIC_BASE_URL in {sources['ANTHROPIC_BASE_URL']}"
     if not points_here(url, *listens):
         shown = urlsplit(url).netloc.rpartition("@")[2] or "no address"
-        return [*broken, Check("client", False, f"{where} points to {shown}, not to this gateway", WRITE)]
+        return [
+            *broken,
+            Check("client", False, f"{where} points to {shown}, not to this gateway", f"{WRITE}, or ./run.sh claude"),
+        ]
     checks = [Check("client", True, f"{where} points here")]
     checks += [
         Check("client", False, f"{name} in {sources[name]} sends it elsewhere", "take it out")
