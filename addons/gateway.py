@@ -77,7 +77,7 @@ addons = fail_closed(
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
-        UserWatch(_users, _control),
+        UserWatch(_users, _control, _limits.forget),
         AuthGate(_settings, _tickets, _control, _trusted, _users, _wrong_keys),
         _drain,
         Page(_settings, _control, _sign_in, _drain.running_flows, _allowances),

@@ -14,6 +14,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from datetime import tzinfo
 from pathlib import Path
 
 from mitmproxy import ctx, http
@@ -56,6 +57,12 @@ WAIT_IN_SILENCE = 10.0
 LOOK_AGAIN = 0.5
 """Seconds between looks for a place."""
 
+WRITTEN_AFTER = 2.0
+"""Seconds after which the ledger has written what had ended before."""
+
+READ_AGAIN = 60.0
+"""Seconds before a ledger that couldn't be read is read again."""
+
 USAGE_PATH = "/api/oauth/usage"
 """Where Claude Code's `/usage` looks."""
 
@@ -77,19 +84,48 @@ class Limits:
         self.alerts = alerts or Alerts()
         self.clock = clock
         self.calendar = Calendar()
+        self.zone: tzinfo | None = None
+        """Whose days the budgets go by now; another one is followed when what its windows have seen is known."""
+        self.reading: asyncio.Task[None] | None = None
         self.rates = Rates()
         self.sessions = Sessions()
 
     async def running(self) -> None:
         """Take over what was spent before the start."""
-        now, zone = self.clock(), self.settings.current.users.timezone
-        windows = windows_at(now, zone)
+        self.zone = self.settings.current.users.timezone
+        windows = windows_at(self.clock(), self.zone)
         try:
             found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
         except (OSError, sqlite3.Error) as error:
             logger.warning("limits: what was spent before this start can't be read, and counts as nothing: %s", error)
             return
         self.budgets.seed(found, windows)
+
+    async def follow(self, zone: tzinfo | None) -> None:
+        """Go by the days of another zone, once what was spent in them is read: till then the old ones go on."""
+        await asyncio.sleep(WRITTEN_AFTER)
+        windows = windows_at(self.clock(), zone)
+        try:
+            found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
+        except (OSError, sqlite3.Error) as error:
+            logger.warning(
+                "limits: budgets go on by the days of the time zone before, the ledger can't be read: %s", error
+            )
+            await asyncio.sleep(READ_AGAIN)
+        else:
+            self.zone = zone
+            self.budgets.seed(found, windows)
+        self.reading = None
+
+    def done(self) -> None:
+        if self.reading:
+            self.reading.cancel()
+
+    def forget(self, name: str) -> None:
+        """Know nothing more of a user who was deleted: somebody else may get the name."""
+        self.budgets.purses.pop(name, None)
+        self.rates.came.pop(name, None)
+        self.sessions.seats.pop(name, None)
 
     # A request comes
 
@@ -118,7 +154,7 @@ class Limits:
         """Why this target isn't asked; None: it may be."""
         if not user.budget or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
             return None
-        over = self.budgets.over(user.name, user.budget, self.windows(exchange))
+        over = self.budgets.over(user.name, user.budget, self.windows())
         if over is None:
             return None
         users = exchange.config.users
@@ -179,20 +215,23 @@ class Limits:
         usage = Usage(input_tokens=exchange.facts.tokens if exchange.facts else 0, output_tokens=most)
         return price_of(exchange.config, target, usage, self.clock()).budget_usd
 
-    def windows(self, exchange: Exchange) -> tuple[Window, Window, Window]:
-        """The running windows."""
-        return self.calendar.at(self.clock(), exchange.config.users.timezone)
+    def windows(self) -> tuple[Window, Window, Window]:
+        """The running windows: those of the configuration that is in force, whatever it was when a request came."""
+        zone = self.settings.current.users.timezone
+        if zone != self.zone and self.reading is None:
+            self.reading = asyncio.get_running_loop().create_task(self.follow(zone))
+        return self.calendar.at(self.clock(), self.zone)
 
     def share(self, exchange: Exchange) -> float:
         """How much of the fullest budget of whoever asks is used, in percent; 0 without a budget."""
         user = caller(exchange)
-        fullest = self.budgets.fullest(user.name, user.budget, self.windows(exchange)) if user and user.budget else None
+        fullest = self.budgets.fullest(user.name, user.budget, self.windows()) if user and user.budget else None
         return fullest.share * 100 if fullest else 0.0
 
     def budget_of(self, exchange: Exchange) -> dict[str, object] | None:
         """The budget of whoever asks of which most is used, for a status line; None without a budget."""
         user = caller(exchange)
-        found = self.budgets.fullest(user.name, user.budget, self.windows(exchange)) if user and user.budget else None
+        found = self.budgets.fullest(user.name, user.budget, self.windows()) if user and user.budget else None
         return found and {"window": found.window.name, "budget_usd": found.budget, "spent_usd": found.spent}
 
     # It has ended
@@ -215,7 +254,7 @@ class Limits:
         if user is None or not (user.budget or exchange.client.user):
             return  # (what users without a budget spend is counted: they may get one)
         dollars = sum(charge.budget for charge in result_of(exchange, flow).charges)
-        windows = self.windows(exchange)
+        windows = self.windows()
         before = {window.name: self.budgets.spent(user.name, window) for window in windows}
         self.budgets.settle(user.name, allowance.reserved if allowance else 0.0, dollars, windows)
         self.alerts.spent(exchange.config.alerts, user, before, dollars, windows)
@@ -235,7 +274,7 @@ class BudgetDisplay:
         user = caller(exchange) if exchange.client.user else ADMIN if exchange.client.caller == "admin" else None
         if user is not None:  # anybody else's credential isn't ours: it is for Anthropic to answer
             exchange.kind = "local"
-            report = spend_report(user.name, user.budget, self.limits.budgets, self.limits.windows(exchange))
+            report = spend_report(user.name, user.budget, self.limits.budgets, self.limits.windows())
             flow.response = http.Response.make(200, json.dumps(report), {"content-type": "application/json"})
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -245,7 +284,7 @@ class BudgetDisplay:
         user = caller(exchange)
         if exchange.attempt.answer is None or user is None or not user.budget:
             return
-        headers, windows = flow.response.headers, self.limits.windows(exchange)
+        headers, windows = flow.response.headers, self.limits.windows()
         others = [line for line in headers.fields if not line[0].lower().startswith(b"anthropic-ratelimit-")]
         headers.fields = tuple(others)
         if fullest := self.limits.budgets.fullest(user.name, user.budget, windows):

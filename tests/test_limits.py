@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
+from addons import limits
 from addons.config.config import Config, Price, Target
 from addons.config.routing import Budget, UserSettings
 from addons.config.settings import Settings
 from addons.limits import WAIT, WAIT_IN_SILENCE, BudgetDisplay, Limits
+from addons.state.database import opened
 from addons.state.exchange import Exchange, Trying
+from addons.state.ledger_rows import SLOT
 from addons.state.users import User
 from addons.team.windows import windows_at
 from addons.wire.messages.body import RequestBody
@@ -195,3 +200,49 @@ def test_shares_of_the_budget_for_rules(gate: Gate) -> None:
     assert gate.addon.share(tried.exchange) == pytest.approx(60)
     nobody: Exchange = exchange(dear())
     assert gate.addon.share(nobody) == 0.0
+
+
+def test_what_was_spent_counts_on_when_the_time_zone_changes(gate: Gate, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "WRITTEN_AFTER", 0.0)
+    utc, kathmandu = ZoneInfo("UTC"), ZoneInfo("Asia/Kathmandu")
+    in_utc = replace(CONFIG, users=UserSettings(timezone=utc))
+    in_kathmandu = replace(CONFIG, users=UserSettings(timezone=kathmandu))
+
+    async def reloaded() -> None:
+        gate.settings.current = in_utc
+        await gate.addon.running()
+        running, done = gate.request(), gate.request()
+        for one in (running, done):
+            one.exchange.config = in_utc
+            gate.addon.attempt(one)
+        gate.end(done)
+        gate.settings.current = in_kathmandu
+        assert gate.addon.share(running.exchange) == pytest.approx(60)
+        gate.end(running)  # it came before the reload
+        assert gate.addon.share(done.exchange) == pytest.approx(120)
+        assert gate.request().flow.response is not None
+        with closing(opened(tmp_path / "gateway.db")) as connection:
+            connection.execute("UPDATE spend SET budget_usd = 0.9")
+        assert gate.addon.reading
+        await gate.addon.reading
+        assert gate.addon.share(done.exchange) == pytest.approx(90)
+        assert gate.addon.windows() == windows_at(NOW, kathmandu)
+
+    with closing(opened(tmp_path / "gateway.db")) as connection:
+        connection.execute(
+            "INSERT INTO spend (user, slot, requests, budget_usd) VALUES ('alice', ?, 1, 0)", (NOW // SLOT,)
+        )
+    with taddons.context(gate.addon) as context:
+        context.options.add_option("gateway_db", str, str(tmp_path / "gateway.db"), "")
+        asyncio.run(reloaded())
+
+
+def test_of_a_user_who_was_deleted_nothing_counts(gate: Gate) -> None:
+    user = replace(ALICE, sessions=1, rpm=1)
+    tried = gate.request(user)
+    gate.addon.attempt(tried)
+    gate.end(tried)
+    gate.addon.forget("alice")
+    new = gate.request(user, session="s2")
+    gate.addon.attempt(new)
+    assert new.flow.response is None and not new.attempt.postponed and gate.spent == 0.0

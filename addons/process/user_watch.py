@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,12 @@ GONE = ProviderError(401, "authentication_error", "the gateway key of this reque
 class UserWatch:
     """Reads the users at the start, and whenever they change."""
 
-    def __init__(self, users: Users, control: Control | None = None) -> None:
+    def __init__(
+        self, users: Users, control: Control | None = None, forget: Callable[[str], None] = lambda _name: None
+    ) -> None:
+        """`forget` is called with the names of users who were deleted."""
         self.users = users
+        self.forget_spending = forget
         self.control = control or Control()
         self.control.serve("users", self.answer)
         self.seen: Stamps | None = None
@@ -93,6 +97,9 @@ class UserWatch:
             before = self.users.roll
             if self.take(*await asyncio.to_thread(look_at, database(), self.seen)):
                 await dismiss(self.users)
+                for known in before.users:
+                    if known.user.id not in self.users.known:  # somebody else may have the name by now
+                        self.forget_spending(known.user.name)
                 self.forget({known.user.name for known in before.users if not self.users.roll.find(known.user.name)})
 
     def forget(self, names: set[str]) -> None:

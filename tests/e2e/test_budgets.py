@@ -97,6 +97,14 @@ def test_a_budget_ends_with_one_sentence(gateway: Gateway, zai: Provider, name: 
     assert ask(gateway, key).status_code == 200
 
 
+def test_who_gets_the_name_of_a_deleted_user_has_spent_nothing(gateway: Gateway, name: str) -> None:
+    key = key_of(gateway, name, "--budget", "day=0.1")
+    assert [ask(gateway, key).status_code for _ in range(2)] == [200, 429]
+    user(gateway, "delete", name)
+    key = key_of(gateway, name, "--budget", "day=0.1")
+    assert [ask(gateway, key).status_code for _ in range(2)] == [200, 429]
+
+
 def test_a_fallback_that_costs_is_checked_too(
     gateway: Gateway, openrouter: Provider, kimi: Provider, name: str
 ) -> None:
