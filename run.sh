@@ -202,6 +202,9 @@ examples() {
   [ -n "${GATEWAY_ROUTING:-}" ] || copy_example routing.yaml "models and providers are there"
 }
 
+# The examples, but none that root would make in somebody else's folder.
+own_examples() { [ ! -O "$root" ] || examples; }
+
 # is_set NAME OPTIONS…: the user sets this option of mitmproxy, which takes none twice.
 is_set() {
   local name=$1
@@ -296,6 +299,7 @@ update() {
     ensure_installed ''
     return
   fi
+  own_examples
   git -C "$root" --no-pager log --oneline --no-decorate "$before.." | sed -e '20q'
   run_module '' addons.commands.service restart --before "$before"
 }
@@ -505,7 +509,7 @@ case ${1:-} in
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;
   compose) shift; compose "$@" ;;
   install) ensure_installed '' ;;
-  service) shift; [ ! -O "$root" ] || examples; run_module '' addons.commands.service "$@" ;;
+  service) shift; own_examples; run_module '' addons.commands.service "$@" ;;
   update) shift; update "$@" ;;
   uninstall) shift; uninstall "$@" ;;
   test) shift; run_tests "$@" ;;

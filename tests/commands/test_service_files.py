@@ -78,6 +78,7 @@ def test_a_property_list_is_an_agents_or_a_daemons() -> None:
     agent = plistlib.loads(launchd_plist(service(Path("/srv/g")), Path("/log")))
     assert agent["ProgramArguments"] == ["/srv/g/run.sh", "--set", f"x={ODD}"]
     assert agent["ExitTimeOut"] == 40
+    assert agent["KeepAlive"] is True, "a restart is a SIGTERM, at which it ends well"
     assert "UserName" not in agent
     assert plistlib.loads(launchd_plist(service(Path("/srv/g"), "g"), Path("/log")))["UserName"] == "g"
 

@@ -100,7 +100,8 @@ def test_it_takes_a_configuration_and_a_stop_lets_an_answer_finish(
     assert provider.requests[0].headers["x-api-key"] == "of-the-file"
 
 
-def test_compose(image: str, environment: dict[str, str], podman: Podman, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [[], ["--web"]], ids=["mitmdump", "mitmweb"])
+def test_compose(files: list[str], image: str, environment: dict[str, str], podman: Podman, tmp_path: Path) -> None:
     """`./run.sh compose up` and `down`, from a folder in which nothing has been made yet."""
     project = tmp_path / "project"
     shutil.copytree(ROOT / "addons/deploy", project / "addons/deploy")
@@ -108,11 +109,15 @@ def test_compose(image: str, environment: dict[str, str], podman: Podman, tmp_pa
         shutil.copy(ROOT / name, project)
     for folder in (tmp_path, project):
         folder.chmod(0o755)
-    port = free_port()
-    env = environment | {"GATEWAY_PORT": str(port), "GATEWAY_SUBNET": "172.28.84.0/24"}
+    port, web_port = free_port(), free_port()
+    env = environment | {
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_WEB_PORT": str(web_port),
+        "GATEWAY_SUBNET": "172.28.84.0/24",
+    }
 
     def compose(*arguments: str) -> str:
-        return run(project / "run.sh", "compose", "-p", project_name, *arguments, env=env, cwd=project)
+        return run(project / "run.sh", "compose", *files, "-p", project_name, *arguments, env=env, cwd=project)
 
     project_name = f"gateway-{uuid4().hex[:8]}"
     try:
@@ -121,6 +126,8 @@ def test_compose(image: str, environment: dict[str, str], podman: Podman, tmp_pa
         assert (project / ".env").stat().st_uid == 10001
         assert compose("exec", "-T", "gateway", "id", "-u").strip().endswith("10001")
         assert "no accounts" in compose("exec", "-T", "gateway", "./run.sh", "pool")
+        if files:  # mitmweb's own password is in the way
+            assert httpx.get(f"http://127.0.0.1:{web_port}/", trust_env=False).status_code == 403
     finally:
         compose("down", "-v")
     assert project_name not in podman("ps", "-a", "--format", "{{.Names}}")
