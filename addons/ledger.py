@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +71,19 @@ class Ledger:
     def done(self) -> None:
         self.store.close()
 
-    def usage(self, exchange: Exchange, asked: Mapping[str, Any]) -> object:
-        """The answer to `./run.sh usage`."""
+    def usage(self, exchange: Exchange, asked: Mapping[str, Any]) -> Callable[[], object]:
+        """What reads the answer to `./run.sh usage`."""
         only = "" if is_administrator(exchange) else exchange.client.billed
         zone = exchange.config.users.timezone
-        return report(self.store.path, asked, zone=zone, now=time.time(), only=only)
+        return partial(report, self.store.path, asked, zone=zone, now=time.time(), only=only)
 
-    def status(self, exchange: Exchange, asked: Mapping[str, Any]) -> object:
-        """The answer to `./run.sh statusline`."""
+    def status(self, exchange: Exchange, asked: Mapping[str, Any]) -> Callable[[], object]:
+        """What reads the answer to `./run.sh statusline`."""
         user, session = exchange.client.billed, str(asked.get("session") or "")
         everybody, zone = is_administrator(exchange), exchange.config.users.timezone
-        found = status(self.store.path, user, session, zone=zone, now=time.time(), everybody=everybody)
         budget = None if everybody else self.budget_of(exchange)
-        return {**found, "user": "" if everybody else user, "budget": budget}
+        read = partial(status, self.store.path, user, session, zone=zone, now=time.time(), everybody=everybody)
+        return lambda: {**read(), "user": "" if everybody else user, "budget": budget}
 
     def record(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

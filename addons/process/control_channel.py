@@ -1,24 +1,30 @@
 """ControlChannel: answers the commands of this machine (`./run.sh pool`), and those of the administrator.
 
 Who has the secret of `.gateway.control` or the administrator's key may ask; the addons that know the answers have
-registered them.
+registered them. What has to be read from the disk is read by one thread, while the stream waits as that of a page does.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
 from addons.config.settings import Settings
 from addons.proxy.replies import error_response
 from addons.state.control import FILE_NAME, PATH, Control, ControlError, is_administrator, make_secret
-from addons.state.exchange import Exchange, exchange_of
+from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire import limits
 
 logger = logging.getLogger(__name__)
+
+LOOK_AGAIN = 0.01
+"""Seconds between looks at whether an answer has been read."""
 
 
 class ControlChannel:
@@ -26,6 +32,12 @@ class ControlChannel:
 
     def __init__(self, settings: Settings, control: Control) -> None:
         self.settings, self.control = settings, control
+        self.works: WeakKeyDictionary[http.HTTPFlow, Future[object]] = WeakKeyDictionary()
+        self.reader: ThreadPoolExecutor | None = None
+
+    def done(self) -> None:
+        if self.reader:
+            self.reader.shutdown(wait=False, cancel_futures=True)
 
     def running(self) -> None:
         path = Path(ctx.options.gateway_db).expanduser().with_name(FILE_NAME)
@@ -42,10 +54,10 @@ class ControlChannel:
         if exchange is None or flow.response or not exchange.path.startswith(PATH):
             return
         exchange.kind = "local"
-        flow.response = self.answer(exchange, flow.request)
+        flow.response = self.answer(exchange, flow)
 
-    def answer(self, exchange: Exchange, request: http.Request) -> http.Response | None:
-        """The answer to a command; None when the request goes on to a provider."""
+    def answer(self, exchange: Exchange, flow: http.HTTPFlow) -> http.Response | None:
+        """The answer to a command; None when it is being read, or when the request goes on to a provider."""
         name = exchange.path.removeprefix(PATH)
         if not is_administrator(exchange) and name not in self.control.for_users:
             return error_response(403, "only for commands of this machine and the administrator", exchange.request_id)
@@ -53,15 +65,36 @@ class ControlChannel:
         if answer is None or exchange.method != "POST":
             return error_response(404, f"no command {name[:100]!r}", exchange.request_id)
         try:
-            arguments = json.loads((request.raw_content or b"{}")[: limits.COMMAND])
+            arguments = json.loads((flow.request.raw_content or b"{}")[: limits.COMMAND])
         except (ValueError, RecursionError):
             arguments = None
         if not isinstance(arguments, dict):
             return error_response(400, "the arguments must be a JSON object", exchange.request_id)
-        try:
-            found = answer(exchange, arguments)
-        except ControlError as error:
-            return error_response(400, str(error), exchange.request_id)
-        if found is None:
+        found = tried(lambda: answer(exchange, arguments), exchange)
+        if callable(found):
+            exchange.kind = "page"
+            self.reader = self.reader or ThreadPoolExecutor(1, "control")
+            self.works[flow] = self.reader.submit(found)
             return None
-        return http.Response.make(200, json.dumps(found), {"content-type": "application/json"})
+        return found if found is None or isinstance(found, http.Response) else told(found)
+
+    def attempt(self, trying: Trying) -> None:
+        if trying.exchange.kind != "page" or (work := self.works.get(trying.flow)) is None:
+            return
+        if work.done():
+            found = tried(work.result, trying.exchange)
+            trying.flow.response = found if isinstance(found, http.Response) else told(found)
+        else:
+            trying.attempt.postponed = LOOK_AGAIN
+
+
+def tried(ask: Callable[[], object], exchange: Exchange) -> object:
+    """What is answered, or the response that says why it can't be."""
+    try:
+        return ask()
+    except ControlError as error:
+        return error_response(400, str(error), exchange.request_id)
+
+
+def told(found: object) -> http.Response:
+    return http.Response.make(200, json.dumps(found), {"content-type": "application/json"})

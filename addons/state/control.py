@@ -33,8 +33,8 @@ class ControlError(Exception):
 
 
 Answer = Callable[["Exchange", Mapping[str, Any]], object]
-"""Answers what a command asks, with its arguments. None: it has given the request a plan, and that is carried out.
-Raises ControlError."""
+"""Answers what a command asks, with its arguments. None: it has given the request a plan, and that is carried out. A
+function: it waits for the disk, is called in a thread, and what it returns is the answer. Raises ControlError."""
 
 
 AccountOf = Callable[["Target", str | None], tuple[str | None, str | None]]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import wait
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,9 +16,9 @@ from mitmproxy.test import taddons, tflow
 from addons.config.settings import Settings
 from addons.process.control_channel import ControlChannel
 from addons.state.control import CALLER, FILE_NAME, PATH, Control, ControlError
-from addons.state.exchange import Exchange, remember
+from addons.state.exchange import Exchange, Trying, remember
 from addons.wire import limits
-from tests.exchanges import exchange
+from tests.exchanges import exchange, trying
 
 
 def settings() -> Settings:
@@ -56,6 +58,43 @@ def test_an_answer(caller: str) -> None:
     assert (response.status_code, response.json()) == (200, {"got": {"a": 1}})
     assert made.kind == "local"
     assert asked("echo", b"")[0].json() == {"got": {}}  # type: ignore[union-attr]
+
+
+def test_what_is_read_from_the_disk_keeps_nobody_waiting() -> None:
+    ready, control = Event(), Control()
+
+    def read() -> object:
+        ready.wait()
+        return {"read": 1}
+
+    def fail() -> object:
+        raise ControlError("it can't be read")
+
+    control.serve("read", lambda _exchange, _arguments: read)
+    control.serve("fail", lambda _exchange, _arguments: fail)
+    channel = ControlChannel(settings(), control)
+
+    def begin(name: str) -> Trying:
+        made = exchange()
+        made.method, made.path, made.client.caller = "POST", f"{PATH}{name}", CALLER
+        tried = trying(made)
+        channel.request(tried.flow)
+        assert tried.flow.response is None
+        return tried
+
+    def end(tried: Trying) -> http.Response | None:
+        wait([channel.works[tried.flow]])
+        channel.attempt(tried)
+        return tried.flow.response
+
+    reading = begin("read")
+    channel.attempt(reading)
+    assert reading.attempt.postponed and reading.flow.response is None
+    ready.set()
+    response = end(reading)
+    assert response and response.json() == {"read": 1}
+    assert said(end(begin("fail"))) == (400, "it can't be read")
+    channel.done()
 
 
 def test_a_command_with_a_plan_goes_on() -> None:
