@@ -233,6 +233,7 @@ serve() {
     is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
   done
   case " $* " in *' -p'* | *' --listen-'* | *' --mode'* | *' -m'*) ;; *) ensure_free "$host" "$port" ;; esac
+  [ "$host" != localhost ] || host=127.0.0.1 # mitmproxy wants an address
   exec "$venv/bin/python" -P "$root/addons/process/launch.py" "$program" -s "$root/addons/gateway.py" \
     --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
     ${settings[@]+"${settings[@]}"} "$@"

@@ -224,6 +224,11 @@ def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) ->
     assert not (installed.root / "routing.yaml").exists()
 
 
+def test_localhost_is_an_address(installed: Project) -> None:
+    _, out, _ = installed.run(GATEWAY_HOST="localhost", GATEWAY_PORT="4998")
+    assert "--listen-host 127.0.0.1 -p 4998" in " ".join(out)
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(installed: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

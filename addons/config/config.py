@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from addons.config import routing_file
+from addons.config.egress import ProxyVariables, proxy_variables
 from addons.config.environment import credential, credential_files, oauth_tokens, unquoted
 from addons.config.routing import (
     COMMAND,
@@ -62,7 +63,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty-three fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    Twenty-four fields: the sections of routing.yaml and the variables of the environment by their names, three tables
     that are made of them.
     """
 
@@ -99,6 +100,8 @@ class Config:
     """One line each: what is switched off because something is missing, and what does nothing."""
     off: tuple[str, ...] = ()
     """Those of them that say what is switched off."""
+    proxies: ProxyVariables = field(default_factory=ProxyVariables)
+    """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: for what goes to no provider. Default: none."""
     header_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Credentials in providers' `headers:`."""
 
@@ -150,6 +153,7 @@ class Config:
         """Every secret value, for masking."""
         keys = (key for provider in self.providers.values() if not provider.command for key in provider.api_keys)
         search = self.search.api_key if self.search else ""
+        proxies = (self.proxies.https, self.proxies.http)
         secrets = (
             *keys,
             *self.header_secrets,
@@ -158,6 +162,7 @@ class Config:
             self.admin_key,
             self.alerts.webhook,
             search,
+            *(secret for proxy in proxies if proxy for secret in proxy.secrets),
         )
         return tuple(dict.fromkeys(filter(None, secrets)))
 
@@ -211,6 +216,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         admin_key=credential(env, "LITELLM_MASTER_KEY"),
         warnings=routing.warnings,
         off=routing.off,
+        proxies=proxy_variables(env),
         header_secrets=routing.header_secrets,
     )
 

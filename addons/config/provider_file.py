@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from addons.config.dialect_file import KEYS as DIALECT_KEYS
 from addons.config.dialect_file import read_dialect, read_variants
+from addons.config.egress import EgressProxy, proxy_variables, read_proxy
 from addons.config.environment import NOT_VISIBLE, VISIBLE
 from addons.config.presets import filled, texts
 from addons.config.routing import COMMAND, FORMATS, THINKING, Auth, Provider
@@ -23,7 +24,7 @@ from addons.wire.steps.table import STEP_NAMES
 
 PROVIDER_KEYS = (
     *("preset", "base_url", "auth", "api_key", "api_keys", "command", "ttl", "format"),
-    *("thinking", "headers", "query", "betas", "steps", "subscription", "web_search"),
+    *("thinking", "headers", "query", "betas", "steps", "subscription", "web_search", "proxy"),
     *DIALECT_KEYS,
 )
 COMMAND_AUTH: Any = "command"
@@ -52,12 +53,16 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
     headers = read_headers(keys["headers"], variables, secrets) if "headers" in keys else {}
     query = read_query(keys["query"], variables, secrets) if "query" in keys else {}
     url = read_url(keys["base_url"], variables, ENDPOINTS[form])
+    port = url.port or (0 if not url.hostname else 443 if url.scheme == "https" else 80)
+    proxy = proxy_variables(env).of(url.scheme, url.hostname or "", port)
+    if "proxy" in keys:
+        proxy = read_own_proxy(keys["proxy"], variables, secrets)
     return Provider(
         name=name,
         base_url=url.geturl(),
         scheme=url.scheme,
         host=url.hostname or "",
-        port=url.port or (0 if not url.hostname else 443 if url.scheme == "https" else 80),
+        port=port,
         path=url.path,
         auth=auth,
         auth_name=auth_name,
@@ -76,6 +81,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         chat=read_dialect(keys, form),
         variants=read_variants(keys, form),
         preset=preset,
+        proxy=proxy,
         subscription=keys["subscription"].boolean() if "subscription" in keys else False,
         web_search=keys["web_search"].boolean() if "web_search" in keys else False,
     )
@@ -184,6 +190,18 @@ def read_url(entry: Entry, variables: Variables, endpoints: Iterable[str]) -> Sp
         if path.endswith(endpoint):
             raise entry.error(f"must not end in {endpoint}: the gateway adds that itself")
     return url._replace(path=path)
+
+
+def read_own_proxy(entry: Entry, variables: Variables, secrets: list[str]) -> EgressProxy | None:
+    """`proxy:` of a provider: an address, or `none`. Appends to `secrets` those in it."""
+    text = variables.expand(entry)
+    if text == "none" or variables.missing:  # a provider that misses one is off
+        return None
+    proxy = read_proxy(text)
+    if proxy is None:
+        raise entry.error("must be a proxy's address like http://proxy.example:3128, or none")
+    secrets += proxy.secrets
+    return proxy
 
 
 def read_headers(entry: Entry, variables: Variables, secrets: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
+from addons.config.egress import EgressProxy
 from addons.wire.chat.options import ChatOptions
 from addons.wire.model_name import without_mark
 
@@ -82,6 +83,8 @@ class Provider:
     itself gets every flag that the client sent."""
     preset: str = ""
     """The name of the preset that it was filled in from. Default: none."""
+    proxy: EgressProxy | None = None
+    """The proxy through which it is reached: its own (`proxy:`), or by HTTPS_PROXY and HTTP_PROXY. Default: none."""
     subscription: bool = False
     """A plan that is paid by the month: what is asked of it costs nothing more. Default: no."""
     variants: tuple[tuple[str, ChatOptions], ...] = ()

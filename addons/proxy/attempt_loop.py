@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakSet
 
+from mitmproxy import http
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, tunnel
 from mitmproxy.proxy.layers import tls
@@ -13,6 +14,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from addons.proxy.body_budget import BodyBudget
+from addons.proxy.egress import put_authorization
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.recorder import NO_RECORDER, Recorder
@@ -37,6 +39,9 @@ class AttemptLoop:
         a connection can be given up, and one stream can send a second request on it."""
         if isinstance(data.client.proxy_mode, ReverseMode):
             data.server.alpn_offers = (b"http/1.1",)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        put_authorization(flow)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         context = nextlayer.context

@@ -24,9 +24,11 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
+from addons.config.egress import EgressProxy
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.connections import read_client
 from addons.proxy.dismissal import Dismissal
+from addons.proxy.egress import ALPN, authorize
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -38,6 +40,9 @@ from addons.state.exchange import Exchange
 from addons.wire.errands import Ask, Fetch
 
 logger = logging.getLogger(__name__)
+
+MOST_TUNNELS = 4
+"""Connections of one client through one proxy that are kept, as long as some of them are idle."""
 
 
 class GatewayLayer(HttpLayer):
@@ -146,6 +151,41 @@ class GatewayLayer(HttpLayer):
             if closed and server is not self.context.client and server not in self.waiting_for_establishment:
                 del self.connections[server]
         self.used.intersection_update(self.connections)
+
+    def let_go(self, server: connection.Connection) -> Commands:
+        """Close a connection, and forget it. Of one through a proxy the tunnel's own has the socket: to close the inner
+        one would close nothing, and what still came would be taken for the next attempt's."""
+        if server not in self.connections:
+            return
+        if tunnel := self.tunnel_of(server):
+            del self.connections[tunnel]
+            server.state = connection.ConnectionState.CLOSED
+        del self.connections[server]
+        yield commands.CloseConnection(tunnel or server)
+
+    def tunnel_of(self, server: connection.Connection) -> connection.Connection | None:
+        """A connection's own one to its proxy; None where there is none."""
+        side = self.connections[server]
+        return next((one for one, other in self.connections.items() if other is side and one is not server), None)
+
+    def make_room(self, command: GetHttpConnection) -> Commands:
+        """Close tunnels that nobody uses before there are five to one proxy: mitmproxy has the next one wait then."""
+        if any(command.connection_spec_matches(server) for server in self.connections):
+            return
+        tunnels = [one for one in self.connections if isinstance(one, connection.Server) and one.via == command.via]
+        used = {stream.provider.open for stream in self.streams.values() if isinstance(stream, GatewayStream)}
+        idle = [one for one in tunnels if one not in used and one not in self.waiting_for_establishment]
+        for server in idle[: max(0, len(tunnels) + 1 - MOST_TUNNELS)]:
+            yield from self.let_go(server)
+
+    def tunnelled(self, command: GetHttpConnection, proxy: EgressProxy) -> None:
+        """Have the tunnel that is being opened for this command say who asks, and the provider behind it speak
+        HTTP/1.1 (as `AttemptLoop` has it for those that are reached directly)."""
+        for server, waiting in self.waiting_for_establishment.items():
+            if any(one is command for one in waiting) and isinstance(server, connection.Server):
+                server.alpn_offers = ALPN
+                if tunnel := self.tunnel_of(server):
+                    authorize(tunnel, proxy)
 
     def is_forgotten(self, server: connection.Connection) -> bool:
         """Whether this connection was given up: nobody wants to hear of it any more."""

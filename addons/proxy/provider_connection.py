@@ -7,10 +7,11 @@ still comes of it reaches another attempt.
 from __future__ import annotations
 
 from mitmproxy import connection, http
-from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestHeaders
 
+from addons.config.egress import EgressProxy
+from addons.proxy.egress import via
 from addons.proxy.hooks import Commands
 from addons.proxy.request_head import on_the_wire
 from addons.proxy.stream_layer import StreamLayer
@@ -24,16 +25,21 @@ class ProviderConnection:
         self.opening: GetHttpConnection | None = None
         self.open: connection.Server | None = None
 
-    def ask_for(self, flow: http.HTTPFlow, stream: HttpStream) -> Commands:
-        """Have a connection opened, or taken from those that are open; the stream is told by an event."""
+    def ask_for(self, flow: http.HTTPFlow, stream: HttpStream, proxy: EgressProxy | None = None) -> Commands:
+        """Have a connection opened, or taken from those that are open; the stream is told by an event. `proxy`: the one
+        that it leads through."""
         self.gateway.forget_closed()
         request, server = flow.request, flow.server_conn
-        self.opening = GetHttpConnection(
-            (request.host, request.port), request.scheme == "https", server.via, server.transport_protocol
+        self.opening = opening = GetHttpConnection(
+            (request.host, request.port), request.scheme == "https", via(proxy), server.transport_protocol
         )
+        if proxy:
+            yield from self.gateway.make_room(opening)
         # Only `True` pauses a layer; any other true value asks for the reply as an event.
-        self.opening.blocking = stream  # type: ignore[assignment]  # declared so by Command, narrowed by mistake
-        yield self.opening
+        opening.blocking = stream  # type: ignore[assignment]  # declared so by Command, narrowed by mistake
+        yield opening
+        if proxy:
+            self.gateway.tunnelled(opening, proxy)
 
     def use(self, server: connection.Server) -> bool:
         """Take this connection for the attempt. Returns whether it has served an earlier request."""
@@ -62,5 +68,5 @@ class ProviderConnection:
             server = self.gateway.forget_pending(self.opening)
             self.opening = None
         self.open = None
-        if server and self.gateway.connections.pop(server, None):
-            yield commands.CloseConnection(server)
+        if server:
+            yield from self.gateway.let_go(server)

@@ -10,8 +10,10 @@ from mitmproxy import connection
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
 
+from addons.config.egress import EgressProxy
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.hook_dispatch import CallHook
+from addons.proxy.hooks import Commands
 from addons.state.exchange import Exchange
 from addons.wire.errands import Ask, Fetch
 
@@ -53,6 +55,15 @@ class StreamLayer(Protocol):
 
     def forget_pending(self, command: GetHttpConnection) -> connection.Connection | None:
         """Forget a connection that nobody waits for any more. Returns the one that is being opened for it."""
+
+    def make_room(self, command: GetHttpConnection) -> Commands:
+        """Close tunnels that nobody uses, so that there is room for one more through the same proxy."""
+
+    def tunnelled(self, command: GetHttpConnection, proxy: EgressProxy) -> None:
+        """Prepare the tunnel that is being opened for this command."""
+
+    def let_go(self, server: connection.Connection) -> Commands:
+        """Close a connection, and forget it."""
 
     def ask(self, asked: Ask | Fetch, of: Exchange, asker: HttpStream) -> int:
         """Start a request of the gateway's own for this stream, which gets an `OwnAnswered`. Returns its number."""

@@ -4,7 +4,9 @@ attempt_loop.py and layer.py are tested here too.
 """
 
 import pytest
+from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy import layer
+from mitmproxy.proxy.commands import CloseConnection
 from mitmproxy.proxy.events import DataReceived
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode
@@ -54,3 +56,16 @@ def test_what_has_a_layer_already_keeps_it():
     before = asked.layer
     AttemptLoop().next_layer(asked)
     assert asked.layer is before
+
+
+def test_both_connections_of_a_tunnel_are_forgotten_and_the_one_with_the_socket_is_closed():
+    gateway = GatewayLayer(Playbook().context)
+    inner, tunnel = Server(address=("one.test", 443)), Server(address=("proxy.test", 3128))
+    inner.state = tunnel.state = ConnectionState.OPEN
+    gateway.connections |= dict.fromkeys((inner, tunnel), layer.NextLayer(gateway.context))
+    (close,) = gateway.let_go(inner)
+    assert isinstance(close, CloseConnection)
+    assert close.connection is tunnel
+    assert not inner.connected
+    assert gateway.is_forgotten(inner) and gateway.is_forgotten(tunnel)
+    assert list(gateway.let_go(inner)) == []
