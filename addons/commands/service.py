@@ -257,12 +257,12 @@ def wait(env: Mapping[str, str], options: Sequence[str] = ()) -> int:
     if any(option.startswith(("-p", "--listen-", "--mode", "-m")) for option in options):
         return 0  # it listens elsewhere
     url, until = address(env), time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < until:
-        if health(url):
-            sys.stdout.write(f"the gateway runs at {url}\n")
-            return 0
+    while not health(url):
+        if time.monotonic() > until:
+            raise Failed(f"nothing answers at {url} yet: ./run.sh service logs says why")
         time.sleep(0.1)
-    raise Failed(f"nothing answers at {url} yet: ./run.sh service logs says why")
+    sys.stdout.write(f"the gateway runs at {url}\n")
+    return 0
 
 
 def health(url: str) -> bool:
