@@ -47,9 +47,9 @@ class Told(NamedTuple):
 
 
 @cache
-def modules() -> dict[str, ast.Module]:
-    """The source, by path."""
-    return {str(file.relative_to(ADDONS)): ast.parse(file.read_text(encoding="utf-8")) for file in ADDONS.rglob("*.py")}
+def module(path: str) -> ast.Module:
+    """The source of one file."""
+    return ast.parse((ADDONS / path).read_text(encoding="utf-8"))
 
 
 def function(name: str, tree: ast.Module) -> tuple[ast.FunctionDef, ast.Module] | None:
@@ -59,13 +59,18 @@ def function(name: str, tree: ast.Module) -> tuple[ast.FunctionDef, ast.Module] 
             return node, tree
         if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
             path = (node.module or "").removeprefix("addons.").replace(".", "/") + ".py"
-            return function(name, modules()[path]) if path in modules() else None
+            return function(name, module(path)) if (ADDONS / path).is_file() else None
     return None
 
 
 def told() -> Iterator[Told]:
     """All errors that the code tells."""
-    for path, tree in modules().items():
+    makers = re.compile(rf"\b(?:{'|'.join(MAKERS)})\(")
+    for file in ADDONS.rglob("*.py"):
+        if not makers.search(file.read_text(encoding="utf-8")):
+            continue
+        path = str(file.relative_to(ADDONS))
+        tree = module(path)
         for scope in ast.walk(tree):
             if isinstance(scope, ast.FunctionDef | ast.Assign | ast.AnnAssign):
                 yield from told_in(path, tree, scope)

@@ -168,7 +168,7 @@ def last_lines(log: Path) -> str:
 def health_of(url: str) -> dict[str, Any] | None:
     """What a gateway says of itself; empty when something else answers, None when nobody does."""
     try:
-        with build_opener(ProxyHandler({})).open(f"{url}/health", timeout=5) as response:
+        with build_opener(ProxyHandler({})).open(f"{url}/health", timeout=15) as response:
             found = json.loads(response.read(10_000))
     except HTTPError as error:
         error.close()

@@ -30,10 +30,10 @@ from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
 from addons.wire.refusals import account_refused, credit_refused, endpoint_unknown, token_refused
 
-TIMEOUT: Final = 5.0
+TIMEOUT: Final = 10.0
 """Seconds for each step: to connect, to answer."""
 
-IN_ALL: Final = 20.0
+IN_ALL: Final = 30.0
 """Seconds for all providers together, and for all keys."""
 
 MOST_KEYS: Final = 64
@@ -230,9 +230,9 @@ def one_token(key: Key, target: Target, timeout: float) -> Answer:
     provider = key.provider
     body: dict[str, Any] = {"model": target.model, "messages": [{"role": "user", "content": "hi"}]}
     if provider.format == "anthropic":
-        return call(provider, "/v1/messages", key.value, body={**body, "max_tokens": 1}, timeout=timeout * 6)
+        return call(provider, "/v1/messages", key.value, body={**body, "max_tokens": 1}, timeout=timeout * 3)
     body[provider.dialect(target.model).max_tokens_field] = 1
-    return call(provider, "/chat/completions", key.value, body=body, timeout=timeout * 6)
+    return call(provider, "/chat/completions", key.value, body=body, timeout=timeout * 3)
 
 
 # HTTP

@@ -12,6 +12,6 @@ def test_results_come_under_their_names_and_what_is_late_is_left_behind() -> Non
     both = threading.Barrier(2)
     jobs = {"one": lambda: f"1{both.wait() * 0}", "two": lambda: f"2{both.wait() * 0}"}
     assert together(jobs, lambda name: f"{name} late", 60) == {"one": "10", "two": "20"}
-    slow = {"slow": lambda: str(over.wait()), "quick": lambda: "quick"}
-    assert together(slow, lambda name: f"{name} is late", 0.2) == {"slow": "slow is late", "quick": "quick"}
+    slow = {"slow": lambda: str(over.wait())}
+    assert together(slow, lambda name: f"{name} is late", 0.05) == {"slow": "slow is late"}
     over.set()

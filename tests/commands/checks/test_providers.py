@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from addons.wire.errors import ProviderError
 from tests.config.routing_texts import config
 from tests.fakes.answers import Reply
 from tests.fakes.ports import port_of, reserve
-from tests.fakes.provider import Provider
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.request import Request
 from tests.fakes.scripts import count_tokens, error, not_found, say
 
@@ -49,13 +50,18 @@ models:
     return config(text, {"KEY": env} if env else {})
 
 
+def found_of(config: Config, *, spend: bool, in_all: float = PATIENCE) -> list[Check]:
+    """What is found, with the patience of tests."""
+    return of_providers(config, spend=spend, timeout=PATIENCE, in_all=in_all)
+
+
 def by_name(found: list[Check]) -> dict[str, Check]:
     return {check.name: check for check in found}
 
 
 def key(server: Provider, *, spend: bool = False, form: str = "anthropic", auth: str = "bearer") -> Check:
     """What is found about the only key."""
-    found = of_providers(routed(server.url, form=form, auth=auth), spend=spend)
+    found = found_of(routed(server.url, form=form, auth=auth), spend=spend)
     assert KEY not in str(found)
     return by_name(found)["key zai:1"]
 
@@ -125,10 +131,10 @@ def test_each_key_of_a_pool_and_each_claude_token(server: Provider) -> None:
         return count_tokens(1) if request.token in (KEY, TOKEN) else error(401, "invalid api key")
 
     server.always(reply)
-    found = by_name(of_providers(routed(server.url, env=f"{KEY},{OTHER}"), spend=False))
+    found = by_name(found_of(routed(server.url, env=f"{KEY},{OTHER}"), spend=False))
     assert (found["key zai:1"].ok, found["key zai:2"].ok) == (True, False)
     text = f"providers:\n  a: {{base_url: '{server.url}', auth: claude-oauth}}\nmodels:\n  claude-*: a/claude-*\n"
-    found = by_name(of_providers(config(text, {"CLAUDE_OAUTH_TOKENS": TOKEN}), spend=False))
+    found = by_name(found_of(config(text, {"CLAUDE_OAUTH_TOKENS": TOKEN}), spend=False))
     assert found["key claude:1"].ok
     assert server.last.headers["anthropic-beta"] == "oauth-2025-04-20"
     assert server.last.json["model"] == "claude-haiku-4-5"
@@ -136,13 +142,13 @@ def test_each_key_of_a_pool_and_each_claude_token(server: Provider) -> None:
 
 
 def test_a_provider_without_its_key_is_off_and_not_asked(server: Provider) -> None:
-    found = by_name(of_providers(routed(server.url, env=""), spend=True))
+    found = by_name(found_of(routed(server.url, env=""), spend=True))
     assert (found["provider zai"].ok, found["provider zai"].do) == (True, "set KEY to use it")
     assert server.requests == []
 
 
 def reach(url: str) -> Check:
-    found = by_name(of_providers(routed(url), spend=True))
+    found = by_name(found_of(routed(url), spend=True))
     assert "key zai:1" not in found, "it isn't asked about its key"
     return found["provider zai"]
 
@@ -153,6 +159,11 @@ def test_a_provider_that_can_not_be_reached(server: Provider, monkeypatch: pytes
         assert (check.ok, check.do) == (False, "start that server")
         assert "Connection refused" in check.said
     monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.test")
+
+    def unknown(*_arguments: object, **_options: object) -> list[object]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     check = reach("https://nowhere.invalid")
     assert "the name nowhere.invalid can't be resolved" in check.said
     assert "HTTPS_PROXY is set" in check.do and "secret" not in check.do
@@ -162,7 +173,7 @@ def test_one_that_is_out_of_order_and_one_that_is_not_trusted(
     server: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.always(error(503, "down for a walk"))
-    found = by_name(of_providers(routed(server.url), spend=False))["provider zai"]
+    found = by_name(found_of(routed(server.url), spend=False))["provider zai"]
     assert (found.ok, "503: down for a walk" in found.said) == (False, True)
 
     problem: ssl.SSLError = ssl.SSLCertVerificationError(1, "no")
@@ -182,7 +193,7 @@ def test_one_that_is_out_of_order_and_one_that_is_not_trusted(
 def test_one_that_says_nothing_is_left_behind(server: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(providers, "reach", lambda _provider, _timeout: over.wait())
-    found = by_name(of_providers(routed(server.url), spend=False, in_all=0.1))
+    found = by_name(found_of(routed(server.url), spend=False, in_all=0.1))
     over.set()
     assert "no answer within" in found["provider zai"].said
 
