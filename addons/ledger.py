@@ -19,7 +19,7 @@ from addons.state.exchange import Charge, Exchange, exchange_of
 from addons.state.ledger_rows import AttemptRow, Finished, RequestRow
 from addons.state.result import result_of, since
 from addons.state.store import Prune, Store
-from addons.state.usage_report import report, status
+from addons.state.usage_report import report, status, text
 from addons.wire.masking import mask_text
 from addons.wire.usage import Usage
 
@@ -79,7 +79,7 @@ class Ledger:
 
     def status(self, exchange: Exchange, asked: Mapping[str, Any]) -> Callable[[], object]:
         """What reads the answer to `./run.sh statusline`."""
-        user, session = exchange.client.billed, str(asked.get("session") or "")
+        user, session = exchange.client.billed, text(asked, "session")
         everybody, zone = is_administrator(exchange), exchange.config.users.timezone
         budget = None if everybody else self.budget_of(exchange)
         read = partial(status, self.store.path, user, session, zone=zone, now=time.time(), everybody=everybody)

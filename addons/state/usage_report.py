@@ -32,6 +32,9 @@ DEFAULT_SINCE: Final[dict[View, str]] = {
 """How far each view goes back where nobody says; monthly: to the beginning."""
 BACK: Final = re.compile(r"([1-9]\d{0,3})([dwm])")
 DAY: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
+EPOCH: Final = date(1970, 1, 1)
+END: Final = date(9000, 1, 1)
+"""Days before and after these have no moment in epoch seconds everywhere."""
 RECENT: Final = 86_400.0
 """Seconds in which a session's account is looked for."""
 
@@ -179,10 +182,11 @@ def day_of(said: str, today: date) -> str:
         return ""
     if back := BACK.fullmatch(said):
         days = int(back[1]) * {"d": 1, "w": 7, "m": 30}[back[2]]
-        return max(today - timedelta(days=days - 1), date(1970, 1, 1)).isoformat()
+        return max(today - timedelta(days=days - 1), EPOCH).isoformat()
     try:
         found = DAY.fullmatch(said)
-        return date(*map(int, found.groups())).isoformat() if found else wrong(said)
+        day = date(*map(int, found.groups())) if found else date.max
+        return max(day, EPOCH).isoformat() if day < END else wrong(said)
     except ValueError:
         return wrong(said)
 
@@ -199,6 +203,6 @@ def midnight(day: str, zone: tzinfo | None) -> float:
 def text(asked: Mapping[str, Any], name: str) -> str:
     """An argument. Raises ControlError."""
     value = asked.get(name) or ""
-    if not isinstance(value, str) or len(value) > 1000:
+    if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
         raise ControlError(f"{name} must be a text")
     return value

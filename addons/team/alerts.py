@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 PAUSES = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds before the second and each further try."""
 
+AT_ONCE = 2
+"""Posts at once: each holds a thread of those in which names are looked up too, so an address that takes them and
+doesn't answer would keep providers from being reached."""
+
 MOST_WAITING = 100
 """Alerts that are on their way at once: the next ones are dropped, and the log says so."""
 
@@ -78,6 +82,7 @@ class Alerts:
         self.send = send or send_in_thread
         self.sleep = sleep
         self.waiting: set[asyncio.Task[None]] = set()
+        self.turn = asyncio.Semaphore(AT_ONCE)
 
     def spent(
         self,
@@ -105,14 +110,15 @@ class Alerts:
         host, why = urlsplit(address).hostname, ""
         for pause in (*PAUSES, None):
             try:
-                status = await self.send(address, body)
+                async with self.turn:
+                    status = await self.send(address, body)
                 if 200 <= status < 300:
                     return
                 why = f"it answered {status}"
                 if status < 500 and status not in (408, 429):
                     break
-            except OSError as error:
-                why = error.strerror or type(error).__name__
+            except (OSError, ValueError) as error:  # a host that can be no name is a ValueError
+                why = getattr(error, "strerror", None) or type(error).__name__
             if pause is None:
                 break
             await self.sleep(pause)

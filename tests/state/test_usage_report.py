@@ -102,7 +102,9 @@ def test_a_user_sees_his_own(path: Path, view: str) -> None:
         ({"view": "hourly"}, "there is no view 'hourly'"),
         ({"since": "yesterday"}, "'yesterday' is no day"),
         ({"until": "2026-13-01"}, "is no day"),
+        ({"until": "9999-12-31", "view": "session"}, "is no day"),
         ({"user": ["bob"]}, "user must be a text"),
+        ({"model": "\ud800"}, "model must be a text"),
     ],
 )
 def test_what_can_not_be_answered(path: Path, wrong: dict[str, Any], said: str) -> None:
@@ -130,6 +132,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
         ("1m", "2026-08-23"),
         ("20260901", "2026-09-01"),
         ("9999m", "1970-01-01"),
+        ("0001-01-01", "1970-01-01"),
     ],
 )
 def test_a_day_may_be_said_in_several_ways(said: str, day: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from addons.config.routing import AlertSettings, Budget
 from addons.state.users import User
-from addons.team.alerts import MOST_WAITING, PAUSES, Alerts, crossed
+from addons.team.alerts import AT_ONCE, MOST_WAITING, PAUSES, Alerts, crossed
 from addons.team.windows import windows_at
 
 WINDOWS = windows_at(1_795_867_200.0, ZoneInfo("UTC"))  # Sat 2026-11-28 12:00
@@ -36,14 +36,14 @@ def test_a_share_is_told_when_it_is_passed_and_only_then() -> None:
 class Hook:
     """Answers as scripted, then well."""
 
-    def __init__(self, *answers: int | OSError) -> None:
+    def __init__(self, *answers: int | Exception) -> None:
         self.answers, self.got, self.slept = list(answers), list[Any](), list[float]()
 
     async def send(self, address: str, body: bytes) -> int:
         assert address == HOOK.webhook
         self.got.append(json.loads(body))
         answer = self.answers.pop(0) if self.answers else 200
-        if isinstance(answer, OSError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 
@@ -77,7 +77,7 @@ def test_what_is_told() -> None:
 
 
 def test_it_is_tried_again_where_nobody_has_taken_it() -> None:
-    hook = Hook(503, OSError("refused"), 429)
+    hook = Hook(503, OSError("refused"), UnicodeError("no name"))
     spend(hook)
     assert len(hook.got) == 4
     assert hook.slept == list(PAUSES[:3])
@@ -96,6 +96,28 @@ def test_there_are_never_too_many_on_their_way(caplog) -> None:
     spend(hook, MOST_WAITING + 5)
     assert len(hook.got) == MOST_WAITING
     assert "is dropped" in caplog.text
+
+
+def test_a_hanging_address_holds_few_threads() -> None:
+    """Names of providers are looked up in the same ones."""
+    running = most = 0
+
+    async def send(_address: str, _body: bytes) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return 200
+
+    async def run() -> None:
+        alerts = Alerts(send)
+        for _ in range(20):
+            alerts.spent(HOOK, ALICE, {}, 8.5, WINDOWS)
+        await asyncio.gather(*alerts.waiting)
+
+    asyncio.run(run())
+    assert most == AT_ONCE
 
 
 def test_without_an_address_nobody_is_told() -> None:
