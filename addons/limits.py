@@ -98,23 +98,29 @@ class Limits:
             found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
         except (OSError, sqlite3.Error) as error:
             logger.warning("limits: what was spent before this start can't be read, and counts as nothing: %s", error)
+            self.read_again(READ_AGAIN)
             return
         self.budgets.seed(found, windows)
 
-    async def follow(self, zone: tzinfo | None) -> None:
-        """Go by the days of another zone, once what was spent in them is read: till then the old ones go on."""
-        await asyncio.sleep(WRITTEN_AFTER)
-        windows = windows_at(self.clock(), zone)
-        try:
-            found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
-        except (OSError, sqlite3.Error) as error:
-            logger.warning(
-                "limits: budgets go on by the days of the time zone before, the ledger can't be read: %s", error
-            )
-            await asyncio.sleep(READ_AGAIN)
-        else:
-            self.zone = zone
-            self.budgets.seed(found, windows)
+    def read_again(self, pause: float) -> None:
+        """Take over what was spent in the windows of the configuration's zone, in so many seconds."""
+        self.reading = asyncio.get_running_loop().create_task(self.reread(pause))
+
+    async def reread(self, pause: float) -> None:
+        """Go by the days of the configuration's zone once what was spent in them is read: till then others go on."""
+        while True:
+            await asyncio.sleep(pause)
+            zone = self.settings.current.users.timezone
+            windows = windows_at(self.clock(), zone)
+            try:
+                found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
+                break
+            except (OSError, sqlite3.Error) as error:
+                if pause != READ_AGAIN:
+                    logger.warning("limits: the ledger can't be read, the days of the old time zone go on: %s", error)
+                pause = READ_AGAIN
+        self.zone = zone
+        self.budgets.seed(found, windows)
         self.reading = None
 
     def done(self) -> None:
@@ -219,7 +225,7 @@ class Limits:
         """The running windows: those of the configuration that is in force, whatever it was when a request came."""
         zone = self.settings.current.users.timezone
         if zone != self.zone and self.reading is None:
-            self.reading = asyncio.get_running_loop().create_task(self.follow(zone))
+            self.read_again(WRITTEN_AFTER)
         return self.calendar.at(self.clock(), self.zone)
 
     def share(self, exchange: Exchange) -> float:

@@ -72,6 +72,13 @@ class Gate:
         return self.addon.budgets.spent("alice", windows_at(NOW, None)[0])
 
 
+def spend_in(path: Path, dollars: float) -> None:
+    """Write into a ledger what alice has spent."""
+    with closing(opened(path)) as connection:
+        statement = "INSERT INTO spend (user, slot, requests, budget_usd) VALUES ('alice', ?, 1, ?)"
+        connection.execute(statement, (NOW // SLOT, dollars))
+
+
 def dear(name: str = "zai") -> Target:
     return replace(target(name), price=PRICE)
 
@@ -184,13 +191,24 @@ def test_a_providers_own_limits_are_not_shown_to_who_has_a_budget(gate: Gate) ->
     assert tried.flow.response.headers["anthropic-ratelimit-unified-overage-utilization"] == "0.00"
 
 
-def test_a_ledger_that_cannot_be_read_counts_as_nothing_and_is_in_the_log(gate: Gate, tmp_path, caplog) -> None:
-    (tmp_path / "gateway.db").write_text("no database")
+def test_a_ledger_that_cannot_be_read_counts_as_nothing_until_it_can(gate: Gate, tmp_path, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "READ_AGAIN", 0.0)
+    path = tmp_path / "gateway.db"
+    path.write_text("no database")
+
+    async def repaired() -> None:
+        await gate.addon.running()
+        assert "counts as nothing" in caplog.text
+        assert gate.request().exchange.allowance is not None
+        path.unlink()
+        spend_in(path, 2.0)
+        assert gate.addon.reading
+        await gate.addon.reading
+
     with taddons.context(gate.addon) as context:
-        context.options.add_option("gateway_db", str, str(tmp_path / "gateway.db"), "")
-        asyncio.run(gate.addon.running())
-    assert "counts as nothing" in caplog.text
-    assert gate.request().exchange.allowance is not None
+        context.options.add_option("gateway_db", str, str(path), "")
+        asyncio.run(repaired())
+    assert gate.spent == 2.0
 
 
 def test_shares_of_the_budget_for_rules(gate: Gate) -> None:
@@ -228,10 +246,7 @@ def test_what_was_spent_counts_on_when_the_time_zone_changes(gate: Gate, tmp_pat
         assert gate.addon.share(done.exchange) == pytest.approx(90)
         assert gate.addon.windows() == windows_at(NOW, kathmandu)
 
-    with closing(opened(tmp_path / "gateway.db")) as connection:
-        connection.execute(
-            "INSERT INTO spend (user, slot, requests, budget_usd) VALUES ('alice', ?, 1, 0)", (NOW // SLOT,)
-        )
+    spend_in(tmp_path / "gateway.db", 0.0)
     with taddons.context(gate.addon) as context:
         context.options.add_option("gateway_db", str, str(tmp_path / "gateway.db"), "")
         asyncio.run(reloaded())

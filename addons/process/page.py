@@ -158,7 +158,7 @@ class Page:
         if self.writer is None:
             self.writer = ThreadPoolExecutor(1, "page")
         database = Path(ctx.options.gateway_db).expanduser()
-        wanted = asked(parse_qs(exchange.path.partition("?")[2], max_num_fields=10), viewer)
+        wanted = asked(parse_qs(exchange.path.partition("?")[2]), viewer)
         whole = path == "/gateway/"
         self.works[flow] = Work(
             self.writer.submit(write, database, viewer, wanted, self.present(exchange), self.sums, whole=whole)

@@ -53,13 +53,11 @@ class Budgets:
         self.purses: dict[str, Purse] = {}
 
     def seed(self, spent: Mapping[str, Mapping[str, float]], windows: Iterable[Window]) -> None:
-        """Take over what the ledger knows of the running windows: by the window's name and the user's, US dollars. What
-        runs stays reserved."""
-        reserved = {name: purse.reserved for name, purse in self.purses.items() if purse.reserved}
-        self.purses = {name: Purse(reserved=dollars) for name, dollars in reserved.items()}
+        """Take over what the ledger knows of the running windows, by the window's name and the user's, in US dollars;
+        where more is known here it stays: it may not be written yet."""
         for window in windows:
             for name, dollars in spent.get(window.name, {}).items():
-                self.purse(name).spent[window.name] = window.start, dollars
+                self.purse(name).spent[window.name] = window.start, max(dollars, self.spent(name, window))
 
     def purse(self, name: str) -> Purse:
         """The purse of a user."""

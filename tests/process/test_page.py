@@ -106,6 +106,13 @@ def test_a_page_is_waited_for(page: Page) -> None:
     assert flow.response.headers["content-security-policy"].startswith("default-src 'none'")
 
 
+def test_an_address_may_ask_for_what_it_likes(page: Page, tmp_path: Path) -> None:
+    with options(tmp_path):
+        flow = asked(page, "GET", "/gateway/?" + "&".join(f"{name}=1" for name in range(20)), caller="anyone")
+    assert page.works[flow].written
+    page.done()
+
+
 def test_what_cannot_be_written_is_an_error(page: Page) -> None:
     flow = tflow.tflow()
     remember(flow, Exchange(CONFIG, lambda: 100.0, 100.0, "GET", "/gateway/", kind="page"))
