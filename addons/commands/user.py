@@ -29,7 +29,7 @@ from addons.commands.running_gateway import Failed, NotRunning, RunningGateway, 
 from addons.commands.user_shown import HEAD, described, limits_in_words, local, row
 from addons.state.control import FILE_NAME
 from addons.state.forgetting import forget_rows
-from addons.state.users import KnownUser, Mistake, User, UserFile, check_name
+from addons.state.users import SHARED, KnownUser, Mistake, User, UserFile, check_name
 from addons.team.keys import digest, make_id, make_key
 from addons.team.limit_options import read_budget, read_number, read_patterns, read_span
 
@@ -169,7 +169,7 @@ def change(file: UserFile, options: argparse.Namespace) -> None:
 
 def rotate(file: UserFile, options: argparse.Namespace) -> None:
     """Make a new key."""
-    before = file.get(options.name)
+    before = with_key(file, options.name)
     key = make_key(before.user.id)
     now = time.time()
     keeps_old = bool(options.grace) and before.revoked is None
@@ -187,9 +187,19 @@ def rotate(file: UserFile, options: argparse.Namespace) -> None:
     say_in_force(file, options)
 
 
+def with_key(file: UserFile, name: str) -> KnownUser:
+    """The user of this name. Raises Mistake for the one who has no key of its own."""
+    known = file.get(name)
+    if known.user.name == SHARED:
+        raise Mistake(
+            f"{SHARED} is whoever has PROXY_STATIC_TOKEN: change it in .env, or take it out, to keep them out"
+        )
+    return known
+
+
 def revoke(file: UserFile, options: argparse.Namespace) -> None:
     """Let a user in no more."""
-    before = file.get(options.name)
+    before = with_key(file, options.name)
     known = before if before.revoked is not None else file.change(options.name, revoked=time.time())
     tell(file, options, known, f"{known.user.name} is not let in any more, and running answers end")
     if not file.read().is_closed:

@@ -169,6 +169,10 @@ def test_what_cannot_be_done(run: Run, database: Path) -> None:
     run("add", "alice")
     with pytest.raises(Failed, match="there is a user alice already"):
         main(["add", "Alice"])
+    run("set", "shared", "--rpm", "5")
+    for keyless in ("revoke", "rotate"):  # it has no key: saying that it is kept out would be a lie
+        with pytest.raises(Failed, match="shared is whoever has PROXY_STATIC_TOKEN: change it"):
+            main([keyless, "shared"])
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(Failed, match=r"gateway\.db can't be used: its version is 99"):
