@@ -65,7 +65,8 @@ class ControlChannel:
         if answer is None or exchange.method != "POST":
             return error_response(404, f"no command {name[:100]!r}", exchange.request_id)
         try:
-            arguments = json.loads((flow.request.raw_content or b"{}")[: limits.COMMAND])
+            most = limits.COMMAND if is_administrator(exchange) else limits.SIGN_IN  # reading it takes half a second
+            arguments = json.loads((flow.request.raw_content or b"{}")[:most])
         except (ValueError, RecursionError):
             arguments = None
         if not isinstance(arguments, dict):

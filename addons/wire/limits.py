@@ -65,7 +65,7 @@ What comes later is summed up as `other`; its own rows have its name."""
 
 COMMAND: Final = 8 * MEGABYTE
 """Bytes of what a command asks the running gateway (`./run.sh routes --explain`): a whole request can be in it. What is
-longer is no JSON: 400."""
+longer is no JSON: 400. What users may ask (`./run.sh usage`) is no longer than the form of the sign-in."""
 
 HELD: Final = MEGABYTE
 """Bytes of an answer that are held back before its first content: `message_start`, pings, comments, 1 KB as a rule.

@@ -60,6 +60,19 @@ def test_an_answer(caller: str) -> None:
     assert asked("echo", b"")[0].json() == {"got": {}}  # type: ignore[union-attr]
 
 
+def test_users_may_ask_little() -> None:
+    """Who has the administrator's key may send a whole request; for everybody else the event loop doesn't wait."""
+    control = Control()
+    control.serve("echo", answer, for_users=True)
+    for caller, status in ((CALLER, 200), ("alice", 400)):
+        made = exchange()
+        made.method, made.path, made.client.caller = "POST", f"{PATH}echo", caller
+        flow = tflow.tflow(req=http.Request.make("POST", "http://gateway/", b'{"a": "%b"}' % (b"x" * limits.SIGN_IN)))
+        remember(flow, made)
+        ControlChannel(settings(), control).request(flow)
+        assert flow.response and flow.response.status_code == status
+
+
 def test_what_is_read_from_the_disk_keeps_nobody_waiting() -> None:
     ready, control = Event(), Control()
 
