@@ -94,13 +94,20 @@ class UserWatch:
             except TimeoutError:
                 pass
             self.wanted.clear()
-            before = self.users.roll
-            if self.take(*await asyncio.to_thread(look_at, database(), self.seen)):
-                await dismiss(self.users)
-                for known in before.users:
-                    if known.user.id not in self.users.known:  # somebody else may have the name by now
-                        self.forget_spending(known.user.name)
-                self.forget({known.user.name for known in before.users if not self.users.roll.find(known.user.name)})
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001  # no thread to be had: a watch that has ended revokes no key
+                self.take(None, f"{database()} ({type(error).__name__})")
+
+    async def look(self) -> None:
+        """Look at the file once, and do what has to be done when there are other users in it."""
+        before = self.users.roll
+        if self.take(*await asyncio.to_thread(look_at, database(), self.seen)):
+            await dismiss(self.users)
+            for known in before.users:
+                if known.user.id not in self.users.known:  # somebody else may have the name by now
+                    self.forget_spending(known.user.name)
+            self.forget({known.user.name for known in before.users if not self.users.roll.find(known.user.name)})
 
     def forget(self, names: set[str]) -> None:
         """Forget the requests of deleted users that were running: who has deleted them has forgotten the others."""

@@ -13,8 +13,9 @@ from mitmproxy.test import taddons
 
 from addons.process import user_watch as module
 from addons.process.user_watch import UserWatch, look_at
-from addons.state.users import KnownUser, User, UserFile
+from addons.state.users import KnownUser, Roll, User, UserFile
 from addons.team.users import Users
+from tests.fakes.provider import PATIENCE
 
 
 @pytest.fixture
@@ -119,6 +120,28 @@ def test_at_a_start(file: UserFile, caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(start())
     assert watch.users.is_closed and "aaaaaaaa" in watch.users.known
     assert caplog.messages == []
+
+
+def test_the_watch_goes_on_whatever_fails(file: UserFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "database", lambda: file.path)
+    add(file)
+    watch, failures = UserWatch(Users()), [RuntimeError("can't start new thread")]
+
+    def look(path: Path, stamps: module.Stamps | None) -> tuple[module.Stamps | None, Roll | str | None]:
+        if failures:
+            raise failures.pop()
+        return look_at(path, stamps)
+
+    async def run() -> None:
+        watch.watching = asyncio.get_running_loop().create_task(watch.watch())
+        watch.wanted.set()
+        async with asyncio.timeout(PATIENCE):
+            while not watch.users.known:  # noqa: ASYNC110  # nobody says when
+                await asyncio.sleep(0.01)
+        watch.done()
+
+    asyncio.run(run())
+    assert "aaaaaaaa" in watch.users.known
 
 
 def test_the_last_requests_of_a_deleted_user_are_forgotten(file: UserFile, monkeypatch: pytest.MonkeyPatch) -> None:
