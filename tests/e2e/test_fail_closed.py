@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import Gateway, messages_body
+from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.provider import PATIENCE
 from tests.fakes.scripts import error
 from tests.received import either_way
@@ -138,12 +140,32 @@ def test_every_hook_of_a_chain_is_one_that_is_tried(gateway: Gateway) -> None:
         *OF_A_CLIENT,
         *AFTERWARDS,
         *OF_TLS,
+        *OF_A_TUNNEL,
         *AT_A_START,
         "running",
         "done",
         "error",
     }
     assert {name.partition(".")[2] for name in names} == tried
+
+
+OF_A_TUNNEL = ("http_connect_upstream",)
+
+
+def test_of_a_tunnel_through_a_proxy(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
+    """Without its credential the proxy opens none, and no provider is asked."""
+    with ConnectProxy(authorization=f"Basic {b64encode(b'alice:proxy-password-0123').decode()}") as proxy:
+        env = {**env, "PROXY": f"http://alice:proxy-password-0123@127.0.0.1:{proxy.port}"}
+        entries = {name: {**entry, "proxy": "${PROXY}"} for name, entry in routing["providers"].items()}
+        with Gateway({**routing, "providers": entries}, env, script=SCRIPT, options=SOON) as gateway:
+            for what in handlers(gateway, *OF_A_TUNNEL):
+                before = asked(providers)
+                with raising(gateway, what), httpx.Client(base_url=gateway.url, trust_env=False) as client:
+                    answer = client.post("/v1/messages", json=messages_body("glm"), timeout=PATIENCE)
+                if what.startswith("before "):
+                    assert answer.status_code >= 500
+                    assert asked(providers) == before
+            assert gateway.post("glm").status_code == 200
 
 
 OF_TLS = ("tls_clienthello", "tls_established_client", "tls_failed_client")
