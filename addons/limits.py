@@ -158,10 +158,8 @@ class Limits:
 
     def refusal(self, exchange: Exchange, user: User, target: Target) -> Refusal | None:
         """Why this target isn't asked; None: it may be."""
-        if not user.budget or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
-            return None
-        over = self.budgets.over(user.name, user.budget, self.windows())
-        if over is None:
+        over = self.budgets.over(user.name, user.budget, self.windows()) if user.budget else None
+        if over is None or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
             return None
         users = exchange.config.users
         return over_budget(user.name, over, self.clock(), users.timezone, users.message)
@@ -290,12 +288,15 @@ class BudgetDisplay:
         user = caller(exchange)
         if exchange.attempt.answer is None or user is None or not user.budget:
             return
-        headers, windows = flow.response.headers, self.limits.windows()
-        others = [line for line in headers.fields if not line[0].lower().startswith(b"anthropic-ratelimit-")]
-        headers.fields = tuple(others)
-        if fullest := self.limits.budgets.fullest(user.name, user.budget, windows):
-            for name, value in budget_headers(fullest).items():
-                put(headers, name.encode(), value.encode())
+        headers, fullest = (
+            flow.response.headers,
+            self.limits.budgets.fullest(user.name, user.budget, self.limits.windows()),
+        )
+        told = budget_headers(fullest) if fullest else {}
+        headers.fields = (
+            *[line for line in headers.fields if not line[0].lower().startswith(b"anthropic-ratelimit-")],
+            *[(name.encode(), value.encode()) for name, value in told.items()],
+        )
 
 
 def spent_in(database: str, windows: Iterable[Window]) -> dict[str, dict[str, float]]:
