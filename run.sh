@@ -504,7 +504,7 @@ case ${1:-} in
   '' | -*) serve mitmdump "$@" ;;
   web) shift; web "$@" ;;
   demo) shift; run_module '' tests.fakes.demo "$@" ;;
-  presets) shift; run_module .installed "$root" addons.commands.presets "$@" ;;
+  presets) shift; run_module '' addons.commands.presets "$@" ;;
   doctor | user) name=$1; shift; run_module '' "addons.commands.$name" "$@" ;;
   claude | metrics | pool | routes | safeguards | settings | statusline | usage)
     name=$1; shift; examples; run_module '' "addons.commands.$name" "$@" ;;

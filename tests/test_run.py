@@ -291,6 +291,15 @@ def test_demo_needs_no_settings(project: Project) -> None:
     assert not (project.root / ".env").exists()
 
 
+def test_each_command_is_a_module_that_is_there(installed: Project) -> None:
+    """`presets` looked for a lock of its own for months, and left a broken .venv behind."""
+    commands = "claude doctor metrics pool presets routes safeguards service settings statusline usage user"
+    for name in commands.split():
+        status, out, err = installed.run(name, "--x")
+        assert (status, out[2:], err) == (0, ["-P", "-m", f"addons.commands.{name}", "--x"], [])
+        assert (ROOT / f"addons/commands/{name}.py").exists()
+
+
 def test_tests_install_what_they_need_besides_once(installed: Project) -> None:
     assert installed.run("test", "-q") == (0, ["python", str(installed.root), "-m", "pytest", "-q"], [INSTALLING])
     assert pip_installs(installed) == [
