@@ -163,7 +163,7 @@ def test_it_may_end_in_an_error(setting: Setting) -> None:
     assert ticket
     ticket.exchange = routed()
     setting.ends(flow, 503)
-    assert (flow.comment, flow.marked) == ("replay · alice · asked · answered 503 · 0.0 s", ":x:")
+    assert (flow.comment, flow.marked) == ("replay · alice · asked · answered 503 · 0.0 s", ":heavy_multiplication_x:")
 
 
 def test_one_that_never_came_in_can_be_tried_again(setting: Setting) -> None:

@@ -23,9 +23,8 @@ from addons.wire.sse import EventTooLarge, Splitter
 from addons.wire.steps.context import Context
 from addons.wire.steps.hidden_credentials import hidden_credentials
 
-_PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
-_PICTURES.update(dict.fromkeys(range(0x80, 0xA0), 0xFFFD))
-"""Control characters as pictures of them: no text may speak to the reader's terminal."""
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tab and newline. (`str.translate` takes thirty times as long for a text that has none.)"""
 
 _STREAM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:event|data|id|retry)?:")
 
@@ -98,7 +97,13 @@ def presentable(text: str, exchange: Exchange | None = None) -> str:
     """The text as it may be shown: without control characters, and without anything that is, or looks like, a
     credential."""
     freed = mask_text(text, exchange.secrets() if exchange else ())
-    return freed.encode("utf-8", "replace").decode().translate(_PICTURES)
+    return _CONTROL.sub(picture, freed.encode("utf-8", "replace").decode())
+
+
+def picture(control: re.Match[str]) -> str:
+    """A control character as a picture of it: no text may speak to the reader's terminal."""
+    code = ord(control[0])
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
 NOWHERE = Context(provider="", is_anthropic=False)

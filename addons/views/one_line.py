@@ -45,11 +45,12 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
 
 
 def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
-    """The marker in the flow list: ended in an error, went somewhere else first, or nothing special."""
+    """The marker in the flow list: ended in an error (✖), went somewhere else first (↪), or nothing special. Neither needs
+    a font with emoji."""
     result = result_of(exchange, flow)
     if flow.error or result.status >= 400 or result.in_stream:
-        return ":x:"
-    return ":twisted_rightwards_arrows:" if len(exchange.attempts) > 1 else ""
+        return ":heavy_multiplication_x:"
+    return ":arrow_right_hook:" if len(exchange.attempts) > 1 else ""
 
 
 def one_line(name: str) -> str:

@@ -45,7 +45,8 @@ def fold(text: str, limit: int) -> str:
     if len(text) <= limit + 20:  # the words that say so need room too
         return text
     start = text[: word_start(text, limit)].rstrip()
-    return f"{start} {more(len(text) - len(start))}".lstrip()
+    words = more(len(text) - len(start))
+    return f"{start} {words}" if start else words
 
 
 def lines(text: str, limit: int) -> list[str]:

@@ -67,7 +67,7 @@ def test_the_comment_tells_the_story(web: WebGateway, providers: Providers) -> N
         r"\d+\.\d s to first event · \d+\.\d s",
         flow["comment"],
     )
-    assert flow["marked"] == "🔀"
+    assert flow["marked"] == "↪"
     assert flow["request"]["path"] == "/v1/messages"
     assert flow["response"]["status_code"] == 200
 
@@ -75,11 +75,11 @@ def test_the_comment_tells_the_story(web: WebGateway, providers: Providers) -> N
 def test_what_went_well_is_not_marked_and_errors_are(web: WebGateway, zai: Provider) -> None:
     assert ask(web, "glm")["marked"] == ""
     zai.script(error(400, "no"))
-    assert ask(web, "glm")["marked"] == "❌"
-    assert ask(web, "no-such-model")["marked"] == "❌"
+    assert ask(web, "glm")["marked"] == "✖"
+    assert ask(web, "no-such-model")["marked"] == "✖"
     zai.script(drop(say("cut"), events=4))
     flow = ask(web, "glm", stream=True)
-    assert (flow["marked"], flow["response"]["status_code"]) == ("❌", 200)
+    assert (flow["marked"], flow["response"]["status_code"]) == ("✖", 200)
     assert "ended with an error event" in flow["comment"]
 
 
@@ -276,7 +276,7 @@ def test_saved_flows_are_shown_again(
     with WebGateway(routing, env, upstream=providers.anthropic.url, options=("-r", str(saved))) as web:
         asked = sum(len(provider.requests) for provider in providers)
         first = web.that_ends(lambda flow: flow["comment"].startswith("claude"))
-        assert first["marked"] == "🔀"
+        assert first["marked"] == "↪"
         assert "attempt 3 · zai/glm-5, the fallback glm · 200" in web.text(first, "request", "Trail")
         assert web.view(first, "request")["view_name"] == "Conversation"
         assert "Hello from zai" in web.text(first, "response", "Answer")

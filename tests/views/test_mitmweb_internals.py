@@ -52,7 +52,7 @@ def test_the_marks_are_pictures() -> None:
         made = exchange(*targets("anthropic", "zai"))
         made.begin(), made.begin()
         shown.add(mark(made, tflow.tflow(resp=http.Response.make(code))))
-    assert {emoji[name] for name in shown} == {"🔀", "❌"}
+    assert {emoji[name] for name in shown} == {"↪", "✖"}
 
 
 def test_the_view_kills_live_flows_that_it_removes() -> None:

@@ -176,7 +176,7 @@ def test_a_client_that_hangs_up() -> None:
         play.server(1).sends(STREAM_HEAD, chunk(START), chunk(delta("a")))
         play.client_closes()
     assert play.ends == ["error"]
-    assert play.flow.marked == ":x:"
+    assert play.flow.marked == ":heavy_multiplication_x:"
     summary = from_metadata(play.flow.metadata[METADATA])
     assert summary
     assert summary.ending.over
@@ -248,7 +248,7 @@ def test_the_mark_and_the_summary() -> None:
     flow = tflow.tflow(resp=True)
     remember(flow, made)
     Recording().response(flow)
-    assert flow.marked == ":twisted_rightwards_arrows:"
+    assert flow.marked == ":arrow_right_hook:"
     summary = from_metadata(json.loads(json.dumps(flow.metadata[METADATA])))
     assert summary
     assert [attempt.target for attempt in summary.attempts] == ["anthropic/m", "zai/m"]

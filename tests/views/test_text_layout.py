@@ -69,3 +69,8 @@ def test_more_lines_than_are_shown():
 @pytest.mark.parametrize(("count", "shown"), [(1, "1 byte"), (999, "999 bytes"), (12345, "12.3 kB"), (1.2e6, "1.2 MB")])
 def test_sizes(count, shown):
     assert size(count) == shown
+
+
+def test_folding_keeps_the_indentation():
+    assert fold("    " + "word " * 1000, 12).startswith("    word … ")
+    assert fold("x" * 600, 0) == "… 600 more characters"

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from addons.views.bodies import text_of, value_of
 from addons.views.diff.alignment import Pair, align
-from addons.views.diff.text_changes import around, marked, text_changes
+from addons.views.diff.text_changes import MOST, around, text_changes
 from addons.views.outline import pretty
-from addons.views.text_layout import fold
+from addons.views.text_layout import fold, shortened
 from addons.wire import raw_json
 from addons.wire.raw_json import Raw
 
@@ -181,6 +181,6 @@ def whole(mark: str, label: str, piece: Raw, depth: int) -> list[str]:
 
 
 def written(mark: str, label: str, value: Any, depth: int) -> list[str]:
-    """A value behind its mark and label."""
+    """A value behind its mark and label. Its long strings are folded already, inside their quotes."""
     first, *others = pretty(value)
-    return marked(mark, [label + first, *others], "  " * depth)
+    return [f"{mark} {'  ' * depth}{line}".rstrip() for line in shortened([label + first, *others], MOST)]

@@ -60,9 +60,9 @@ def unchanged(context: Sequence[str], *, first: bool, last: bool) -> list[str]:
     ]
 
 
-def marked(mark: str, texts: Sequence[str], pad: str = "") -> list[str]:
-    """The lines behind their mark, the end of a long row folded."""
-    return [f"{mark} {pad}{fold(text, LONGEST_LINE)}".rstrip() for text in shortened(list(texts), MOST)]
+def marked(mark: str, texts: Sequence[str]) -> list[str]:
+    """The lines behind their mark, the end of each folded, and that of a long row."""
+    return [f"{mark} {fold(text, LONGEST_LINE)}".rstrip() for text in shortened(list(texts), MOST)]
 
 
 def one_line(old: str, new: str) -> list[str]:

@@ -169,3 +169,13 @@ def test_indentation_is_no_change(value, indent):
 @given(st.binary(), st.binary())
 def test_any_bytes_at_all(old, new):
     json_changes(old, new)
+
+
+def test_a_long_string_keeps_its_place_and_its_quotes():
+    for old, new, indent in (
+        ({"a": [{"b": "x"}]}, {"a": [{"b": "x", "c": "word " * 200}]}, 6),
+        ({}, {"a": '"\\ü\n' * 500}, 2),
+    ):
+        (line,) = [line for line in diff(old, new) or [] if line.startswith("+")]
+        assert line.startswith("+ " + " " * indent + '"')
+        assert line.endswith('more characters"')
