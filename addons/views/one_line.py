@@ -45,8 +45,8 @@ def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
 
 
 def mark(exchange: Exchange, flow: http.HTTPFlow) -> str:
-    """The marker in the flow list: ended in an error (✖), went somewhere else first (↪), or nothing special. Neither needs
-    a font with emoji."""
+    """The marker in the flow list: ended in an error (✖), went somewhere else first (↪), or nothing special. Neither
+    needs a font with emoji."""
     result = result_of(exchange, flow)
     if flow.error or result.status >= 400 or result.in_stream:
         return ":heavy_multiplication_x:"

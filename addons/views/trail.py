@@ -1,12 +1,12 @@
 """The Trail view: what happened to a request, in order.
 
-One line that says it all, then the steps grouped by attempt: when, which addon, what it changed and why.
+One line that says it all, one for each attempt, then the steps of each: when, which addon, what it changed and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from addons.state.exchange import Exchange
 from addons.views.summary import AttemptSummary, Ending, LineSummary, Summary, ending, summarize
@@ -18,6 +18,9 @@ UPSTREAM: Final = "the default upstream"
 LONGEST: Final = 600
 """Characters of one step or error that are shown."""
 
+LONGEST_IN_STORY: Final = 160
+"""Characters of a failure, or of what followed it, that are shown in an attempt's one line."""
+
 
 def render(exchange: Exchange, end: Ending | None = None) -> str:
     """The trail of a request. `end`: how far it has come, when its flow was asked."""
@@ -26,7 +29,7 @@ def render(exchange: Exchange, end: Ending | None = None) -> str:
 
 def render_summary(summary: Summary) -> str:
     """The trail of a request, from what was saved of it."""
-    out = [headline(summary), "", *facts(summary)]
+    out = [headline(summary), "", *story(summary), *facts(summary)]
     if summary.steps:
         out += ["", rule("before the first attempt"), *step_lines(summary.steps)]
     for attempt in summary.attempts:
@@ -57,6 +60,32 @@ def headline(summary: Summary) -> str:
     if summary.cost is not None:
         parts.append(dollars(summary.cost))
     return " · ".join(fold(part, 200) for part in parts)
+
+
+class Result(NamedTuple):
+    """What came of an attempt."""
+
+    mark: str
+    """`✓` it answered, `✗` it failed, `…` it runs."""
+    failed: str
+    """How it failed; empty when it did not."""
+    verdict: str
+    """What it was followed by, and why."""
+
+
+def story(summary: Summary) -> list[str]:
+    """A line for each attempt, and what the client was told in place of an answer: `✗ 1  anthropic/claude-sonnet-5-5
+    after 0.3 s: 429 … → next target`"""
+    targets = [attempt.target or UPSTREAM for attempt in summary.attempts]
+    width = max(map(len, targets), default=0)
+    out = []
+    for attempt, target in zip(summary.attempts, targets, strict=True):
+        mark, failed, verdict = result(attempt, summary, last=attempt is summary.attempts[-1])
+        said = " → ".join(fold(part, LONGEST_IN_STORY) for part in (failed, verdict) if part)
+        out.append(f"{mark} {attempt.number}  {target:<{width}}  {said}".rstrip())
+    if summary.ending.told:
+        out.append(f"✗ told  {fold(summary.ending.told, LONGEST)}")
+    return [*out, ""] if out else []
 
 
 def by_whom(summary: Summary) -> str:
@@ -91,7 +120,6 @@ def facts(summary: Summary) -> list[str]:
         "request id": summary.request_id,
         "first event": "" if summary.first_event is None else f"after {seconds(summary.first_event)}",
         "stop reason": summary.stop_reason,
-        "told": summary.ending.told,
     }
     return aligned(rows.items())
 
@@ -112,7 +140,9 @@ def attempt_lines(attempt: AttemptSummary, summary: Summary, *, last: bool) -> l
     if attempt.bytes_up is not None:
         down = "nothing" if attempt.bytes_down is None else size(attempt.bytes_down)
         rows.append(("bytes", f"{size(attempt.bytes_up)} up, {down} down"))
-    return [*aligned(rows), *step_lines(attempt.steps), *aligned(result(attempt, summary, last=last))]
+    came = result(attempt, summary, last=last)
+    verdicts = [("failed", came.failed), ("verdict", came.verdict)]
+    return [*aligned(rows), *step_lines(attempt.steps), *aligned(verdicts)]
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
@@ -120,19 +150,20 @@ def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{name:<12} {fold(value, LONGEST)}" for name, value in rows if value]
 
 
-def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> list[tuple[str, str]]:
+def result(attempt: AttemptSummary, summary: Summary, *, last: bool) -> Result:
     """What came of an attempt, and why what came next did."""
     took = "" if attempt.ended is None else f" after {seconds(attempt.ended - attempt.started)}"
     if attempt.outcome:
         failed = f"{took.lstrip()}: {attempt.outcome}".lstrip(": ")
-        return [("failed", failed), ("verdict", attempt.verdict or (summary.verdict if last else ""))]
+        return Result("✗", failed, attempt.verdict or (summary.verdict if last else ""))
     if attempt.ended is not None or (attempt.status is not None and summary.ending.over and not summary.ending.error):
-        return [("verdict", f"answered{took}{f': {summary.stop_reason}' if last and summary.stop_reason else ''}")]
+        mark = "✓" if (attempt.status or 200) < 400 else "✗"  # of a relayed request nobody asks what it means
+        return Result(mark, "", f"answered{took}{f': {summary.stop_reason}' if last and summary.stop_reason else ''}")
     if not last or not summary.ending.over:
-        return [("verdict", "still running")]
+        return Result("…", "", "still running")
     if summary.ending.error:
-        return [("verdict", f"given up: {summary.ending.error}")]
-    return [("verdict", f"answered by the gateway{f': {summary.verdict}' if summary.verdict else ''}")]
+        return Result("✗", "", f"given up: {summary.ending.error}")
+    return Result("✓", "", f"answered by the gateway{f': {summary.verdict}' if summary.verdict else ''}")
 
 
 def step_lines(steps: list[LineSummary]) -> list[str]:

@@ -28,9 +28,18 @@ def test_the_first_line_says_it_all():
     )
 
 
+def test_the_story_comes_first():
+    assert trail.render(failed_over()).split("\n")[1:5] == [
+        "",
+        "✗ 1  anthropic/claude-sonnet-5-5  after 0.300 s: 429 rate_limit_error: slow down → next target",
+        "✓ 2  zai/glm-5                    answered after 2.0 s: end_turn",
+        "",
+    ]
+
+
 def test_what_identifies_the_request():
     lines = trail.render(failed_over()).split("\n")
-    assert lines[2].startswith("request      POST /v1/messages?beta=true, ")
+    assert lines[5].startswith("request      POST /v1/messages?beta=true, ")
     assert "session      a1b2c3d4-1111" in lines
     assert "first event  after 1.5 s" in lines
     assert "stop reason  end_turn" in lines
@@ -64,6 +73,7 @@ def test_a_running_request():
     watched.now += 3
     text = trail.render(watched.exchange)
     assert text.split("\n")[0] == "alice · claude-sonnet-5-5 · still running, 3.1 s so far"
+    assert text.split("\n")[2] == "… 1  zai/glm-5  still running"
     assert section(text, "attempt 1")[-1] == "verdict      still running"
 
 
@@ -75,7 +85,10 @@ def test_a_request_that_nobody_could_serve():
     watched.fails(status=529, words="Overloaded", verdict="nothing is left to try")
     shown = trail.render(watched.exchange)
     assert shown.split("\n")[0] == "alice · claude-sonnet-5-5 → no answer · 529 · 0.800 s"
-    assert "told         Overloaded" in shown.split("\n")
+    assert shown.split("\n")[3:5] == [
+        "✗ 2  zai/glm-5                    after 0.300 s: 529 overloaded_error: Overloaded → nothing is left to try",
+        "✗ told  Overloaded",
+    ]
     assert section(shown, "attempt 2")[-1] == "verdict      nothing is left to try"
 
 
@@ -93,6 +106,7 @@ def test_a_client_that_hung_up():
     end = Ending(over=True, status=None, error="Client disconnected.", told="", seconds=4.0)
     shown = trail.render(watched.exchange, end)
     assert shown.split("\n")[0] == "alice · claude-sonnet-5-5 → no answer · Client disconnected. · 4.0 s"
+    assert shown.split("\n")[2] == "✗ 1  zai/glm-5  given up: Client disconnected."
     assert section(shown, "attempt 1")[-1] == "verdict      given up: Client disconnected."
 
 
@@ -104,7 +118,7 @@ def test_a_request_that_was_refused_before_its_body_was_read():
     )
     shown = trail.render(made)
     assert shown.split("\n")[0] == "anyone · POST /v1/messages · 401 · 0.000 s"
-    assert "told         wrong gateway token" in shown
+    assert shown.split("\n")[2] == "✗ told  wrong gateway token (x)"
     assert shown.endswith("No provider was asked.")
 
 
@@ -128,6 +142,10 @@ def test_a_relayed_request():
     end = Ending(over=True, status=200, error="", told="", seconds=0.2)
     shown = trail.render(made, end)
     assert shown.split("\n")[0] == "anyone · GET /v1/files → the default upstream · 200 · 0.200 s"
+    assert shown.split("\n")[2] == "✓ 1  the default upstream  answered"
+    attempt.status = 404
+    assert trail.render(made, end).split("\n")[2].startswith("✗ 1")
+    attempt.status = 200
     assert section(shown, "attempt 1 · the default upstream · 200") == ["verdict      answered"]
 
 
