@@ -1,11 +1,14 @@
 """The Changes view: for each attempt, what became of the client's request on its way out, and what became of the
 answer on its way back.
 
-`- ` is what came in, `+ ` what went out in its place; what stayed is folded.
+`- ` is what came in, `+ ` what went out in its place; what stayed is folded. The body comes before the headers, of
+which a client sends two dozen.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Final
 
 from addons.state.attempt import Attempt, Kept
@@ -21,6 +24,10 @@ from addons.wire.raw_json import dump
 
 MOST: Final = 400
 """Lines of one body's diff."""
+
+FAMILY: Final = re.compile(r"x-[a-z]+-")
+MANY: Final = 3
+"""Headers with the same beginning that are shown as one."""
 
 NOT_KEPT: Final = (
     "What was sent is kept only while somebody can look (mitmweb, mitmproxy), and is not saved with a flow. "
@@ -53,12 +60,13 @@ def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, bodies: dic
         why = f": {failure(attempt.outcome)}" if attempt.outcome else ""
         return [*out, fold(f"Nothing was sent{why}", 2 * LONGEST_LINE)]
     body = body_of(sent)
-    out += head_changes(asked, sent)
+    out += line_changes(asked, sent)
     if body in bodies:
-        out += ["", f"The body is that of attempt {bodies[body]}."]
+        out.append(f"  body: that of attempt {bodies[body]}")
     else:
         bodies[body] = attempt.number
-        out += ["", *body_changes(body_of(asked), body)]
+        out += body_changes(body_of(asked), body)
+    out += header_changes(asked, sent)
     if attempt is not exchange.attempt and attempt.outcome:
         out += ["", fold(f"Its answer was not passed on: {failure(attempt.outcome)}", 2 * LONGEST_LINE)]
     return out
@@ -74,28 +82,50 @@ def answer_lines(exchange: Exchange, end: Ending) -> list[str]:
             return [*out, "Still running: nothing has come yet."]
         return [*out, "The client got nothing." if told is None else "The gateway answered itself."]
     out += [
-        *head_changes(last.recorded.response, told),
-        "",
+        *line_changes(last.recorded.response, told),
         *body_changes(body_of(last.recorded.response), body_of(told)),
+        *header_changes(last.recorded.response, told),
     ]
     if not end.over:
         out += ["", "Still running: what is not passed on yet counts as removed."]
     return out
 
 
-def head_changes(old: Kept, new: Kept) -> list[str]:
-    """The first line and the headers, in whatever order these came."""
-    out = [f"- {old.first_line}", f"+ {new.first_line}"]
+def line_changes(old: Kept, new: Kept) -> list[str]:
+    """The first line."""
     if old.first_line == new.first_line:
-        out = [f"  {new.first_line}"]
+        return [fold(f"  {new.first_line}", LONGEST_LINE)]
+    return [fold(f"{mark} {kept.first_line}", LONGEST_LINE) for mark, kept in (("-", old), ("+", new))]
+
+
+def header_changes(old: Kept, new: Kept) -> list[str]:
+    """The headers, in whatever order these came: in one line those that stayed and those that went no further, then
+    those that are new or others."""
     before, after = by_name(old), by_name(new)
     same = [name for name in before if before[name] == after.get(name)]
-    for name in before | after:
-        if name not in same:
-            out += [f"- {name}: {value}" for value in before.get(name, [])]
-            out += [f"+ {name}: {value}" for value in after.get(name, [])]
-    out = [fold(line, LONGEST_LINE) for line in out]
-    return [*out, fold(f"  … {counted(len(same), 'unchanged header')}: {', '.join(same)}", 300)] if same else out
+    gone = [name for name in before if name not in after]
+    come = [name for name in after if name not in same]
+    kinds = [("unchanged", same), ("not passed on", gone), ("new or changed", come)]
+    out = [f"  headers: {', '.join(f'{len(names)} {what}' for what, names in kinds if names) or 'none'}"]
+    out += [fold(f"  … unchanged: {', '.join(families(same))}", LONGEST_LINE)] * bool(same)
+    out += [fold(f"- … not passed on: {', '.join(families(gone))}", LONGEST_LINE)] * bool(gone)
+    for name in come:
+        out += [fold(f"- {name}: {value}", LONGEST_LINE) for value in before.get(name, [])]
+        out += [fold(f"+ {name}: {value}", LONGEST_LINE) for value in after[name]]
+    return out
+
+
+def families(names: list[str]) -> list[str]:
+    """Names of headers in few words: `x-stainless-* (9)` for those of which there are many."""
+    starts = [FAMILY.match(name) for name in names]
+    sizes = Counter(start[0] for start in starts if start)
+    out: list[str] = []
+    for name, start in zip(names, starts, strict=True):
+        many = start is not None and sizes[start[0]] >= MANY
+        word = f"{start[0]}* ({sizes[start[0]]})" if start and many else name
+        if word not in out:
+            out.append(word)
+    return out
 
 
 def by_name(kept: Kept) -> dict[str, list[str]]:

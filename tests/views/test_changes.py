@@ -5,7 +5,7 @@ import json
 
 from addons.state.attempt import Outcome
 from addons.views import changes
-from addons.views.changes import body_changes, head_changes
+from addons.views.changes import body_changes, families, header_changes, line_changes
 from addons.views.summary import Ending
 from addons.wire.errors import ProviderError
 from tests.exchanges import exchange, target
@@ -28,30 +28,44 @@ def test_a_request_on_its_way_out():
     assert lines == [
         "- POST /v1/messages?beta=true",
         "+ POST https://zai.test/v1/messages?beta=true",
-        "- host: 127.0.0.1:4000",
-        "+ host: zai.test",
-        "+ authorization: Bearer …abcd",
-        "",
         f"  body: {len(json.dumps(ASKED))} bytes → {len(body)} bytes (1 line out, 1 in)",
         "  {",
         '-   "model": "claude-sonnet-5-5"',
         '+   "model": "glm-5"',
         "    … unchanged: max_tokens, messages, stream",
         "  }",
+        "  headers: 2 new or changed",
+        "- host: 127.0.0.1:4000",
+        "+ host: zai.test",
+        "+ authorization: Bearer …abcd",
     ]
 
 
 def test_headers_in_any_order_and_case():
     old = kept("GET /", headers=[("A", "1"), ("B", "2"), ("C", "3"), ("C", "4"), ("D", "5")])
     new = kept("GET /", headers=[("c", "3"), ("c", "4"), ("b", "x"), ("a", "1"), ("e", "6")])
-    assert head_changes(old, new) == [
-        "  GET /",
+    assert header_changes(old, new) == [
+        "  headers: 2 unchanged, 1 not passed on, 2 new or changed",
+        "  … unchanged: a, c",
+        "- … not passed on: d",
         "- b: 2",
         "+ b: x",
-        "- d: 5",
         "+ e: 6",
-        "  … 2 unchanged headers: a, c",
     ]
+    assert line_changes(old, new) == ["  GET /"]
+    assert header_changes(kept("GET /"), kept("GET /")) == ["  headers: none"]
+
+
+def test_headers_that_are_many_take_one_line():
+    names = [f"x-stainless-{name}" for name in ("arch", "lang", "os", "retry-count")]
+    assert families(["accept", *names, "x-app", "x-claude-code-session-id"]) == [
+        "accept",
+        "x-stainless-* (4)",
+        "x-app",
+        "x-claude-code-session-id",
+    ]
+    shown = header_changes(kept("GET /", headers=[(name, "1") for name in names]), kept("GET /"))
+    assert shown == ["  headers: 4 not passed on", "- … not passed on: x-stainless-* (4)"]
 
 
 def test_the_same_body_is_shown_once():
@@ -62,7 +76,7 @@ def test_the_same_body_is_shown_once():
     watched.sends()
     shown = changes.render(watched.exchange)
     assert section(shown, "attempt 1")[-1] == "Its answer was not passed on: 529 overloaded_error: Overloaded"
-    assert section(shown, "attempt 2")[-1] == "The body is that of attempt 1."
+    assert "  body: that of attempt 1" in section(shown, "attempt 2")
 
 
 def test_an_attempt_that_was_not_sent():
@@ -77,16 +91,16 @@ def test_an_answer_that_passed_as_it_was():
     size = len(sse(whole(text(0, "a"))))
     assert lines == [
         "  200 OK",
-        "  … 1 unchanged header: content-type",
-        "",
         f"  body: unchanged, {size} bytes, 6 events",
+        "  headers: 1 unchanged",
+        "  … unchanged: content-type",
     ]
 
 
 def test_an_answer_that_was_filtered():
     made = answered(whole(thinking(0, "hm"), text(1, "a")), strip=True).ends()
     lines = section(changes.render(made), "answer")
-    assert lines[3].endswith("(9 → 6 events, 3 lines out, 0 in)")
+    assert lines[1].endswith("(9 → 6 events, 3 lines out, 0 in)")
     assert "- content_block_delta thinking_delta [0]: hm" in lines
     assert "~ content_block_start text [1 → 0]" in lines
 
@@ -142,7 +156,7 @@ def test_a_compressed_answer():
     received = watched.exchange.attempts[0].recorded.response
     received.headers = (("content-encoding", "gzip"),)
     received.body[:] = gzip.compress(bytes(received.body))
-    assert "6 events" in section(changes.render(watched.ends()), "answer")[-1]
+    assert "6 events" in section(changes.render(watched.ends()), "answer")[1]
     received.body[:] = received.body[:30]  # not all of it has come
     assert section(changes.render(watched.exchange), "answer")
 
