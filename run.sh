@@ -2,6 +2,7 @@
 # Starts the gateway. The first start makes .venv beside this file, .env and routing.yaml.
 #
 #   ./run.sh [mitmdump options]     serve on 127.0.0.1:4000
+#   ./run.sh --workers N […]        the same in N processes that share the port (auto: one for each core)
 #   ./run.sh web [mitmweb options]  the same with mitmproxy's web interface, on 127.0.0.1:8081
 #   ./run.sh demo [options]         serve scripted providers of this machine: everything can be tried without a key
 #   ./run.sh claude [alias] […]     start Claude Code with this gateway, which is started too where none runs
@@ -33,6 +34,7 @@
 #   ./run.sh help                   show this
 #
 # GATEWAY_HOST, GATEWAY_PORT      where to listen
+# GATEWAY_WORKERS                 how many processes serve, when --workers doesn't say (1)
 # GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
 # GATEWAY_DB                      path of the SQLite file, when it is not .gateway.db beside this file
 # GATEWAY_CONTROL                 path of .gateway.control, when gateway_db is not beside this file (for commands)
@@ -221,10 +223,29 @@ ensure_free() {
   fi
 }
 
-# serve PROGRAM OPTIONS…: mitmdump or mitmweb takes over this process.
+# serve PROGRAM OPTIONS…: mitmdump or mitmweb takes over this process, or what starts several of them.
 serve() {
   local program=$1 host=${GATEWAY_HOST:-127.0.0.1} port=${GATEWAY_PORT:-4000} setting settings=()
+  local workers=${GATEWAY_WORKERS:-1} options=() starter=("$root/addons/process/launch.py")
   shift
+  while [ $# != 0 ]; do
+    case $1 in
+      --workers)
+        [ $# != 1 ] || die "--workers takes how many, or auto"
+        workers=$2
+        shift
+        ;;
+      --workers=*) workers=${1#*=} ;;
+      *) options+=("$1") ;;
+    esac
+    shift
+  done
+  set -- ${options[@]+"${options[@]}"}
+  if [ "$workers" != 1 ]; then
+    [ "$program" = mitmdump ] ||
+      die "mitmweb shows the requests of its own process: --workers $workers is for ./run.sh without web"
+    starter=("$root/addons/process/workers/supervisor.py" "$workers")
+  fi
   ensure_installed ''
   examples
   for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
@@ -234,7 +255,7 @@ serve() {
   done
   case " $* " in *' -p'* | *' --listen-'* | *' --mode'* | *' -m'*) ;; *) ensure_free "$host" "$port" ;; esac
   [ "$host" != localhost ] || host=127.0.0.1 # mitmproxy wants an address
-  exec "$venv/bin/python" -P "$root/addons/process/launch.py" "$program" -s "$root/addons/gateway.py" \
+  exec "$venv/bin/python" -P "${starter[@]}" "$program" -s "$root/addons/gateway.py" \
     --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
     ${settings[@]+"${settings[@]}"} "$@"
 }

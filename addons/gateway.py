@@ -23,6 +23,8 @@ from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch
 from addons.process.welcome import Welcome
+from addons.process.workers.inheritance import inherited
+from addons.process.workers.worker import Worker
 from addons.proxy.attempt_loop import AttemptLoop
 from addons.proxy.connection_limits import ConnectionLimits
 from addons.proxy.event_lock import EventLocks
@@ -35,6 +37,7 @@ from addons.search import Search
 from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
+from addons.state.siblings import Siblings
 from addons.state.store import Store
 from addons.team.allowances import allowances
 from addons.team.sign_in import SignIn
@@ -53,10 +56,12 @@ _hooks = HookDispatch()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 _control = Control()
+_siblings = Siblings()
 _live = LiveCredentials()
 _trusted = TrustedProxies()
 _users = Users()
 _wrong_keys = WrongKeys()
+_startup = Startup()
 _drain = Drain()
 _limits = Limits(_settings)
 _allowances = partial(allowances, _users, _limits.budgets)
@@ -67,12 +72,12 @@ _accounts = Accounts(_settings, _store, live=_live, control=_control)
 addons = fail_closed(
     [
         Listening(),
-        Startup(),
+        _startup,
         _trusted,
         ConnectionLimits(_trusted),
         Tuning(),
         _masking,
-        LogOutput(_masking.freed),
+        LogOutput(_masking.freed, inherited.number if inherited else None),
         Reload(_settings),
         _hooks,
         EventLocks(),
@@ -102,5 +107,6 @@ addons = fail_closed(
         Replay(_settings, _tickets),
         WebPage(),
         Welcome(_settings, _accounts.pools),
+        Worker(inherited, _startup, _drain, _siblings),
     ]
 )

@@ -59,6 +59,7 @@ case "$*" in
     case "$*" in *" -r /dev/stdin"*) cat >/dev/null ;; esac # as pip does: who writes to it must not write to nobody
     eval "${FAKE_PIP:-}" ;;
   "-P "*"/addons/process/launch.py mitm"*) echo "$3"; pwd; shift 3; printf '%s\\n' "$@" ;;
+  "-P "*"/addons/process/workers/supervisor.py "*) echo "$3 $4"; pwd; shift 4; printf '%s\\n' "$@" ;;
   "-m compileall "*) ;;
   "-m pytest"*) echo "python${GATEWAY_CANARIES:+ with canaries}"; pwd; printf '%s\\n' "$@"; eval "${FAKE_PYTEST:-}" ;;
   *) echo python; pwd; printf '%s\\n' "$@" ;;
@@ -188,6 +189,29 @@ def test_files_that_are_there_stay_as_they_are(project: Project) -> None:
     project.run()
     assert (project.root / ".env").read_text() == "MINE=1\n"
     assert (project.root / "routing.yaml").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "starter"),
+    [
+        (["--workers", "2", "-w", "flows"], "", "2 mitmdump"),
+        (["-w", "flows", "--workers=auto"], "3", "auto mitmdump"),
+        (["-w", "flows"], "3", "3 mitmdump"),
+        (["-w", "flows", "--workers", "1"], "3", "mitmdump"),
+        (["-w", "flows"], "1", "mitmdump"),
+    ],
+)
+def test_workers(installed: Project, arguments: list[str], variable: str, starter: str) -> None:
+    status, out, _ = installed.run(*arguments, GATEWAY_WORKERS=variable)
+    assert (status, out[0], out[-2:]) == (0, starter, ["-w", "flows"])
+
+
+def test_workers_are_not_for_mitmweb_and_take_a_number(installed: Project) -> None:
+    assert installed.run("web", "--workers", "2")[::2] == (
+        1,
+        ["run.sh: mitmweb shows the requests of its own process: --workers 2 is for ./run.sh without web"],
+    )
+    assert installed.run("--workers")[::2] == (1, ["run.sh: --workers takes how many, or auto"])
 
 
 def test_what_is_started(installed: Project, tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ RETRY_AFTER = "5"
 LOOK_EVERY = 0.05
 """Seconds between looks at what is still running."""
 
+LEAVES_WITHIN = 3600.0
+"""Seconds that the running requests of a worker have to finish after another has taken its place."""
+
+QUIET = 5.0
+"""Seconds without a request after which such a worker closes the connections that its clients keep."""
+
 
 class Drain:
     """Counts the running requests. Its place is right behind the gate."""
@@ -34,6 +40,7 @@ class Drain:
     def __init__(self) -> None:
         self.running_flows: WeakSet[http.HTTPFlow] = WeakSet()
         self.draining: asyncio.Task[None] | None = None
+        self.leaving: asyncio.Task[None] | None = None
 
     def load(self, loader: Loader) -> None:
         loader.add_option("gateway_drain", int, 30, "Seconds that running requests have to finish after SIGTERM.")
@@ -45,8 +52,8 @@ class Drain:
             logger.debug("SIGTERM is not ours to handle here")
 
     def done(self) -> None:
-        if self.draining:
-            self.draining.cancel()
+        for task in filter(None, (self.draining, self.leaving)):
+            task.cancel()
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self.running_flows.add(flow)
@@ -59,7 +66,12 @@ class Drain:
             flow.response.headers["retry-after"] = RETRY_AFTER
             flow.response.headers["connection"] = "close"
 
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if self.leaving and flow.response:
+            flow.response.headers["connection"] = "close"  # its next request goes to who serves in our place
+
     def response(self, flow: http.HTTPFlow) -> None:
+        self.responseheaders(flow)
         self.running_flows.discard(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
@@ -71,6 +83,26 @@ class Drain:
             ctx.master.shutdown()
         else:
             self.draining = asyncio.get_running_loop().create_task(self.drain(ctx.options.gateway_drain))
+
+    def leave(self) -> None:
+        """Begin to leave: another process accepts in this one's place."""
+        if not (self.leaving or self.draining):
+            self.leaving = asyncio.get_running_loop().create_task(self.finish())
+
+    async def finish(self) -> None:
+        """Accept nobody any more, and end the process when its clients have got what they have asked for."""
+        server = proxyserver()
+        if server is None:
+            return
+        await server.servers.update([])
+        now = quiet = time.monotonic()
+        deadline = now + LEAVES_WITHIN
+        while server.connections and now < deadline and now - quiet < QUIET:
+            await asyncio.sleep(LOOK_EVERY)
+            now = time.monotonic()
+            if self.running_flows or unsent():
+                quiet = now
+        ctx.master.shutdown()
 
     async def drain(self, limit: float) -> None:
         """End the process when nothing runs any more, at the latest after `limit` seconds."""

@@ -35,8 +35,13 @@ import threading  # noqa: E402
 
 from mitmproxy.tools import main  # noqa: E402
 
+from addons.process.workers.inheritance import inherited, listen_on  # noqa: E402
+
 if __name__ == "__main__":
     del sys.argv[0]
+    if inherited:
+        listen_on(inherited.listening)
+        sys.stdout.reconfigure(line_buffering=True, write_through=False)  # type: ignore[union-attr]  # whole lines
     for early in EARLY:
         signal.signal(early, again)
     sys.exit(getattr(main, sys.argv[0])())

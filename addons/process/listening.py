@@ -70,4 +70,10 @@ def listens() -> bool:
     """Whether clients can come: from here on nothing that is logged may end the process."""
     server = proxyserver()
     instances = list(server.servers) if server else []
-    return bool(instances) and all(instance.is_running for instance in instances)
+    return bool(instances) and all(instance.is_running and accepts(instance) for instance in instances)
+
+
+def accepts(instance: Any) -> bool:
+    """Whether connections are accepted: a worker's server has its sockets before it is ready."""
+    servers = getattr(instance, "_servers", ())
+    return all(server.is_serving() for server in servers if isinstance(server, asyncio.Server))

@@ -32,9 +32,9 @@ LEVELS: Final = {ALERT: "info"}
 class LogOutput:
     """Sets the form of the log, and writes `gateway_log_file`."""
 
-    def __init__(self, freed: Callable[[str], str]) -> None:
-        """`freed` gives a text without secrets."""
-        self.freed = freed
+    def __init__(self, freed: Callable[[str], str], worker: int | None = None) -> None:
+        """`freed` gives a text without secrets; `worker` is the number of this process, where there are several."""
+        self.freed, self.worker = freed, worker
         self.file: LogFile | None = None
 
     def load(self, loader: Loader) -> None:
@@ -57,7 +57,9 @@ class LogOutput:
 
     def formatter(self, colours: bool, *, dated: bool = False) -> logging.Formatter:
         """What makes lines of records."""
-        return JsonLines(self.freed) if ctx.options.gateway_log == "json" else TextLines(colours, dated=dated)
+        return (
+            JsonLines(self.freed, self.worker) if ctx.options.gateway_log == "json" else TextLines(colours, dated=dated)
+        )
 
     def open_file(self) -> None:
         """Write the log into the file that is wanted now, if one is."""
@@ -112,9 +114,10 @@ class TextLines(MitmFormatter):
 class JsonLines(logging.Formatter):
     """An object a line: the fields of a request (`event: request`), or a message (`event: log`)."""
 
-    def __init__(self, freed: Callable[[str], str]) -> None:
+    def __init__(self, freed: Callable[[str], str], worker: int | None = None) -> None:
+        """`worker`: the number of this process, where there are several."""
         super().__init__()
-        self.freed = freed
+        self.freed, self.worker = freed, worker
 
     def format(self, record: logging.LogRecord) -> str:
         request: LoggedRequest | None = getattr(record, "request", None)
@@ -126,5 +129,7 @@ class JsonLines(logging.Formatter):
             about = {"event": "request", **request.fields()}
             level = "warning" if about["error"] else level
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if self.worker:
+            about["worker"] = self.worker
         freed = {key: self.freed(value) if isinstance(value, str) else value for key, value in about.items()}
         return json.dumps({"time": at, "level": level, **freed}, ensure_ascii=False)

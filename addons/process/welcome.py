@@ -14,6 +14,7 @@ from mitmproxy.log import ALERT
 
 from addons.config.config import Config, token_mode
 from addons.config.settings import Settings
+from addons.process.workers.inheritance import inherited
 from addons.proxy.connections import EVERYWHERE, own_address
 from addons.state.account_errors import clock
 from addons.state.account_pools import AccountPools
@@ -33,6 +34,8 @@ class Welcome:
         self.settings, self.pools = settings, pools
 
     def running(self) -> None:
+        if inherited and not inherited.welcomes:
+            return
         places = list(dict.fromkeys(place(host, port) for host, port, *_ in proxy_addresses()))
         url = getattr(ctx.master, "web_url", "")
         if places:
@@ -44,7 +47,7 @@ class Welcome:
     def lines(self, places: list[str], url: str) -> Iterator[str]:
         """What there is to say of a gateway that listens at these places; `url` is mitmweb's."""
         config = self.settings.current
-        yield f"listening on {' and '.join(places)}"
+        yield f"listening on {' and '.join(places)}{f', with {inherited.count} workers' if inherited else ''}"
         yield f"ready: {few(ready(config)) or 'no model'}"
         yield f"accounts: {few(self.accounts(config)) or 'none'}"
         if config.fallbacks:

@@ -63,7 +63,7 @@ def refuse_at_the_door(refuses: Callable[[str], bool]) -> None:
     listening = proxyserver()
     for instance in listening.servers if listening else ():
         for server in getattr(instance, "_servers", ()):
-            if isinstance(server, asyncio.Server) and server.is_serving():
+            if isinstance(server, asyncio.Server) and server.sockets:
                 guard(server, refuses, instance.handle_stream)
 
 
@@ -71,8 +71,18 @@ def guard(server: Any, refuses: Callable[[str], bool], handle: Any) -> None:
     """Have a server ask who is refused; `handle` gets the others."""
     loop = server.get_loop()
     server._protocol_factory = lambda: Doorkeeper(refuses, handle, loop)  # noqa: SLF001
-    server._serving = False  # noqa: SLF001  # so that it hands the new one to the event loop
-    server._start_serving()  # noqa: SLF001
+    if server.is_serving():  # a worker's isn't until it is ready
+        server._serving = False  # noqa: SLF001  # so that it hands the new one to the event loop
+        server._start_serving()  # noqa: SLF001
+
+
+async def open_the_door() -> None:
+    """Accept connections, if that has not begun."""
+    listening = proxyserver()
+    for instance in listening.servers if listening else ():
+        for server in getattr(instance, "_servers", ()):
+            if isinstance(server, asyncio.Server):
+                await server.start_serving()
 
 
 def let_wait(listener: int, connections: int) -> None:

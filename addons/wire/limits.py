@@ -118,6 +118,9 @@ BACKLOG: Final = 1024
 """Connections that may wait to be accepted: all that one address may have, and as many others. The system drops what
 comes beyond, and a client tries again after a second."""
 
+WORKERS: Final = 64
+"""Processes of `--workers`; each keeps limits of its own for what is held in memory, and for connections."""
+
 DESCRIPTORS_PER_CLIENT: Final = 3
 """File descriptors (`ulimit -n`) that are reckoned for each client: its connection, one to a provider, and a reserve.
 When all are given away, a connection that has sent nothing is closed for a newcomer (the oldest of the same address,

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,7 +31,7 @@ from tests.e2e.canaries import Secret, files, leaks
 from tests.e2e.forked import Forked
 from tests.e2e.overheard import SHORTEST, Heard, heard
 from tests.e2e.sse import EventStream
-from tests.fakes.launch import GATEWAY, command, saving
+from tests.fakes.launch import GATEWAY, SUPERVISOR, command, saving
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
 
@@ -68,6 +69,7 @@ class Gateway:
     script: the addon script. options: more options of mitmdump.
     saving: log and save all that can be.
     forked: from a process that has imported everything (see tests/e2e/forked.py), not a new one.
+    workers: how many processes serve; it answers as soon as the first does.
     """
 
     program = "mitmdump"
@@ -82,6 +84,7 @@ class Gateway:
         options: Sequence[str] = (),
         saving: bool = SAVING,
         forked: bool = True,
+        workers: int = 1,
     ) -> None:
         self._temporary = TemporaryDirectory(prefix="gateway-")
         self.directory = Path(self._temporary.name)
@@ -89,7 +92,8 @@ class Gateway:
         self.script = script
         self.options = tuple(options)
         self.saving = saving
-        self.forked = forked and not any(name.startswith("COVERAGE_") for name in os.environ)
+        self.workers = workers
+        self.forked = forked and workers == 1 and not any(name.startswith("COVERAGE_") for name in os.environ)
         self.check_log = True  # False: this gateway may log tracebacks
         self.ends_within = PATIENCE  # seconds after it was told to stop
         self._reserved = reserve()
@@ -127,6 +131,8 @@ class Gateway:
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         }
         args += self.options
+        if self.workers != 1:
+            args = [sys.executable, "-P", str(SUPERVISOR), str(self.workers), self.program, *args[1:]]
         if self.forked:
             self._process = Forked(args, environment=environment, directory=self.directory, log=self._log)
         else:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "addons" / "gateway.py"
+SUPERVISOR = ROOT / "addons" / "process" / "workers" / "supervisor.py"
 
 GATEWAY_VARIABLES = (
     "ZAI_API_KEY",

@@ -155,6 +155,11 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.BACKLOG}",
         "proxy/test_accepting.py::test_more_may_wait_at_a_socket_that_listens_already",
     ),
+    "WORKERS": (
+        "workers",
+        f"{limits.WORKERS}",
+        "process/workers/test_supervisor.py::test_how_many_there_may_be",
+    ),
     "DESCRIPTORS_PER_CLIENT": (
         "clients in all",
         {3: "a third of `ulimit -n`"}[limits.DESCRIPTORS_PER_CLIENT],

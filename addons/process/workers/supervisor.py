@@ -1,0 +1,245 @@
+"""Supervisor: the process that `./run.sh --workers N` is. It listens, and N mitmdumps accept at its socket.
+
+SIGTERM and SIGINT are passed on, and end it when all workers have ended; SIGHUP replaces the workers one by one (on a
+terminal it says that the terminal has gone: then it is a SIGTERM). Whoever hangs up the line to a worker ends it: no
+worker outlives its parent. What is done when is decided in fleet.py.
+"""
+
+import os
+import signal
+
+if __name__ == "__main__":
+    for early in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(early, lambda _number, _frame: os._exit(0))  # nothing has begun yet
+
+import argparse
+import asyncio
+import errno
+import itertools
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from addons.process.workers import fleet
+from addons.process.workers.asking import Question
+from addons.process.workers.cores import cores
+from addons.process.workers.inheritance import Inheritance
+from addons.process.workers.line import Line, Message, connected
+from addons.wire import limits
+
+LAUNCH: Final = Path(__file__).parents[1] / "launch.py"
+ANSWERS_WITHIN: Final = 1.0
+"""Seconds after which a worker that was asked is left out of the answer."""
+
+
+class Process:
+    """A worker that runs."""
+
+    def __init__(self, worker: int, number: int, process: asyncio.subprocess.Process, line: Line) -> None:
+        self.worker, self.number, self.process, self.line = worker, number, process, line
+        self.is_ready = False
+
+
+class Supervisor:
+    """Does what the fleet decides."""
+
+    def __init__(self, size: int, command: Sequence[str], listening: Sequence[socket.socket], env: dict[str, str]):
+        self.fleet = fleet.Fleet(size)
+        self.command, self.listening, self.env = command, listening, env
+        self.processes: dict[int, Process] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.happened = asyncio.Event()
+        """Something that may change what is due."""
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.questions: dict[int, Question] = {}
+        self.numbers = itertools.count(1)
+        self.has_welcomed = False
+
+    async def run(self) -> int:
+        """Serve; returns the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, number)
+        if os.isatty(0):
+            loop.add_signal_handler(signal.SIGHUP, self.stop, signal.SIGTERM)
+        else:
+            loop.add_signal_handler(signal.SIGHUP, self.renew)
+        self.act(self.fleet.begin(time.monotonic()))
+        while not self.ended.done():
+            self.happened.clear()
+            due = self.fleet.next_due()
+            wait = None if due is None else max(0.0, due - time.monotonic())
+            try:
+                async with asyncio.timeout(wait):
+                    await self.happened.wait()
+            except TimeoutError:
+                self.act(self.fleet.time_passed(time.monotonic()))
+        return self.ended.result()
+
+    def stop(self, number: int) -> None:
+        """Have all workers end."""
+        self.act(self.fleet.stop(number))
+
+    def renew(self) -> None:
+        """Replace all workers."""
+        self.act(self.fleet.renew(time.monotonic()))
+
+    def act(self, actions: Sequence[fleet.Action]) -> None:
+        """Do what was decided."""
+        for action in actions:
+            match action:
+                case fleet.Start(worker, number):
+                    self.keep(self.start(worker, number))
+                case fleet.Leave(worker):
+                    self.processes[worker].line.say(leave=True)
+                case fleet.Send(worker, number):
+                    if one := self.processes.get(worker):
+                        one.process.send_signal(number)
+                case fleet.Say(text):
+                    self.say(text)
+                case fleet.End(status):
+                    if not self.ended.done():
+                        self.ended.set_result(status)
+        self.happened.set()
+
+    def keep(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def say(self, text: str) -> None:
+        """Have a worker log a line, as its log is formed; without one, write it."""
+        if speaker := min((one for one in self.processes.values() if one.is_ready), key=by_number, default=None):
+            speaker.line.say(log=text)
+        else:
+            sys.stderr.write(f"gateway: {text}\n")
+
+    async def start(self, worker: int, number: int) -> None:
+        """Start a process, and wait until it has ended."""
+        ours, its = socket.socketpair()
+        inherited = Inheritance(
+            number=number,
+            count=self.fleet.size,
+            listening=[one.fileno() for one in self.listening],
+            line=its.fileno(),
+            welcomes=number == 1 and not self.has_welcomed,
+        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.command,
+                env={**self.env, **inherited.written()},
+                pass_fds=[*inherited.listening, inherited.line],
+                process_group=0,  # what a terminal sends to all of a group is for the parent to pass on
+            )
+        except OSError as error:
+            ours.close()
+            self.say(f"worker {number} can't be started: {error.strerror}")
+            self.act(self.fleet.ended(worker, 1, time.monotonic()))
+            return
+        finally:
+            its.close()
+        one = self.processes[worker] = Process(worker, number, process, await connected(ours))
+        if self.fleet.is_ending:  # the signal came while it was being started
+            process.send_signal(signal.SIGTERM)
+        self.keep(self.listen_to(one))
+        status = await process.wait()
+        del self.processes[worker]
+        one.line.close()
+        for question in list(self.questions.values()):
+            question.left(worker)
+        self.act(self.fleet.ended(worker, status, time.monotonic()))
+
+    async def listen_to(self, one: Process) -> None:
+        """Take what a worker says, for as long as it lives."""
+        async for message in one.line.messages():
+            if message.get("ready"):
+                one.is_ready = self.has_welcomed = True
+                self.act(self.fleet.became_ready(one.worker, time.monotonic()))
+            elif "ask" in message:
+                self.keep(self.ask_others(one, message))
+            elif (question := self.questions.get(message.get("answer", 0))) is not None:
+                question.answered(one.worker, message.get("value"))
+
+    async def ask_others(self, asker: Process, message: Message) -> None:
+        """Ask all other workers something for one of them, and tell it what they have answered in time."""
+        others = [one for one in self.processes.values() if one.is_ready and one is not asker]
+        number = next(self.numbers)
+        question = self.questions[number] = Question({one.worker for one in others})
+        for one in others:
+            one.line.say(ask=number, name=message["name"], arguments=message["arguments"])
+        values = await question.answers(ANSWERS_WITHIN)
+        del self.questions[number]
+        asker.line.say(answers=message["ask"], values=values)
+
+
+def by_number(one: Process) -> int:
+    return one.number
+
+
+def listen_at(arguments: Sequence[str]) -> tuple[str, int]:
+    """The address that options of mitmdump name."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--listen-host", default="")
+    parser.add_argument("--listen-port", "-p", type=int, default=8080)
+    parser.add_argument("--set", action="append", default=[])
+    options, _ = parser.parse_known_args(list(arguments))
+    host, port = str(options.listen_host), int(options.listen_port)
+    for setting in options.set:
+        name, _, value = setting.partition("=")
+        host = value if name == "listen_host" else host
+        port = int(value) if name == "listen_port" else port
+    return host, port
+
+
+async def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen there: as those that mitmproxy would open."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    sockets = [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
+    server.close()
+    for one in sockets:
+        one.listen(limits.BACKLOG)
+    return sockets
+
+
+async def serve(size: int, program: str, arguments: Sequence[str]) -> int:
+    """Listen, and have workers serve; returns the exit status."""
+    host, port = listen_at(arguments)
+    try:
+        listening = await listening_sockets(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"is taken, by another gateway? GATEWAY_PORT={port + 1} takes another"
+        else:
+            why = f"can't be listened on: {error.strerror or error}"
+        sys.stderr.write(f"run.sh: port {port} of {host or 'every address'} {why}\n")
+        return 1
+    command = [sys.executable, "-P", str(LAUNCH), program, *arguments]
+    with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
+        env = {**os.environ, "GATEWAY_HUB": str(Path(folder, "hub"))}
+        return await Supervisor(size, command, listening, env).run()
+
+
+def wanted(count: str) -> int | None:
+    """How many workers that is; None: it is no number of workers."""
+    return int(count) if count.isascii() and count.isdigit() and 1 <= int(count[:9]) <= limits.WORKERS else None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start `COUNT PROGRAM OPTIONS…`; returns the exit status."""
+    count, program, *options = arguments
+    size = min(cores(), limits.WORKERS) if count == "auto" else wanted(count)
+    if size is None:
+        sys.stderr.write(f"run.sh: --workers takes a number from 1 to {limits.WORKERS}, or auto\n")
+        return 2
+    if size == 1:
+        os.execv(sys.executable, [sys.executable, "-P", str(LAUNCH), program, *options])  # noqa: S606
+    return asyncio.run(serve(size, program, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""Worker: one of several processes that serve a port. It tells its parent that it is ready, leaves when it is told to,
+ends when its parent has gone, and answers what the others ask.
+
+What all workers would say (that the configuration was reloaded, what is wrong in it) only the first one says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Final
+
+from mitmproxy.log import ALERT
+
+from addons.process.drain import Drain
+from addons.process.startup import Startup
+from addons.process.workers.inheritance import Inheritance
+from addons.process.workers.line import Line, connected
+from addons.proxy.accepting import open_the_door
+from addons.state.siblings import Siblings
+
+logger = logging.getLogger(__name__)
+
+SAID_BY_ALL: Final = ("addons.config.reload", "addons.process.user_watch", "addons.process.credentials")
+"""The loggers of what every worker sees."""
+
+
+class Worker:
+    """Is nothing where a process is alone."""
+
+    def __init__(
+        self, inherited: Inheritance | None, startup: Startup, drain: Drain, siblings: Siblings | None = None
+    ) -> None:
+        self.inherited, self.startup, self.drain = inherited, startup, drain
+        self.siblings = siblings or Siblings()
+        self.is_ready = False
+        self.serving: asyncio.Task[None] | None = None
+        if inherited and not inherited.speaks:
+            for name in SAID_BY_ALL:
+                logging.getLogger(name).addFilter(self.is_mine)
+
+    def is_mine(self, record: logging.LogRecord) -> bool:
+        """Whether this worker says it; until it is ready, an error is what ends its start."""
+        return record.levelno >= logging.ERROR and not self.is_ready
+
+    def running(self) -> None:
+        if self.inherited:
+            self.serving = asyncio.get_running_loop().create_task(self.serve(self.inherited))
+
+    def done(self) -> None:
+        if self.serving:
+            self.serving.cancel()
+
+    async def serve(self, inherited: Inheritance) -> None:
+        """Serve, for as long as there is a parent."""
+        await self.startup.over.wait()
+        line = await connected(socket.socket(fileno=inherited.line))
+        await open_the_door()
+        self.is_ready = True
+        line.say(ready=True)
+        self.siblings.begin(lambda **message: line.say(**message))
+        await self.listen_to(line)
+        self.siblings.end()
+        self.drain.terminate()
+
+    async def listen_to(self, line: Line) -> None:
+        """Do what the parent says, until it is gone."""
+        async for message in line.messages():
+            if "leave" in message:
+                self.drain.leave()
+            elif "log" in message:
+                logger.log(ALERT, "gateway: %s", message["log"])
+            elif "ask" in message:
+                value = self.siblings.answer(str(message["name"]), message["arguments"])
+                line.say(answer=message["ask"], value=value)
+            elif "answers" in message:
+                self.siblings.answered(message["answers"], message["values"])
