@@ -114,6 +114,9 @@ connections, every ten seconds."""
 SLOWED_ADDRESSES: Final = 10_000
 """Addresses of which it is known how many wrong keys they have tried; the quietest one makes room for another."""
 
+HUB_BACKLOG: Final = 16 * MEGABYTE
+"""What a worker has not read yet of what the hub tells it, and the longest message to the hub."""
+
 BACKLOG: Final = 1024
 """Connections that may wait to be accepted: all that one address may have, and as many others. The system drops what
 comes beyond, and a client tries again after a second."""

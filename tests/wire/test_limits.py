@@ -150,6 +150,11 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.SLOWED_ADDRESSES:,}",
         "team/test_wrong_keys.py::test_the_table_is_bounded_and_the_quiet_go_first",
     ),
+    "HUB_BACKLOG": (
+        "what a worker and its parent tell each other",
+        megabytes(limits.HUB_BACKLOG),
+        "process/test_hub.py::test_a_worker_that_does_not_read_is_not_waited_for",
+    ),
     "BACKLOG": (
         "connections that wait to be accepted",
         f"{limits.BACKLOG}",
