@@ -1,7 +1,8 @@
 """The Conversation view: a request as a person would read it.
 
-Parameters, system, tools by name, then each message with its role and blocks. It shows what the client asked; what of
-it went where is in Changes.
+Parameters in a line, then each message with its role and blocks, the newest first: it is what the request is about, and
+mitmweb shows no more than the first 512 lines until it is asked. Then tools by name, and the system prompt. It shows
+what the client asked; what of it went where is in Changes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from msgspec import UNSET
 from addons.state.exchange import Exchange
 from addons.views.bodies import body_of, fields_of, presentable, text_of
 from addons.views.content_blocks import cache_mark, content_lines
-from addons.views.outline import compact, field, pretty
+from addons.views.outline import compact, field, first, pretty
 from addons.views.text_layout import counted, fold, indented, lines, rule, size
 from addons.wire.raw_json import Raw, load, split_array
 
@@ -26,6 +27,12 @@ MOST: Final = 4_000
 
 LAST: Final = 20_000
 """Characters of the last message that are shown: it is what this request is about."""
+
+RECENT: Final = 8
+"""Messages before the last of which `MOST` characters of each text are shown."""
+
+PARAMETER: Final = 120
+"""Characters of a parameter that are shown."""
 
 SYSTEM: Final = 600
 """Characters of a system block that are shown."""
@@ -59,15 +66,16 @@ def render_body(body: bytes) -> str:
         return "\n".join([f"The body ({size(len(body))}) is {fields}", "", *lines(text_of(body), NO_TEXT)])
     messages = split_array(fields.get("messages", UNSET))
     count = [counted(len(messages), "message")] if messages else []
-    out = [" · ".join([name_of(fields), *count, size(len(body)), *marks_in(body)]), ""]
+    out = [" · ".join([name_of(fields), *count, size(len(body)), *marks_in(body)])]
     rest = {key: piece for key, piece in fields.items() if key not in ("model", "system", "tools", "messages")}
-    out += [field(key, load(piece)) for key, piece in rest.items()]
-    if "system" in fields:
-        out += ["", *system_lines(load(fields["system"]))]
+    if rest:
+        out.append(" · ".join(fold(field(key, load(piece)), PARAMETER) for key, piece in first(rest.items())))
+    if "messages" in fields:
+        out += ["", *message_lines(fields["messages"], messages)]
     if "tools" in fields:
         out += ["", *tool_lines(load(fields["tools"]), len(memoryview(fields["tools"])))]
-    if "messages" in fields:
-        out += ["", *message_lines(fields["messages"])]
+    if "system" in fields:
+        out += ["", *system_lines(load(fields["system"]))]
     return "\n".join(out)
 
 
@@ -118,24 +126,29 @@ def tool_name(tool: Any) -> str:
     return f"{shown} ({', '.join(notes)})" if notes else shown
 
 
-def message_lines(piece: Raw) -> list[str]:
-    """Every message, with its number."""
-    messages = load(piece)
-    if not isinstance(messages, list):
-        return [rule("messages"), *pretty(messages)]
+def message_lines(piece: Raw, messages: list[Raw] | None) -> list[str]:
+    """Every message, with its number, from the last to the first. Those of the middle of an endless conversation are
+    not even decoded."""
+    if messages is None:
+        return [rule("messages"), *pretty(load(piece))]
     if not messages:
         return [rule("no messages")]
-    limit = min(MOST, max(LEAST, BUDGET // max(1, sum(texts_in(message) for message in messages))))
+    total = len(messages)
+    left_out = range(FIRST_MESSAGES, total - LAST_MESSAGES)  # empty, where all are shown
+    shown = {number: load(messages[number]) for number in range(total) if number not in left_out}
+    share = min(MOST, max(LEAST, BUDGET // max(1, sum(map(texts_in, shown.values())))))
     out: list[str] = []
-    left_out = len(messages) - FIRST_MESSAGES - LAST_MESSAGES
-    for number, message in enumerate(messages):
-        if left_out > 0 and FIRST_MESSAGES <= number < FIRST_MESSAGES + left_out:
-            if number == FIRST_MESSAGES:
-                out += [f"… {counted(left_out, 'message')} not shown", ""]
-            continue
-        if number == len(messages) - 1:
-            limit = max(limit, LAST // max(1, texts_in(message)))
-        out += [*one_message(number, message, limit), ""]
+    for number in reversed(shown):
+        message, limit = shown[number], share
+        if number == total - 1:
+            limit = max(share, LAST // max(1, texts_in(message)))
+        elif number >= total - 1 - RECENT:
+            limit = max(share, MOST // max(1, texts_in(message)))
+        out += [*one_message(number, message, limit, last=number == total - 1), ""]
+        if number == total - 1 and number:
+            out += [rule(f"earlier · {counted(number, 'message')}, the newest first"), ""]
+        if number == left_out.stop and left_out:
+            out += [f"… {counted(len(left_out), 'message')} not shown", ""]
     return out[:-1]
 
 
@@ -145,12 +158,13 @@ def texts_in(message: Any) -> int:
     return len(content) if isinstance(content, list) else 1
 
 
-def one_message(number: int, message: Any, limit: int) -> list[str]:
+def one_message(number: int, message: Any, limit: int, *, last: bool) -> list[str]:
     """One message under its rule. Numbers begin with 0, as in the errors of the API (`messages.3.content.1`)."""
     if not isinstance(message, dict):
         return [rule(f"{number}"), *pretty(message)]
     role = message.get("role")
-    title = rule(f"{number} · {fold(role, 60) if isinstance(role, str) else 'no role'}")
+    named = fold(role, 60) if isinstance(role, str) else "no role"
+    title = rule(f"{number} · {named}{' · the last' if last else ''}")
     others = {key: value for key, value in message.items() if key not in ("role", "content")}
     out = [field(key, value) for key, value in others.items()]
     if "content" in message:

@@ -33,13 +33,25 @@ def message(*blocks, number=0):
 def test_the_head_names_model_and_parameters():
     lines = shown("hi", max_tokens=32000, thinking={"type": "adaptive"}, stream=True).split("\n")
     body = json.dumps(request("hi", max_tokens=32000, thinking={"type": "adaptive"}, stream=True))
-    assert lines[:5] == [
+    assert lines[:4] == [
         f"glm · 1 message · {len(body)} bytes",
+        'max_tokens: 32000 · thinking: {"type": "adaptive"} · stream: true',
         "",
-        "max_tokens: 32000",
-        'thinking: {"type": "adaptive"}',
-        "stream: true",
+        lines[3],
     ]
+    assert lines[3].startswith("── 0 · user · the last ──")
+
+
+def test_the_newest_message_comes_first_and_the_system_prompt_last():
+    said = shown("one", assistant(text("two")), "three", system="Be brief.", tools=[{"name": "Bash"}])
+    titles = [line.strip("─ ") for line in said.split("\n") if line.startswith("── ")]
+    assert [title.partition(" · ")[0] for title in titles] == ["2", "earlier", "1", "0", "tools", "system"]
+    assert titles[:2] == ["2 · user · the last", "earlier · 2 messages, the newest first"]
+
+
+def test_the_last_message_is_on_the_first_page_of_any_conversation():
+    said = shown(*["line\n" * 400] * 200, "and now this", system="rule\n" * 5000)
+    assert "  and now this" in said.split("\n")[:10]
 
 
 def test_the_system_prompt_is_folded():
@@ -184,6 +196,7 @@ def test_the_longer_a_conversation_the_less_of_each_text():
     said = shown(*["word " * 1000] * 400)
     assert len(said) < 200_000
     assert section(said, "0 · user")[-1].endswith("more characters")
+    assert len(section(said, "395 · user")[0]) > 10 * len(section(said, "0 · user")[0])
 
 
 def test_the_middle_of_an_endless_conversation_is_left_out():
@@ -193,6 +206,9 @@ def test_the_middle_of_an_endless_conversation_is_left_out():
     assert "message 20\n" not in said
     assert "message 200\n" in said
     assert "message 599" in said
+    order = [said.index(f"message {number}") for number in (599, 200, 19, 0)]
+    assert order == sorted(order)
+    assert order[1] < said.index("… 180 messages not shown") < order[2]
 
 
 def test_a_compressed_request():
