@@ -18,7 +18,7 @@ from addons.views.diff.event_changes import event_changes
 from addons.views.diff.json_changes import json_changes
 from addons.views.diff.text_changes import text_changes
 from addons.views.summary import Ending, ending, failure
-from addons.views.text_layout import LONGEST_LINE, counted, fold, rule, shortened, size
+from addons.views.text_layout import LONGEST_LINE, counted, fold, rule, size
 from addons.wire.messages.assembler import Assembler
 from addons.wire.raw_json import dump
 
@@ -152,16 +152,19 @@ def body_changes(old: bytes, new: bytes) -> list[str]:
         note = "a stream became JSON" if streams[0] else "JSON became a stream"
         note += "; both as messages"
     else:
-        out, note = json_changes(old, new) if old and new else None, ""
+        out, note = json_changes(old, new, MOST) if old and new else None, ""
     if out is None:
         note = "not JSON"
         out = text_changes(text_of(old), text_of(new))
     if not out:
         note = f"{note}, " * bool(note) + "nothing changed but how it is written"
-    gone, come = (sum(line.startswith(mark) for line in out) for mark in "-+")
-    if gone or come:
+    if len(out) > MOST:  # there may be more than was made
+        out = [*out[:MOST], f"  … more: the first {MOST} lines are shown"]
+        note = f"{note}, " * bool(note) + f"more than {MOST} lines"
+    elif any(line.startswith(("-", "+")) for line in out):
+        gone, come = (sum(line.startswith(mark) for line in out) for mark in "-+")
         note = f"{note}, " * bool(note) + f"{counted(gone, 'line')} out, {come:,} in"
-    return [f"  body: {what}{f' ({note})' if note else ''}", *shortened(out, MOST, pad="  ")]
+    return [f"  body: {what}{f' ({note})' if note else ''}", *out]
 
 
 def assembled(body: bytes) -> bytes:

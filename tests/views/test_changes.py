@@ -151,6 +151,10 @@ def test_no_bodies():
     assert body_changes(b"", sse([PING]))[1:] == ["+ ping"]
 
 
+def test_texts_with_empty_lines():
+    assert body_changes(b"a\n\nb", b"a\n\nc")[1:] == ["  a", "", "- b", "+ c"]
+
+
 def test_a_compressed_answer():
     watched = answered(whole(text(0, "a")))
     received = watched.exchange.attempts[0].recorded.response
@@ -165,7 +169,16 @@ def test_a_long_diff_has_an_end():
     old, new = {str(n): n for n in range(2000)}, {str(n): -n - 1 for n in range(2000)}
     shown = body_changes(json.dumps(old).encode(), json.dumps(new).encode())
     assert len(shown) == 402
-    assert shown[-1] == "  … 3,602 more lines"
+    assert shown[0].endswith("(more than 400 lines)")
+    assert shown[-1] == "  … more: the first 400 lines are shown"
+
+
+def test_a_diff_with_a_tail_says_so_though_the_tail_was_not_made():
+    asked = {"messages": [{"role": "user", "content": [{"type": "text", "text": f"{n}"}]} for n in range(3000)], "z": 1}
+    sent = {"messages": [{"role": "user", "content": [{"type": "text", "text": f"{n}!"}]} for n in range(3000)], "z": 2}
+    shown = body_changes(json.dumps(asked).encode(), json.dumps(sent).encode())
+    assert len(shown) == 402
+    assert shown[-1] == "  … more: the first 400 lines are shown"
 
 
 def test_nothing_to_compare():

@@ -1,13 +1,14 @@
 """What changed in a JSON body, as its pretty text with the unchanged parts folded.
 
 Nothing is decoded, let alone printed, where the bytes are the same: a body is taken apart only along the way to what
-differs, level by level, so that a large one costs little more than a comparison of its bytes. Two values that are only
-written differently (white space, escapes, the order of keys) are the same.
+differs, level by level and no further than somebody reads, so that a large one costs little more than a comparison of its bytes.
+Two values that are only written differently (white space, escapes, the order of keys) are the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
@@ -35,22 +36,30 @@ KIND: Final = ("role", "type")
 """The first of these fields tells which two objects of a changed list are the same one."""
 
 
-def json_changes(old: bytes, new: bytes) -> list[str] | None:
-    """The diff of two JSON texts, empty when they say the same; None when one of them is no JSON."""
+@dataclass(slots=True)
+class Room:
+    """How many more lines are worth making."""
+
+    left: int
+
+
+def json_changes(old: bytes, new: bytes, most: int = 400) -> list[str] | None:
+    """The diff of two JSON texts, empty when they say the same; None when one of them is no JSON. What differs beyond
+    `most` lines or so is not looked at."""
     before, after = value_of(old), value_of(new)
-    return None if isinstance(before, str) or isinstance(after, str) else changes("", before, after, 0)
+    return None if isinstance(before, str) or isinstance(after, str) else changes("", before, after, 0, Room(most))
 
 
-def changes(label: str, old: Raw, new: Raw, depth: int) -> list[str]:
+def changes(label: str, old: Raw, new: Raw, depth: int, room: Room) -> list[str]:
     """The diff of two values. `label`: what stands before them."""
     if old == new:
         return []
     kinds, pad = (raw_json.first(old), raw_json.first(new)), "  " * depth
     inner: list[str] | None = None
     if depth < DEEPEST and kinds == ("[", "["):
-        inner = list_changes(old, new, depth + 1)
+        inner = list_changes(old, new, depth + 1, room)
     elif depth < DEEPEST and kinds == ("{", "{"):
-        inner = object_changes(old, new, depth + 1)
+        inner = object_changes(old, new, depth + 1, room)
     if inner is not None:
         closing = "]" if kinds[0] == "[" else "}"
         return [f"  {pad}{label}{kinds[0]}", *inner, f"  {pad}{closing}"] if inner else []
@@ -60,13 +69,14 @@ def changes(label: str, old: Raw, new: Raw, depth: int) -> list[str]:
     if isinstance(before, str) and isinstance(after, str):
         if "\n" in before or "\n" in after:
             inner = [f"{line[:2]}{pad}  {line[2:]}".rstrip() for line in text_changes(before, after)]
+            room.left -= len(inner)
             return [f"  {pad}{label}text, line by line", *inner]
         before, after = around(before, after)
-        return [*written("-", label, before, depth), *written("+", label, after, depth)]
-    return [*whole("-", label, old, depth), *whole("+", label, new, depth)]
+        return [*written("-", label, before, depth, room), *written("+", label, after, depth, room)]
+    return [*whole("-", label, old, depth, room), *whole("+", label, new, depth, room)]
 
 
-def object_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
+def object_changes(old: Raw, new: Raw, depth: int, room: Room) -> list[str] | None:
     """The fields that differ, in the old order, new ones last; None when there are too many."""
     before, after = raw_json.split_object(old) or {}, raw_json.split_object(new) or {}
     if len(before) + len(after) > 2 * MANY:
@@ -75,16 +85,18 @@ def object_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
     out: list[str] = []
     same: list[str] = []
     for key in [*before, *(key for key in after if key not in before)]:
+        if room.left < 0:
+            break
         label = f'"{fold(key, 100)}": '
         if key not in after:
-            lines = whole("-", label, before[key], depth)
+            lines = whole("-", label, before[key], depth, room)
         elif key not in before:
-            lines = whole("+", label, after[key], depth)
+            lines = whole("+", label, after[key], depth, room)
         else:
-            lines = changes(label, before[key], after[key], depth)
+            lines = changes(label, before[key], after[key], depth, room)
         changed = changed or bool(lines)
         if not lines and key in NAMES and len(memoryview(after[key])) < 80:
-            lines = written(" ", label, raw_json.load(after[key]), depth)
+            lines = written(" ", label, raw_json.load(after[key]), depth, room)
         if lines:
             out += [*unchanged_fields(same, pad), *lines]
             same = []
@@ -98,7 +110,7 @@ def unchanged_fields(keys: list[str], pad: str) -> list[str]:
     return [fold(f"  {pad}… unchanged: {', '.join(keys)}", 200)] if keys else []
 
 
-def list_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
+def list_changes(old: Raw, new: Raw, depth: int, room: Room) -> list[str] | None:
     """The items that differ, with their numbers (of one in both lists the old one); None when there are too many."""
     before, after = raw_json.split_array(old) or [], raw_json.split_array(new) or []
     if len(before) + len(after) > 2 * MANY:
@@ -107,13 +119,15 @@ def list_changes(old: Raw, new: Raw, depth: int) -> list[str] | None:
     out: list[str] = []
     same: list[int] = []
     for i, j in pairs(before, after):
+        if room.left < 0:
+            break
         if j is None:
             assert i is not None
-            lines = whole("-", f"[{i}] ", before[i], depth)
+            lines = whole("-", f"[{i}] ", before[i], depth, room)
         elif i is None:
-            lines = whole("+", f"[{j}] ", after[j], depth)
+            lines = whole("+", f"[{j}] ", after[j], depth, room)
         else:
-            lines = changes(f"[{i}] ", before[i], after[j], depth)
+            lines = changes(f"[{i}] ", before[i], after[j], depth, room)
             if not lines:
                 same.append(i)
         if lines:
@@ -136,6 +150,8 @@ def pairs(old: Sequence[Raw], new: Sequence[Raw]) -> list[Pair]:
     common."""
     found: list[Pair] = [*[(i, None) for i in range(len(old))], *[(None, j) for j in range(len(new))]]
     for key in (bytes, core, kind):
+        if all(i is not None for i, _ in found) or all(j is not None for _, j in found):
+            break  # on one side all have found theirs
         out: list[Pair] = []
         for matched, run in groupby(found, lambda pair: None not in pair):
             gap = list(run)
@@ -172,15 +188,17 @@ def kind(item: Raw) -> Hashable:
     return what, *(bytes(fields[key]) for key in ("id", "name", "tool_use_id") if key in fields)
 
 
-def whole(mark: str, label: str, piece: Raw, depth: int) -> list[str]:
+def whole(mark: str, label: str, piece: Raw, depth: int, room: Room) -> list[str]:
     """A value that was removed or added, folded."""
     value = raw_json.load(piece)
     if value is None and bytes(piece) != b"null":  # valid JSON, and too large or too deep for Python
         value = fold(text_of(bytes(piece)), 200)
-    return written(mark, label, value, depth)
+    return written(mark, label, value, depth, room)
 
 
-def written(mark: str, label: str, value: Any, depth: int) -> list[str]:
+def written(mark: str, label: str, value: Any, depth: int, room: Room) -> list[str]:
     """A value behind its mark and label. Its long strings are folded already, inside their quotes."""
     first, *others = pretty(value)
-    return [f"{mark} {'  ' * depth}{line}".rstrip() for line in shortened([label + first, *others], MOST)]
+    out = [f"{mark} {'  ' * depth}{line}".rstrip() for line in shortened([label + first, *others], MOST)]
+    room.left -= len(out)
+    return out
