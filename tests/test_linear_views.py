@@ -14,7 +14,7 @@ from addons.config.settings import Settings
 from addons.process.log_masking import LogMasking
 from addons.state.conversations import Conversations
 from addons.state.request_facts import RequestFacts
-from addons.views import answer, changes, conversation, one_line, trail
+from addons.views import answer, attempts, changes, conversation, one_line, trail
 from addons.views.summary import from_metadata, to_metadata
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import RequestBody
@@ -33,6 +33,7 @@ def test_answer_views(shape: str) -> None:
         watched.streams(data, strip=True)
         watched.ends()
         answer.render(watched.exchange)
+        attempts.render(watched.exchange)
         changes.render(watched.exchange)
 
     assert_linear(answer.render_body, STREAMS[shape])
@@ -54,6 +55,7 @@ def test_request_views(shape: str) -> None:
         watched.sends()
         watched.fails()
         watched.sends()
+        attempts.render(watched.exchange)
         changes.render(watched.exchange)
         conversation.render(watched.exchange)
 

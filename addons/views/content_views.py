@@ -1,4 +1,4 @@
-"""The four content views as mitmproxy knows them: thin, around the pure functions that do the work.
+"""The content views as mitmproxy knows them: thin, around the pure functions that do the work.
 
 Each is there for every flow of ours, in both panes; which one a pane opens with is decided in `opening`.
 """
@@ -12,12 +12,12 @@ from mitmproxy import contentviews, flow, http
 from mitmproxy.addonmanager import Loader
 
 from addons.state.exchange import ROUTES, Exchange, exchange_of
-from addons.views import answer, changes, conversation, trail
+from addons.views import answer, attempts, changes, conversation, trail
 from addons.views.bodies import presentable
 from addons.views.summary import METADATA, Summary, ending, from_metadata
 from addons.views.unpacking import install
 
-Name = Literal["Trail", "Changes", "Conversation", "Answer"]
+Name = Literal["Trail", "Changes", "Conversation", "Answer", "Attempts"]
 
 OPENS: Final = 10.0
 """The priority of these views: above all of mitmproxy's own, which go to 2."""
@@ -27,7 +27,7 @@ NO_TRAIL: Final = "The trail that was saved with this flow can't be read: anothe
 
 
 class GatewayView(contentviews.Contentview):
-    """A content view, as far as the four are alike."""
+    """A content view, as far as they are alike."""
 
     view: Name
 
@@ -110,12 +110,28 @@ class AnswerContentview(GatewayView):
         return answer.render_body(content(flow.response), frame)
 
 
+class AttemptsContentview(GatewayView):
+    view = "Attempts"
+
+    def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
+        return attempts.render(exchange)
+
+    def saved(self, flow: http.HTTPFlow) -> str:
+        return attempts.NOT_KEPT
+
+
 def trail_of(flow: http.HTTPFlow) -> str:
     """The Trail view of a flow, without a pane."""
     return TrailContentview().prettify(b"", contentviews.Metadata(flow=flow))
 
 
-VIEWS: Final = (TrailContentview, ChangesContentview, ConversationContentview, AnswerContentview)
+VIEWS: Final = (
+    TrailContentview,
+    ChangesContentview,
+    ConversationContentview,
+    AnswerContentview,
+    AttemptsContentview,
+)
 
 
 def is_ours(flow: http.HTTPFlow) -> bool:

@@ -17,7 +17,7 @@ from tests.e2e.overheard import Heard, heard
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
 
-VIEWS = ("Trail", "Changes", "Conversation", "Answer")
+VIEWS = ("Trail", "Changes", "Conversation", "Answer", "Attempts")
 XSRF = "0" * 32
 
 

@@ -130,6 +130,10 @@ def test_every_view_is_there_in_both_panes(web: WebGateway, providers: Providers
     assert '-   "model": "claude-sonnet-5-5"' in shown["Changes"]
     assert '+   "model": "glm-5"' in shown["Changes"]
     assert "What is this?" in shown["Conversation"]
+    assert "── attempt 1 · anthropic/claude-sonnet-5-5 · answer " in shown["Attempts"]
+    assert '"type": "rate_limit_error"' in shown["Attempts"]
+    assert "authorization: Bearer sk-ant-oat01…aaaa" in shown["Attempts"]
+    assert "event: message_start" in shown["Attempts"]
     assert "Let me see." in shown["Answer"]
     assert "Hello from GLM." in shown["Answer"]
 

@@ -15,7 +15,7 @@ from tests.exchanges import exchange, target
 from tests.views.looked_at import Watched, kept
 from tests.wire.streams import sse, text, whole
 
-NAMES = ["Trail", "Changes", "Conversation", "Answer"]
+NAMES = ["Trail", "Changes", "Conversation", "Answer", "Attempts"]
 
 
 @pytest.fixture
@@ -124,6 +124,7 @@ def test_every_view_can_be_had_in_both_panes(registry, name):
     assert shown[0].text == shown[1].text
     assert {part.view_name for part in shown} == {name}
     expected = {"Trail": "claude-sonnet-5-5 → zai/glm-5", "Changes": '"glm-5"', "Conversation": "hi", "Answer": "Hello"}
+    expected["Attempts"] = '"model": "glm-5"'
     assert expected[name] in shown[0].text
 
 

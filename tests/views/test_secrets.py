@@ -6,7 +6,7 @@ import pytest
 
 from addons.config.config import Config
 from addons.state.exchange import ClientCredential
-from addons.views import answer, changes, conversation, trail
+from addons.views import answer, attempts, changes, conversation, trail
 from addons.wire.errors import error_event
 from tests.client_messages import assistant, text, tool_result, tool_use, user
 from tests.exchanges import provider
@@ -22,7 +22,7 @@ CANARIES = {
     "the client's own": "canary0own0token.9876543210",
     "nobody's": "sk-or-v1-canary2222222222222222222222222222222222",
 }
-VIEWS = {"trail": trail, "changes": changes, "conversation": conversation, "answer": answer}
+VIEWS = {"trail": trail, "changes": changes, "conversation": conversation, "answer": answer, "attempts": attempts}
 
 
 def exchange_with(secret):

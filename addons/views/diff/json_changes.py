@@ -1,8 +1,8 @@
 """What changed in a JSON body, as its pretty text with the unchanged parts folded.
 
 Nothing is decoded, let alone printed, where the bytes are the same: a body is taken apart only along the way to what
-differs, level by level and no further than somebody reads, so that a large one costs little more than a comparison of its bytes.
-Two values that are only written differently (white space, escapes, the order of keys) are the same.
+differs, level by level and no further than somebody reads, so that a large one costs little more than a comparison of
+its bytes. Two values that are only written differently (white space, escapes, the order of keys) are the same.
 """
 
 from __future__ import annotations
