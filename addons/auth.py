@@ -39,7 +39,7 @@ from addons.state.control import Control
 from addons.state.exchange import Client, ClientCredential, Exchange, exchange_of, remember
 from addons.state.replay_tickets import TICKET_HEADER, Tickets
 from addons.team.admission import admit, read_gateway_headers, refusal
-from addons.team.limits import limited
+from addons.team.limits import Terms
 from addons.team.sign_in import PAGE_PATHS
 from addons.team.users import Users
 from addons.team.wrong_keys import WrongKeys
@@ -70,6 +70,7 @@ class AuthGate:
     ) -> None:
         self.settings = settings
         self.users = users or Users()
+        self.terms = Terms()
         self.wrong_keys = wrong_keys or WrongKeys()
         self.control = control or Control()
         self.tickets = tickets or Tickets()
@@ -158,7 +159,7 @@ class AuthGate:
                 credential=admitted.credential,
                 token_mode=token_mode(config, presented.mode),
                 address=self.address(flow, values),
-                user=admitted.user and limited(admitted.user, config.users),
+                user=admitted.user and self.terms.of(admitted.user, config.users),
                 key=admitted.key,
             ),
             request_id=f"req_gw_{uuid.uuid4().hex[:24]}",

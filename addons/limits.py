@@ -20,7 +20,6 @@ from pathlib import Path
 from mitmproxy import ctx, http
 
 from addons.config.config import Target
-from addons.config.routing import UserSettings
 from addons.config.settings import Settings
 from addons.proxy.header_lines import put
 from addons.proxy.replies import error_response
@@ -34,8 +33,8 @@ from addons.team.budgets import Budgets
 from addons.team.limits import (
     ANYONE,
     Refusal,
-    budget_headers,
-    limited,
+    Terms,
+    budget_lines,
     over_budget,
     too_fast,
     too_many_sessions,
@@ -43,12 +42,16 @@ from addons.team.limits import (
 from addons.team.pace import Rates, Sessions
 from addons.team.spend_report import spend_report
 from addons.team.windows import Calendar, Window, windows_at
-from addons.wire.usage import Usage
+from addons.wire.usage import BYTES_PER_TOKEN, Usage
 
 logger = logging.getLogger(__name__)
 
 OUTPUT = 4000
 """Tokens of output that are reserved for a request, or what it asks for at most."""
+
+LARGE = 0.01
+"""What may cost a larger share than this of what is left of a budget is estimated by its words, not only by its size:
+that costs a tenth of a whole request."""
 
 WAIT = 60.0
 WAIT_IN_SILENCE = 10.0
@@ -83,6 +86,7 @@ class Limits:
         self.budgets = budgets or Budgets()
         self.alerts = alerts or Alerts()
         self.clock = clock
+        self.terms = Terms()
         self.calendar = Calendar()
         self.zone: tzinfo | None = None
         """Whose days the budgets go by now; another one is followed when what its windows have seen is known."""
@@ -139,7 +143,7 @@ class Limits:
         exchange = exchange_of(flow)
         if exchange is None or exchange.own or exchange.kind != "messages" or flow.response:
             return
-        user = caller(exchange)
+        user = self.caller(exchange)
         if user is None or not (user.budget or user.rpm or user.sessions):
             return
         ask = exchange.config.users.message
@@ -147,18 +151,18 @@ class Limits:
             self.refuse(exchange, flow, too_fast(user.name, user.rpm, wait, ask))
             return
         targets = exchange.plan.targets
-        if targets and (refusal := self.refusal(exchange, user, targets[0])):
+        if targets and user.budget and (refusal := self.refusal(exchange, user, targets[0])):
             open_to_all = [target for target in targets[1:] if not self.refusal(exchange, user, target)]
             if not open_to_all:
                 self.refuse(exchange, flow, refusal)
                 return
             exchange.note("limits", f"{refusal.error.message} What costs nothing is left")
             exchange.plan.targets = open_to_all
-        exchange.allowance = Allowance(user.name)
+        exchange.allowance = Allowance(user)
 
     def refusal(self, exchange: Exchange, user: User, target: Target) -> Refusal | None:
         """Why this target isn't asked; None: it may be."""
-        over = self.budgets.over(user.name, user.budget, self.windows()) if user.budget else None
+        over = self.budgets.over(user.name, user.budget, self.windows())
         if over is None or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
             return None
         users = exchange.config.users
@@ -180,21 +184,26 @@ class Limits:
         allowance = exchange.allowance
         if allowance is None or target is None or exchange.own:
             return
-        user = caller(exchange)
-        if user is None:
-            return
+        user = allowance.user
         if user.sessions and not allowance.seated and not self.seat(trying, allowance, user):
             return
         if not user.budget:
             return
-        # What it has reserved itself doesn't count against it.
-        self.budgets.reserve(user.name, 0.0, allowance.reserved)
-        allowance.reserved = 0.0
+        if allowance.reserved:  # what it has reserved itself doesn't count against it
+            self.budgets.reserve(user.name, 0.0, allowance.reserved)
+            allowance.reserved = 0.0
         if refusal := self.refusal(exchange, user, target):
             trying.attempt.refuse(refusal.error, refusal.headers)
             return
-        allowance.reserved = self.estimate(exchange, target)
-        self.budgets.reserve(user.name, allowance.reserved)
+        size = len(exchange.body.raw) if exchange.body else 0
+        dollars = self.cost(exchange, target, size // BYTES_PER_TOKEN, OUTPUT)
+        windows = self.windows()
+        if dollars > LARGE * self.budgets.left(user.name, user.budget, windows):
+            dollars = self.estimate(exchange, target)
+        allowance.reserved = dollars
+        self.budgets.reserve(user.name, dollars)
+        fullest = self.budgets.fullest(user.name, user.budget, windows)
+        exchange.told = budget_lines(fullest) if fullest else ()
 
     def seat(self, trying: Trying, allowance: Allowance, user: User) -> bool:
         """Whether its session counts among those of its user; else the attempt waits, or isn't made."""
@@ -216,27 +225,38 @@ class Limits:
         """US dollars that an attempt may cost, as they count against budgets."""
         asked = exchange.body.get("max_tokens") if exchange.body else None
         most = min(asked, OUTPUT) if isinstance(asked, int) and asked > 0 else OUTPUT
-        usage = Usage(input_tokens=exchange.facts.tokens if exchange.facts else 0, output_tokens=most)
+        return self.cost(exchange, target, exchange.facts.tokens if exchange.facts else 0, most)
+
+    def cost(self, exchange: Exchange, target: Target, read: int, written: int) -> float:
+        """US dollars that so many tokens of input and output cost."""
+        usage = Usage(input_tokens=read, output_tokens=written)
         return price_of(exchange.config, target, usage, self.clock()).budget_usd
 
     def windows(self) -> tuple[Window, Window, Window]:
         """The running windows: those of the configuration that is in force, whatever it was when a request came."""
         zone = self.settings.current.users.timezone
-        if zone != self.zone and self.reading is None:
+        if zone is not self.zone and zone != self.zone and self.reading is None:
             self.read_again(WRITTEN_AFTER)
         return self.calendar.at(self.clock(), self.zone)
 
     def share(self, exchange: Exchange) -> float:
         """How much of the fullest budget of whoever asks is used, in percent; 0 without a budget."""
-        user = caller(exchange)
+        user = self.caller(exchange)
         fullest = self.budgets.fullest(user.name, user.budget, self.windows()) if user and user.budget else None
         return fullest.share * 100 if fullest else 0.0
 
     def budget_of(self, exchange: Exchange) -> dict[str, object] | None:
         """The budget of whoever asks of which most is used, for a status line; None without a budget."""
-        user = caller(exchange)
+        user = self.caller(exchange)
         found = self.budgets.fullest(user.name, user.budget, self.windows()) if user and user.budget else None
         return found and {"window": found.window.name, "budget_usd": found.budget, "spent_usd": found.spent}
+
+    def caller(self, exchange: Exchange) -> User | None:
+        """Whoever asks, with all limits that hold; None: the administrator, or nobody who asks for models."""
+        client = exchange.client
+        if client.user is None and client.caller in ("anyone", "replay"):
+            return self.terms.of(ANYONE, exchange.config.users)
+        return client.user
 
     # It has ended
 
@@ -253,20 +273,20 @@ class Limits:
             return
         allowance, exchange.allowance = exchange.allowance, None
         if allowance and allowance.seated:
-            self.sessions.leave(allowance.user, exchange.client.session or "", exchange.clock())
-        user = caller(exchange)
+            self.sessions.leave(allowance.user.name, exchange.client.session or "", exchange.clock())
+        user = self.caller(exchange)
         if user is None or not (user.budget or exchange.client.user):
             return  # (what users without a budget spend is counted: they may get one)
-        dollars = sum(charge.budget for charge in result_of(exchange, flow).charges)
-        windows = self.windows()
-        before = {window.name: self.budgets.spent(user.name, window) for window in windows}
+        dollars = sum([charge.budget for charge in result_of(exchange, flow).charges])
+        windows, alerts = self.windows(), exchange.config.alerts
+        if user.budget and alerts.webhook:
+            before = {window.name: self.budgets.spent(user.name, window) for window in windows}
+            self.alerts.spent(alerts, user, before, dollars, windows)
         self.budgets.settle(user.name, allowance.reserved if allowance else 0.0, dollars, windows)
-        self.alerts.spent(exchange.config.alerts, user, before, dollars, windows)
 
 
 class BudgetDisplay:
-    """Tells Claude Code how much of a budget is used: in the headers of answers, and for its `/usage`. Stands behind
-    failover, which takes out what is a provider's own of such headers."""
+    """Answers Claude Code's `/usage`: what the user has spent of each budget."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -275,42 +295,17 @@ class BudgetDisplay:
         exchange = exchange_of(flow)
         if exchange is None or exchange.method != "GET" or exchange.path.partition("?")[0] != USAGE_PATH:
             return
-        user = caller(exchange) if exchange.client.user else ADMIN if exchange.client.caller == "admin" else None
+        user = exchange.client.user or (ADMIN if exchange.client.caller == "admin" else None)
         if user is not None:  # anybody else's credential isn't ours: it is for Anthropic to answer
             exchange.kind = "local"
             report = spend_report(user.name, user.budget, self.limits.budgets, self.limits.windows())
             flow.response = http.Response.make(200, json.dumps(report), {"content-type": "application/json"})
-
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        exchange = exchange_of(flow)
-        if exchange is None or exchange.allowance is None or flow.response is None or exchange.attempt is None:
-            return
-        user = caller(exchange)
-        if exchange.attempt.answer is None or user is None or not user.budget:
-            return
-        headers, fullest = (
-            flow.response.headers,
-            self.limits.budgets.fullest(user.name, user.budget, self.limits.windows()),
-        )
-        told = budget_headers(fullest) if fullest else {}
-        headers.fields = (
-            *[line for line in headers.fields if not line[0].lower().startswith(b"anthropic-ratelimit-")],
-            *[(name.encode(), value.encode()) for name, value in told.items()],
-        )
 
 
 def spent_in(database: str, windows: Iterable[Window]) -> dict[str, dict[str, float]]:
     """What the ledger knows of these windows: US dollars by window and user. Raises OSError or sqlite3.Error."""
     path = Path(database).expanduser()
     return {window.name: spent(path, window.start) for window in windows}
-
-
-def caller(exchange: Exchange) -> User | None:
-    """Whoever asks, with all limits that hold; None: the administrator, or nobody who asks for models."""
-    users: UserSettings = exchange.config.users
-    if exchange.client.user:
-        return limited(exchange.client.user, users)
-    return limited(ANYONE, users) if exchange.client.caller in ("anyone", "replay") else None
 
 
 def any_of_nothing(user: User) -> bool:

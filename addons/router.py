@@ -120,7 +120,7 @@ class ModelRouter:
             if not user.may_ask_for(targets[0].alias):
                 flow.response = not_allowed(exchange, user, targets[0])
                 return
-            targets = allowed_targets(exchange, user, targets)
+            targets = [targets[0], *allowed_targets(exchange, user, targets[1:])]
         exchange.plan.targets = [target for target in targets if usable(target)]
         if not exchange.plan.targets:
             flow.response = no_target(exchange, targets)

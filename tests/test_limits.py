@@ -17,7 +17,7 @@ from addons import limits
 from addons.config.config import Config, Price, Target
 from addons.config.routing import Budget, UserSettings
 from addons.config.settings import Settings
-from addons.limits import WAIT, WAIT_IN_SILENCE, BudgetDisplay, Limits
+from addons.limits import WAIT, WAIT_IN_SILENCE, Limits
 from addons.state.database import opened
 from addons.state.exchange import Exchange, Trying
 from addons.state.ledger_rows import SLOT
@@ -40,7 +40,6 @@ class Gate:
         self.settings = Settings(Path("routing.yaml"), Path(".env"), {})
         self.settings.current = CONFIG
         self.addon = Limits(self.settings, clock=lambda: NOW)
-        self.display = BudgetDisplay(self.addon)
 
     def request(self, user: User = ALICE, *where: Target, stream: bool = True, session: str = "s1") -> Trying:
         made = exchange(*(where or (dear(),)), config=CONFIG, clock=self.clock)
@@ -95,6 +94,13 @@ def test_an_attempt_reserves_what_it_may_cost_and_the_end_settles_it(gate: Gate)
     gate.end(tried)
     assert gate.reserved == 0.0
     assert gate.spent == pytest.approx(0.6)
+
+
+def test_what_costs_little_of_what_is_left_is_estimated_by_its_size(gate: Gate) -> None:
+    tried = gate.request(replace(ALICE, budget=Budget(day=10000)))
+    gate.addon.attempt(tried)
+    body = tried.exchange.body
+    assert body and gate.reserved == pytest.approx(4 + len(body.raw) // 4 / 1000)
 
 
 def test_a_second_attempt_reserves_in_place_of_the_first(gate: Gate) -> None:
@@ -180,15 +186,16 @@ def test_while_the_gate_is_open_what_holds_for_all_holds_for_everybody(gate: Gat
     assert tried.flow.response is not None and tried.flow.response.status_code == 429
 
 
-def test_a_providers_own_limits_are_not_shown_to_who_has_a_budget(gate: Gate) -> None:
+def test_who_has_a_budget_is_told_how_much_of_it_is_used(gate: Gate) -> None:
     tried = gate.request()
     gate.addon.attempt(tried)
-    answered(tried.exchange)
-    tried.flow.response = http.Response.make(200, b"", {"anthropic-ratelimit-unified-5h-utilization": "0.9"})
-    gate.display.responseheaders(tried.flow)
-    names = [name for name in tried.flow.response.headers if name.startswith("anthropic-ratelimit-")]
-    assert "anthropic-ratelimit-unified-5h-utilization" not in names
-    assert tried.flow.response.headers["anthropic-ratelimit-unified-overage-utilization"] == "0.00"
+    gate.end(tried)
+    following = gate.request()
+    gate.addon.attempt(following)
+    assert (b"anthropic-ratelimit-unified-overage-utilization", b"0.60") in following.exchange.told
+    without = gate.request(User("bob", "b", sessions=1))
+    gate.addon.attempt(without)
+    assert without.exchange.told == ()
 
 
 def test_a_ledger_that_cannot_be_read_counts_as_nothing_until_it_can(gate: Gate, tmp_path, caplog, monkeypatch) -> None:

@@ -55,6 +55,7 @@ class ClientAnswer:
         frame_stream(head, request)
         self.chunked = bool(value_of(head.headers, b"transfer-encoding"))
         self.finish_head(head)
+        self.tell(head)
         yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.client)
         if self.exchange:
             self.recorder.told(self.exchange, head)
@@ -67,6 +68,11 @@ class ClientAnswer:
             head.headers["request-id"] = self.request_id
         yield from self.begin(head, request)
         yield from self.say(PING)
+
+    def tell(self, head: http.Response) -> None:
+        """Put into the head of a good answer what there is to tell."""
+        if self.exchange and self.exchange.told:
+            head.headers.fields += self.exchange.told
 
     def say(self, data: bytes) -> Commands:
         """Send whole events."""

@@ -205,6 +205,7 @@ class ProviderStream(ClientStream):
         self.flow.response.data.content = body
         put(self.flow.response.headers, b"content-type", b"application/json")  # also where the provider streamed
         frame_body(self.flow.response)
+        self.client.tell(self.flow.response)
         yield from self.send_response()
 
     def start_events(self) -> Commands:

@@ -15,7 +15,7 @@ from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Exchange
 from addons.wire import limits
 from addons.wire.errors import ProviderError, envelope, error_type, is_envelope
-from addons.wire.rate_limits import client_visible
+from addons.wire.rate_limits import client_visible, tells_of_limits
 from addons.wire.refusals import context_overflow, reworded
 
 
@@ -143,6 +143,8 @@ def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None
     headers, target = response.headers, attempt.target
     if attempt.choice.account:
         headers.fields = tuple([line for line in headers.fields if client_visible(line[0])])
+    elif exchange.told:
+        headers.fields = tuple([line for line in headers.fields if not tells_of_limits(line[0])])
     put(headers, b"x-gateway-provider", b"gateway" if attempt.instead else as_bytes(target.provider.name))
     put(headers, b"x-gateway-model", as_bytes(target.model))
     put(headers, b"x-gateway-attempts", b"%d" % len(exchange.sent()))

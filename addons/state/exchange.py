@@ -186,7 +186,8 @@ class Result:
 class Allowance:
     """What a running request takes of its user's limits."""
 
-    user: str
+    user: User
+    """With all limits that hold."""
     reserved: float = 0.0
     """US dollars that it may cost."""
     seated: bool = False
@@ -218,6 +219,8 @@ class Exchange:
     request_id: str = ""
     allowance: Allowance | None = None
     """Of a request whose caller has limits."""
+    told: tuple[tuple[bytes, bytes], ...] = ()
+    """Header lines for the head of a good answer, put there last: every look at a head costs by the line."""
     own: Own | None = None
     """Of a request of the gateway's own; None: it is a client's."""
     set_cookie: str = field(default="", repr=False)

@@ -7,12 +7,18 @@ Nothing is reset: what was spent in a window that is over counts no more. A requ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from addons.config.routing import Budget
 from addons.team.windows import Window
+
+NOTHING: Final = (0.0, 0.0)
+
+ROUNDING: Final = 1e-9
+"""US dollars: a budget with less left is looked at exactly."""
 
 
 class Over(NamedTuple):
@@ -36,6 +42,16 @@ class Fullest(NamedTuple):
         return self.spent / self.budget if self.budget else 1.0
 
 
+class Standing(NamedTuple):
+    """How a user stands in the running windows: computed once after each request that has cost something."""
+
+    budget: Budget
+    windows: tuple[Window, ...]
+    left: float
+    """US dollars until the first budget is used up."""
+    fullest: Fullest | None
+
+
 @dataclass(slots=True)
 class Purse:
     """What one user has spent."""
@@ -44,6 +60,13 @@ class Purse:
     """By the window's name: when it began, and US dollars."""
     reserved: float = 0.0
     """US dollars that the running requests may cost."""
+    standing: Standing | None = None
+    """None: to be computed anew."""
+
+    def spent_in(self, window: Window) -> float:
+        """US dollars, in a window that runs."""
+        start, dollars = self.spent.get(window.name, NOTHING)
+        return dollars if start == window.start else 0.0
 
 
 class Budgets:
@@ -57,7 +80,8 @@ class Budgets:
         where more is known here it stays: it may not be written yet."""
         for window in windows:
             for name, dollars in spent.get(window.name, {}).items():
-                self.purse(name).spent[window.name] = window.start, max(dollars, self.spent(name, window))
+                purse = self.purse(name)
+                purse.spent[window.name], purse.standing = (window.start, max(dollars, self.spent(name, window))), None
 
     def purse(self, name: str) -> Purse:
         """The purse of a user."""
@@ -69,12 +93,31 @@ class Budgets:
     def spent(self, name: str, window: Window) -> float:
         """US dollars that a user has spent in the running window."""
         purse = self.purses.get(name)
-        start, dollars = purse.spent.get(window.name, (0.0, 0.0)) if purse else (0.0, 0.0)
-        return dollars if start == window.start else 0.0
+        return purse.spent_in(window) if purse else 0.0
 
-    def over(self, name: str, budget: Budget, windows: Iterable[Window]) -> Over | None:
+    def standing(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> Standing:
+        """How a user stands."""
+        purse = self.purses.get(name) or self.purse(name)
+        found = purse.standing
+        if found is None or found.budget is not budget or found.windows is not windows:
+            left, fullest = math.inf, None
+            for window in windows:
+                if (most := getattr(budget, window.name)) is not None:
+                    one = Fullest(window, purse.spent_in(window), most)
+                    left = min(left, most - one.spent)
+                    fullest = one if fullest is None or one.share > fullest.share else fullest
+            found = purse.standing = Standing(budget, windows, left, fullest)
+        return found
+
+    def left(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> float:
+        """US dollars that another request may cost before one of the budgets is used up."""
+        return self.standing(name, budget, windows).left - self.purses[name].reserved
+
+    def over(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> Over | None:
         """The budget that is used up, with what is reserved; of several the one that is so for longest."""
-        reserved = self.purses[name].reserved if name in self.purses else 0.0
+        if self.left(name, budget, windows) > ROUNDING:
+            return None
+        reserved = self.purse(name).reserved
         used_up = None
         for window in windows:
             most = getattr(budget, window.name)
@@ -85,14 +128,9 @@ class Budgets:
                 used_up = Over(window, spent, most)
         return used_up
 
-    def fullest(self, name: str, budget: Budget, windows: Iterable[Window]) -> Fullest | None:
+    def fullest(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> Fullest | None:
         """The budget of which most is used; None without a budget."""
-        kept = [
-            Fullest(window, self.spent(name, window), most)
-            for window in windows
-            if (most := getattr(budget, window.name)) is not None
-        ]
-        return max(kept, key=lambda one: one.share, default=None)
+        return self.standing(name, budget, windows).fullest
 
     def reserve(self, name: str, dollars: float, before: float = 0.0) -> None:
         """Count a request that may cost this much, in place of what was reserved for it before."""
@@ -104,4 +142,5 @@ class Budgets:
         purse = self.purse(name)
         purse.reserved = max(purse.reserved - reserved, 0.0)
         for window in windows:
-            purse.spent[window.name] = window.start, self.spent(name, window) + dollars
+            purse.spent[window.name] = window.start, purse.spent_in(window) + dollars
+        purse.standing = None

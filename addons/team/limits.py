@@ -28,7 +28,23 @@ ANYONE: Final = User("anyone", "anyone")
 """Who comes in while the gate is open: all of them have one purse."""
 
 
-@lru_cache(1024)
+class Terms:
+    """The limits of all, found once for as long as neither the user nor the settings change."""
+
+    def __init__(self) -> None:
+        self.settings: UserSettings | None = None
+        self.known: dict[str, tuple[User, User]] = {}
+
+    def of(self, user: User, settings: UserSettings) -> User:
+        """The user with all limits that hold."""
+        if settings is not self.settings:
+            self.settings, self.known = settings, {}
+        known = self.known.get(user.id)
+        if known is None or known[0] is not user:
+            known = self.known[user.id] = user, limited(user, settings)
+        return known[1]
+
+
 def limited(user: User, settings: UserSettings) -> User:
     """The user with what holds for all where nothing else is said. Administrators have only what is said of them."""
     if user.admin:
@@ -94,22 +110,28 @@ def too_many_sessions(user: str, most: int, wait: float, ask: str) -> Refusal:
     return Refusal(ProviderError(429, "rate_limit_error", message), {"retry-after": str(seconds)})
 
 
-def budget_headers(fullest: Fullest) -> dict[str, str]:
-    """What tells Claude Code how much of a budget is used (it shows it with CLAUDE_CODE_USE_GATEWAY=1)."""
-    share, reset = fullest.share, str(math.ceil(fullest.window.end))
-    passed = [one for one in WARNED_AT if share >= one]
+def budget_lines(fullest: Fullest) -> tuple[tuple[bytes, bytes], ...]:
+    """The header lines that tell Claude Code how much of a budget is used (it shows it with
+    CLAUDE_CODE_USE_GATEWAY=1)."""
+    return lines_of(math.floor(min(fullest.share, 1.0) * 100), math.ceil(fullest.window.end))
+
+
+@lru_cache(1024)
+def lines_of(percent: int, reset: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The same lines, made once for each percent. `reset`: epoch seconds."""
+    passed = [one for one in WARNED_AT if percent >= one * 100]
     status = "allowed_warning" if passed else "allowed"
     headers = {
-        f"{UNIFIED}status": status,
-        f"{UNIFIED}representative-claim": "overage",
-        f"{UNIFIED}overage-status": status,
-        f"{UNIFIED}overage-utilization": f"{min(math.floor(share * 100) / 100, 0.99):.2f}",
-        f"{UNIFIED}reset": reset,
-        f"{UNIFIED}overage-reset": reset,
+        "status": status,
+        "representative-claim": "overage",
+        "overage-status": status,
+        "overage-utilization": f"{min(percent, 99) / 100:.2f}",
+        "reset": str(reset),
+        "overage-reset": str(reset),
     }
     if passed:
-        headers[f"{UNIFIED}overage-surpassed-threshold"] = str(passed[-1])
-    return headers
+        headers["overage-surpassed-threshold"] = str(passed[-1])
+    return tuple((f"{UNIFIED}{name}".encode(), value.encode()) for name, value in headers.items())
 
 
 def moment(at: float, zone: tzinfo | None) -> str:

@@ -7,7 +7,6 @@ Recorded with Claude Code 2.1.332 (CLAUDE_CODE_USE_GATEWAY=1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from addons.team.limits import PERIODS
 from addons.team.windows import Window
 
 
-def spend_report(name: str, budget: Budget, budgets: Budgets, windows: Sequence[Window]) -> dict[str, Any]:
+def spend_report(name: str, budget: Budget, budgets: Budgets, windows: tuple[Window, ...]) -> dict[str, Any]:
     """All windows of a user. The fullest budget is the one that is active."""
     fullest = budgets.fullest(name, budget, windows)
     by_name = {window.name: window for window in windows}

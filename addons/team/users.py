@@ -48,6 +48,8 @@ class Users:
         stays."""
         if roll.version < self.roll.version:
             return False
+        if roll == self.roll:
+            roll = self.roll  # the users stay the same objects: what is known of them by who they are stays
         self.roll, self.problem, self.was_read = roll, "", True
         self.known = {known.user.id: known for known in roll.users}
         self.is_closed = roll.is_closed

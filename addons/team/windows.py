@@ -41,6 +41,6 @@ class Calendar:
 
     def at(self, now: float, zone: tzinfo | None) -> tuple[Window, Window, Window]:
         """The running day, week and month."""
-        if self.known is None or self.known[0] != zone or not self.known[1][0].start <= now < self.known[1][0].end:
+        if self.known is None or self.known[0] is not zone or not self.known[1][0].start <= now < self.known[1][0].end:
             self.known = zone, windows_at(now, zone)
         return self.known[1]

@@ -150,6 +150,11 @@ def share(value: str | None) -> float | None:
     return min(float(value), 1.0)
 
 
+def tells_of_limits(name: bytes) -> bool:
+    """Whether a response header tells of limits at Anthropic."""
+    return name.lower().startswith(b"anthropic-ratelimit-")
+
+
 def client_visible(name: bytes) -> bool:
     """Whether a response header of a pool account may reach the client.
 

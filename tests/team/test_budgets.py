@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -69,6 +70,18 @@ def test_the_fullest_budget_is_the_one_of_which_most_is_used() -> None:
     assert budgets.fullest("alice", Budget(), TODAY) is None
     nothing = budgets.fullest("alice", Budget(day=5, week=0), TODAY)
     assert nothing is not None and nothing.share == 1.0
+
+
+def test_what_is_left_is_what_may_be_spent_before_the_first_budget_is_used_up() -> None:
+    budgets, budget = Budgets(), Budget(day=5, month=6)
+    assert budgets.left("alice", budget, TODAY) == 5
+    budgets.settle("alice", 0, 3.0, TODAY)
+    budgets.reserve("alice", 0.5)
+    assert budgets.left("alice", budget, TODAY) == 1.5
+    assert budgets.left("alice", budget, TOMORROW) == 2.5
+    assert budgets.left("alice", Budget(), TODAY) == math.inf
+    budgets.seed({"day": {"alice": 4.0}}, TODAY)
+    assert budgets.left("alice", budget, TODAY) == 0.5
 
 
 @given(st.lists(st.floats(0.01, 2), max_size=30), st.floats(0.5, 5))

@@ -9,7 +9,7 @@ import pytest
 from addons.config.routing import Budget, UserSettings
 from addons.state.users import User
 from addons.team.budgets import Fullest, Over
-from addons.team.limits import budget_headers, limited, over_budget, too_fast, too_many_sessions
+from addons.team.limits import Terms, budget_lines, limited, over_budget, too_fast, too_many_sessions
 from addons.team.windows import windows_at
 
 UTC = ZoneInfo("UTC")
@@ -27,6 +27,15 @@ def test_what_is_set_for_a_user_goes_before_what_holds_for_all() -> None:
 def test_an_administrator_has_only_what_is_said_of_them() -> None:
     root = User("root", "r", admin=True, budget=Budget(week=3))
     assert limited(root, COMMON) is root
+
+
+def test_limits_are_found_anew_when_the_user_or_the_settings_change() -> None:
+    terms, alice = Terms(), User("alice", "a")
+    assert terms.of(alice, COMMON) is terms.of(alice, COMMON) == limited(alice, COMMON)
+    slower = User("alice", "a", rpm=1)
+    assert terms.of(slower, COMMON).rpm == 1
+    assert terms.of(alice, COMMON).rpm == 60
+    assert terms.of(alice, UserSettings()) == alice
 
 
 @pytest.mark.parametrize(("window", "words"), [(DAY, "today"), (WEEK, "this week"), (MONTH, "this month")])
@@ -71,8 +80,8 @@ def test_too_many_requests_and_sessions_are_waited_for() -> None:
     ],
 )
 def test_what_the_client_is_told_of_a_budget(spent, utilization, status, passed) -> None:
-    headers = budget_headers(Fullest(MONTH, spent, 100.0))
-    unified = {name.removeprefix("anthropic-ratelimit-unified-"): value for name, value in headers.items()}
+    lines = budget_lines(Fullest(MONTH, spent, 100.0))
+    unified = {name.decode().removeprefix("anthropic-ratelimit-unified-"): value.decode() for name, value in lines}
     assert unified["overage-utilization"] == utilization
     assert unified["status"] == unified["overage-status"] == status
     assert unified.get("overage-surpassed-threshold") == passed
