@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from addons.config import routing_file
-from addons.config.egress import ProxyVariables, proxy_variables
+from addons.config.ca_bundle import CaBundle
+from addons.config.egress import Egress, ProxyVariables, proxy_variables
 from addons.config.environment import credential, credential_files, oauth_tokens, unquoted
 from addons.config.routing import (
     COMMAND,
@@ -63,7 +64,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty-four fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    Twenty-five fields: the sections of routing.yaml and the variables of the environment by their names, three tables
     that are made of them.
     """
 
@@ -102,6 +103,8 @@ class Config:
     """Those of them that say what is switched off."""
     proxies: ProxyVariables = field(default_factory=ProxyVariables)
     """HTTPS_PROXY, HTTP_PROXY, NO_PROXY: for what goes to no provider. Default: none."""
+    ca_bundle: CaBundle | None = None
+    """Certificates that are trusted besides the public ones, for all that has none of its own. Default: none."""
     header_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Credentials in providers' `headers:`."""
 
@@ -135,6 +138,20 @@ class Config:
         """The model that a client means: without `claude-via-` before it, and without `[1m]` behind it unless an alias
         is spelt so."""
         return self._routes.spelt(bare_name(model))
+
+    def egress(self, scheme: str, host: str, port: int) -> Egress:
+        """How an address is reached that is no provider's."""
+        return Egress(self.proxies.of(scheme, host, port), self.ca_bundle)
+
+    def token_egress(self, scheme: str, host: str, port: int) -> Egress:
+        """How the endpoint is reached that renews Claude's logins: as the first provider that uses them, where that
+        has a proxy or certificates of its own."""
+        common = self.egress(scheme, host, port)
+        for provider in self.providers.values():
+            if provider.auth == "claude-oauth":
+                usual = self.proxies.of(provider.scheme, provider.host, provider.port)
+                return Egress(common.proxy if provider.proxy == usual else provider.proxy, provider.ca_bundle)
+        return common
 
     def aliases(self) -> list[Route]:
         """The models that have a name of their own (no wildcard), in the order of the file."""
@@ -217,6 +234,7 @@ def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:
         warnings=routing.warnings,
         off=routing.off,
         proxies=proxy_variables(env),
+        ca_bundle=routing.ca_bundle,
         header_secrets=routing.header_secrets,
     )
 

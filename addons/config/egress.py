@@ -1,4 +1,5 @@
-"""Egress proxies: through which one a provider is reached, by its `proxy:` or by HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
+"""Egress: through which proxy an address is reached, by `proxy:` or by HTTPS_PROXY, HTTP_PROXY and NO_PROXY, and whose
+certificates are trusted there.
 
 Rules of this file: pure; a proxy's password is in no `repr` and in no message. An address of this machine is never
 reached through a proxy that only a variable names.
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from addons.config.ca_bundle import CaBundle
 from addons.config.yaml_reader import ConfigError
 
 
@@ -31,6 +33,19 @@ class EgressProxy:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """How an address is reached."""
+
+    proxy: EgressProxy | None = None
+    """None: directly."""
+    ca_bundle: CaBundle | None = None
+    """What is trusted besides the public authorities, of the address itself and of an https proxy."""
+
+
+DIRECT = Egress()
 
 
 def read_proxy(text: str) -> EgressProxy | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from addons.config.ca_bundle import CaBundle, read_ca_bundle
 from addons.config.dialect_file import KEYS as DIALECT_KEYS
 from addons.config.dialect_file import read_dialect, read_variants
 from addons.config.egress import EgressProxy, proxy_variables, read_proxy
@@ -24,7 +25,7 @@ from addons.wire.steps.table import STEP_NAMES
 
 PROVIDER_KEYS = (
     *("preset", "base_url", "auth", "api_key", "api_keys", "command", "ttl", "format"),
-    *("thinking", "headers", "query", "betas", "steps", "subscription", "web_search", "proxy"),
+    *("thinking", "headers", "query", "betas", "steps", "subscription", "web_search", "proxy", "ca_bundle"),
     *DIALECT_KEYS,
 )
 COMMAND_AUTH: Any = "command"
@@ -36,8 +37,10 @@ ENDPOINTS = {"anthropic": ("/v1", "/v1/messages"), "openai-chat": ("/chat/comple
 """What the gateway puts after a base_url itself: at the end of one it is a mistake."""
 
 
-def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list[str]) -> Provider:
-    """One provider. Appends to `secrets` those in its headers."""
+def read_provider(
+    name: str, entry: Entry, env: Mapping[str, str], secrets: list[str], ca_bundle: CaBundle | None = None
+) -> Provider:
+    """One provider. Appends to `secrets` those in its headers. `ca_bundle`: the one for all, where it has none."""
     keys = entry.mapping(PROVIDER_KEYS)
     preset = keys["preset"].choice(tuple(texts())) if "preset" in keys else ""
     if preset:
@@ -57,6 +60,8 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
     proxy = proxy_variables(env).of(url.scheme, url.hostname or "", port)
     if "proxy" in keys:
         proxy = read_own_proxy(keys["proxy"], variables, secrets)
+    if "ca_bundle" in keys:
+        ca_bundle = read_ca_bundle(keys["ca_bundle"], variables)
     return Provider(
         name=name,
         base_url=url.geturl(),
@@ -82,6 +87,7 @@ def read_provider(name: str, entry: Entry, env: Mapping[str, str], secrets: list
         variants=read_variants(keys, form),
         preset=preset,
         proxy=proxy,
+        ca_bundle=ca_bundle,
         subscription=keys["subscription"].boolean() if "subscription" in keys else False,
         web_search=keys["web_search"].boolean() if "web_search" in keys else False,
     )

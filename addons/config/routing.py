@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
-from addons.config.egress import EgressProxy
+from addons.config.ca_bundle import CaBundle
+from addons.config.egress import DIRECT, Egress, EgressProxy
 from addons.wire.chat.options import ChatOptions
 from addons.wire.model_name import without_mark
 
@@ -35,7 +36,7 @@ COMMAND = "command:"
 class Provider:
     """One upstream: where it is, how to log in there, and what it takes.
 
-    Twenty-five fields: the keys of an entry of `providers:`, whose reference this is, and the parts of its address.
+    Twenty-six fields: the keys of an entry of `providers:`, whose reference this is, and the parts of its address.
     """
 
     name: str
@@ -85,6 +86,8 @@ class Provider:
     """The name of the preset that it was filled in from. Default: none."""
     proxy: EgressProxy | None = None
     """The proxy through which it is reached: its own (`proxy:`), or by HTTPS_PROXY and HTTP_PROXY. Default: none."""
+    ca_bundle: CaBundle | None = None
+    """Certificates that are trusted besides the public ones, its own or the ones for all. Default: none."""
     subscription: bool = False
     """A plan that is paid by the month: what is asked of it costs nothing more. Default: no."""
     variants: tuple[tuple[str, ChatOptions], ...] = ()
@@ -102,6 +105,11 @@ class Provider:
     def dialect(self, model: str) -> ChatOptions:
         """What is particular about one of its models."""
         return next((options for pattern, options in self.variants if matches(pattern, model)), self.chat)
+
+    @property
+    def egress(self) -> Egress:
+        """How it is reached."""
+        return Egress(self.proxy, self.ca_bundle)
 
     @property
     def searches(self) -> bool:
@@ -306,6 +314,8 @@ class AlertSettings:
     nobody is told."""
     at: tuple[float, ...] = (0.8, 0.95, 1.0)
     """Shares of a budget; each is told once for a user and a window. Default: [0.8, 0.95, 1]."""
+    egress: Egress = DIRECT
+    """How the address is reached: by HTTPS_PROXY and HTTP_PROXY, with the certificates of `ca_bundle:`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """routing.yaml: its text in, typed and validated values out.
 
-Rules of this file: pure (the environment is an argument); whatever would fail at a request fails here, with
-file, line and key, and the first such mistake is the one that is told; the only thing that may be missing is
-an environment variable of a provider, because somebody with one key must be able to start. A value of the
-environment is in no message.
+Rules of this file: pure (the environment is an argument; only `ca_bundle:` names files that are read); whatever
+would fail at a request fails here, with file, line and key, and the first such mistake is the one that is told;
+the only thing that may be missing is an environment variable of a provider, because somebody with one key must be
+able to start. A value of the environment is in no message.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from addons.config.ca_bundle import CaBundle, read_ca_bundle
 from addons.config.provider_file import read_provider
 from addons.config.routing import (
     STRATEGIES,
@@ -36,14 +37,14 @@ from addons.config.rules import Rule
 from addons.config.rules_file import doubtful, read_rules
 from addons.config.search_file import read_search
 from addons.config.users_file import read_alerts, read_users
-from addons.config.variables import read_complete
+from addons.config.variables import Variables, read_complete
 from addons.config.yaml_reader import Entry, parse, suggestion
 from addons.wire.model_name import without_mark
 from addons.wire.search.settings import SearchSettings
 
 SECTIONS = (
     *("providers", "models", "fallbacks", "routes"),
-    *("failover", "pool", "ledger", "safeguards", "search", "prices", "users", "alerts"),
+    *("failover", "pool", "ledger", "safeguards", "search", "prices", "users", "alerts", "ca_bundle"),
 )
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
@@ -70,6 +71,7 @@ class Routing:
     users: UserSettings
     search: SearchSettings | None
     alerts: AlertSettings
+    ca_bundle: CaBundle | None
     warnings: tuple[str, ...]
     """One line for each provider that is off, because a variable that it needs is not set, and for each fallback
     and each rule that does nothing; one for a search that is off."""
@@ -92,7 +94,8 @@ def read_whole(whole: Entry, env: Mapping[str, str]) -> Routing:
             raise whole.error(f"{name}: is missing")
     given = {name: section for name, section in sections.items() if name in SECTIONS[:2] or not section.empty}
     secrets: list[str] = []
-    providers = read_providers(given["providers"], env, secrets)
+    ca_bundle = read_common_bundle(given["ca_bundle"], env) if "ca_bundle" in given else None
+    providers = read_providers(given["providers"], env, secrets, ca_bundle)
     models = read_models(given["models"], providers, env)
     rules = read_rules(given["routes"], models) if "routes" in given else ()
     fallbacks = read_fallbacks(given["fallbacks"], models) if "fallbacks" in given else ()
@@ -110,20 +113,32 @@ def read_whole(whole: Entry, env: Mapping[str, str]) -> Routing:
         prices=read_prices(given["prices"]) if "prices" in given else PriceSettings(),
         users=read_users(given["users"]) if "users" in given else UserSettings(),
         search=search,
-        alerts=read_alerts(given["alerts"], env) if "alerts" in given else AlertSettings(),
+        alerts=read_alerts(given["alerts"], env, ca_bundle) if "alerts" in given else AlertSettings(),
+        ca_bundle=ca_bundle,
         warnings=(*circles(fallbacks, models), *doubtful(rules, models), *off),
         off=off,
         header_secrets=tuple(secrets),
     )
 
 
-def read_providers(section: Entry, env: Mapping[str, str], secrets: list[str]) -> dict[str, Provider]:
+def read_common_bundle(entry: Entry, env: Mapping[str, str]) -> CaBundle | None:
+    """`ca_bundle:` for all that has none of its own."""
+    variables = Variables(env)
+    bundle = read_ca_bundle(entry, variables)
+    if variables.missing:
+        raise entry.error(f"{variables.missing} is not set")
+    return bundle
+
+
+def read_providers(
+    section: Entry, env: Mapping[str, str], secrets: list[str], ca_bundle: CaBundle | None
+) -> dict[str, Provider]:
     """`providers:`. Appends to `secrets` those in headers."""
     providers = {}
     for name, entry in section.mapping().items():
         if not PROVIDER_NAME.fullmatch(name):
             raise entry.error("a provider's name is made of a-z, 0-9 and _, with single - between them")
-        providers[name] = read_provider(name, entry, env, secrets)
+        providers[name] = read_provider(name, entry, env, secrets, ca_bundle)
     if not providers:
         raise section.error("names no provider")
     return providers

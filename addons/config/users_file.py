@@ -11,6 +11,8 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from addons.config.ca_bundle import CaBundle
+from addons.config.egress import Egress, proxy_variables
 from addons.config.routing import AlertSettings, Budget, UserSettings
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry
@@ -18,6 +20,7 @@ from addons.config.yaml_reader import Entry
 WINDOWS: Final = tuple(window.name for window in fields(Budget))
 USER_KEYS: Final = tuple(setting.name for setting in fields(UserSettings))
 LONGEST_MESSAGE: Final = 500
+NO_ADDRESS: Final = "must be an address, as https://example.com/hook"
 
 
 def read_users(entry: Entry) -> UserSettings:
@@ -64,15 +67,19 @@ def read_message(entry: Entry) -> str:
     return text
 
 
-def read_alerts(entry: Entry, env: Mapping[str, str]) -> AlertSettings:
+def read_alerts(entry: Entry, env: Mapping[str, str], ca_bundle: CaBundle | None = None) -> AlertSettings:
     """`alerts:`."""
     keys = entry.mapping(("webhook", "at"))
     if "webhook" not in keys:
         raise entry.error("webhook: is missing")
     address = read_complete(keys["webhook"], env)
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise keys["webhook"].error("must be an address, as https://example.com/hook")
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise keys["webhook"].error(NO_ADDRESS) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise keys["webhook"].error(NO_ADDRESS)
     at = AlertSettings().at
     if "at" in keys:
         items = keys["at"].items() if keys["at"].is_list else [keys["at"]]
@@ -81,4 +88,5 @@ def read_alerts(entry: Entry, env: Mapping[str, str]) -> AlertSettings:
             if not 0 < share <= 1:
                 raise item.error("must be a share of a budget: more than 0, at most 1")
         at = tuple(sorted({share for _, share in shares}))
-    return AlertSettings(webhook=address, at=at)
+    proxy = proxy_variables(env).of(parts.scheme, host, port)
+    return AlertSettings(webhook=address, at=at, egress=Egress(proxy, ca_bundle))

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from addons.config.config import Config
+from addons.config.egress import Egress
 from addons.config.routing import COMMAND, FILE
 from addons.config.settings import Settings, Stamp, stamp
 from addons.state import token_endpoint
@@ -144,7 +146,9 @@ class Credentials:
             if unsaved := self.unsaved.pop(name, None):
                 outcome = await asyncio.to_thread(save_later, path, unsaved)
             elif login.is_due(self.clock()) or login.access_token == live.doubted:
-                post = partial(token_endpoint.post, ctx.options.gateway_token_url)
+                address = ctx.options.gateway_token_url
+                egress = token_egress(self.settings.current, address)
+                post = partial(token_endpoint.post, address, egress=egress)
                 outcome = await asyncio.to_thread(renew, path, post, self.clock, doubted=live.doubted)
             else:
                 outcome = login
@@ -177,6 +181,12 @@ class Credentials:
         """Log what is wrong with a credential, once until it is well again."""
         if (live := self.live.known.get(name)) and not live.failures:
             logger.warning("credentials: %s", problem)
+
+
+def token_egress(config: Config, address: str) -> Egress:
+    """How the token endpoint is reached."""
+    url = urlsplit(address)
+    return config.token_egress(url.scheme, url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
 
 
 def path_of(name: str) -> Path:

@@ -12,9 +12,10 @@ from mitmproxy.proxy.layers import tls
 from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import TlsData
 
 from addons.proxy.body_budget import BodyBudget
-from addons.proxy.egress import put_authorization
+from addons.proxy.egress import put_authorization, start_tls
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.layer import GatewayLayer
 from addons.proxy.recorder import NO_RECORDER, Recorder
@@ -42,6 +43,9 @@ class AttemptLoop:
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         put_authorization(flow)
+
+    def tls_start_server(self, tls_start: TlsData) -> None:
+        start_tls(tls_start)
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         context = nextlayer.context

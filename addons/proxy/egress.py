@@ -1,4 +1,4 @@
-"""Tunnels through egress proxies: which proxy an attempt goes through, and what the proxy is told of who asks.
+"""Egress: which proxy an attempt goes through, what that is told of who asks, and whose certificates are trusted.
 
 mitmproxy's own tunnel does the rest: a connection `via` a proxy is two, the inner one to the provider, of which the
 streams know, and the proxy's own, which has the socket.
@@ -6,25 +6,33 @@ streams know, and the proxy's own, which has the socket.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from mitmproxy import connection, http
+import certifi
+from cryptography import x509
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.net.server_spec import ServerSpec
+from OpenSSL import SSL, crypto
 
-from addons.config.egress import EgressProxy
+from addons.config.ca_bundle import CaBundle
+from addons.config.egress import Egress, EgressProxy
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange
 
 ALPN = (b"http/1.1",)
 
 _authorizations: WeakKeyDictionary[connection.Connection, str] = WeakKeyDictionary()
+_bundles: WeakKeyDictionary[connection.Connection, CaBundle] = WeakKeyDictionary()
 
 
-def proxy_of(exchange: Exchange, attempt: Attempt, request: http.Request) -> EgressProxy | None:
-    """The proxy that an attempt goes through; None: none."""
+def egress_of(exchange: Exchange, attempt: Attempt, request: http.Request) -> Egress:
+    """How an attempt's address is reached."""
     if attempt.target:
-        return attempt.target.provider.proxy
-    return exchange.config.proxies.of(request.scheme, request.host, request.port)
+        return attempt.target.provider.egress
+    return exchange.config.egress(request.scheme, request.host, request.port)
 
 
 def via(proxy: EgressProxy | None) -> ServerSpec | None:
@@ -39,6 +47,63 @@ def authorize(tunnel: connection.Connection, proxy: EgressProxy) -> None:
 
 
 def put_authorization(flow: http.HTTPFlow) -> None:
-    """Put it on the CONNECT request that goes out, and that nobody sees: it has no flow in any list."""
+    """Put it on the CONNECT request that goes out, and that nobody sees: it has no flow in any list. (mitmproxy leaves
+    the brackets of an IPv6 address out.)"""
+    if ":" in (host := flow.request.host):
+        flow.request.authority = authority = f"[{host}]:{flow.request.port}"
+        if "host" in flow.request.headers:
+            flow.request.headers["host"] = authority
     if value := _authorizations.get(flow.server_conn):
         flow.request.headers["proxy-authorization"] = value
+
+
+def trust_too(server: connection.Connection, bundle: CaBundle) -> None:
+    """Remember whose certificates are trusted when TLS is spoken on this connection."""
+    _bundles[server] = bundle
+
+
+def start_tls(data: tls.TlsData) -> None:
+    """Begin TLS as mitmproxy does, but with more certificates that are trusted."""
+    bundle, server, given = _bundles.get(data.conn), data.conn, data.ssl_conn
+    if bundle is None or given is not None or not isinstance(server, connection.Server):
+        return
+    mitmproxys: TlsConfig = ctx.master.addons.get("tlsconfig")
+    mitmproxys.tls_start_server(data)
+    options = ctx.options
+    made = trusting(
+        bundle,
+        options.ssl_verify_upstream_trusted_ca,
+        options.ssl_verify_upstream_trusted_confdir,
+        client_certificate(options.client_certs, server),
+    )
+    # What a connection has taken from its first context (protocols, ciphers, whether and for which name it verifies)
+    # stays; whom it trusts, and who we say we are, is the second one's.
+    assert data.ssl_conn is not None
+    data.ssl_conn.set_context(made)
+
+
+def client_certificate(option: str | None, server: connection.Server) -> str | None:
+    """The file that mitmproxy's `client_certs` names for a server."""
+    if not option:
+        return None
+    path = Path(option).expanduser()
+    if not path.is_file():
+        path = path / f"{server.sni}.pem"
+    return str(path) if path.is_file() else None
+
+
+@lru_cache(64)
+def trusting(bundle: CaBundle, ca_file: str | None, ca_folder: str | None, client: str | None) -> SSL.Context:
+    """A context that trusts whom mitmproxy trusts, and the certificates of a bundle."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    if ca_file is None and ca_folder is None:
+        ca_file = certifi.where()
+    context.load_verify_locations(ca_file, ca_folder)
+    store = context.get_cert_store()
+    assert store
+    for certificate in x509.load_pem_x509_certificates(bundle.pem.encode()):
+        store.add_cert(crypto.X509.from_cryptography(certificate))
+    if client:
+        context.use_privatekey_file(client)
+        context.use_certificate_chain_file(client)
+    return context

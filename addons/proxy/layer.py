@@ -24,11 +24,11 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
-from addons.config.egress import EgressProxy
+from addons.config.egress import Egress
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.connections import read_client
 from addons.proxy.dismissal import Dismissal
-from addons.proxy.egress import ALPN, authorize
+from addons.proxy.egress import ALPN, authorize, trust_too
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -178,14 +178,21 @@ class GatewayLayer(HttpLayer):
         for server in idle[: max(0, len(tunnels) + 1 - MOST_TUNNELS)]:
             yield from self.let_go(server)
 
-    def tunnelled(self, command: GetHttpConnection, proxy: EgressProxy) -> None:
-        """Have the tunnel that is being opened for this command say who asks, and the provider behind it speak
-        HTTP/1.1 (as `AttemptLoop` has it for those that are reached directly)."""
+    def prepare(self, command: GetHttpConnection, egress: Egress) -> None:
+        """Have the connection that is being opened for this command trust the certificates of its way, its tunnel say
+        who asks, and the provider behind that speak HTTP/1.1 (as `AttemptLoop` has it for those that are reached
+        directly)."""
         for server, waiting in self.waiting_for_establishment.items():
             if any(one is command for one in waiting) and isinstance(server, connection.Server):
-                server.alpn_offers = ALPN
-                if tunnel := self.tunnel_of(server):
-                    authorize(tunnel, proxy)
+                tunnel = self.tunnel_of(server)
+                if egress.ca_bundle:
+                    trust_too(server, egress.ca_bundle)
+                    if tunnel:
+                        trust_too(tunnel, egress.ca_bundle)
+                if egress.proxy:
+                    server.alpn_offers = ALPN
+                    if tunnel:
+                        authorize(tunnel, egress.proxy)
 
     def is_forgotten(self, server: connection.Connection) -> bool:
         """Whether this connection was given up: nobody wants to hear of it any more."""

@@ -10,7 +10,7 @@ from mitmproxy import connection, http
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestHeaders
 
-from addons.config.egress import EgressProxy
+from addons.config.egress import DIRECT, Egress
 from addons.proxy.egress import via
 from addons.proxy.hooks import Commands
 from addons.proxy.request_head import on_the_wire
@@ -25,9 +25,10 @@ class ProviderConnection:
         self.opening: GetHttpConnection | None = None
         self.open: connection.Server | None = None
 
-    def ask_for(self, flow: http.HTTPFlow, stream: HttpStream, proxy: EgressProxy | None = None) -> Commands:
-        """Have a connection opened, or taken from those that are open; the stream is told by an event. `proxy`: the one
-        that it leads through."""
+    def ask_for(self, flow: http.HTTPFlow, stream: HttpStream, egress: Egress = DIRECT) -> Commands:
+        """Have a connection opened, or taken from those that are open; the stream is told by an event. `egress`: the
+        way that it takes."""
+        proxy = egress.proxy
         self.gateway.forget_closed()
         request, server = flow.request, flow.server_conn
         self.opening = opening = GetHttpConnection(
@@ -38,8 +39,8 @@ class ProviderConnection:
         # Only `True` pauses a layer; any other true value asks for the reply as an event.
         opening.blocking = stream  # type: ignore[assignment]  # declared so by Command, narrowed by mistake
         yield opening
-        if proxy:
-            self.gateway.tunnelled(opening, proxy)
+        if proxy or egress.ca_bundle:
+            self.gateway.prepare(opening, egress)
 
     def use(self, server: connection.Server) -> bool:
         """Take this connection for the attempt. Returns whether it has served an earlier request."""

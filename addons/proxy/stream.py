@@ -33,7 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
 from addons.proxy.client_answer import PING
 from addons.proxy.client_request import announced
 from addons.proxy.dismissal import Dismissal
-from addons.proxy.egress import proxy_of
+from addons.proxy.egress import egress_of
 from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
 from addons.proxy.header_lines import is_last, put, value_of, without
@@ -153,7 +153,7 @@ class GatewayStream(ErrandStream):
         settings = exchange.config.failover
         limit = settings.first_byte_timeout if exchange.stream and not attempt.whole else settings.answer_timeout
         self.deadlines.give_up = self.deadlines.after(limit)
-        yield from self.provider.ask_for(self.flow, self, proxy_of(exchange, attempt, self.flow.request))
+        yield from self.provider.ask_for(self.flow, self, egress_of(exchange, attempt, request))
         yield from self.deadlines.arm()
 
     def connected(self, event: GetHttpConnectionCompleted) -> Commands:

@@ -10,7 +10,7 @@ from mitmproxy import connection
 from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream
 
-from addons.config.egress import EgressProxy
+from addons.config.egress import Egress
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -59,8 +59,8 @@ class StreamLayer(Protocol):
     def make_room(self, command: GetHttpConnection) -> Commands:
         """Close tunnels that nobody uses, so that there is room for one more through the same proxy."""
 
-    def tunnelled(self, command: GetHttpConnection, proxy: EgressProxy) -> None:
-        """Prepare the tunnel that is being opened for this command."""
+    def prepare(self, command: GetHttpConnection, egress: Egress) -> None:
+        """Prepare the connection that is being opened for this command for the way that it takes."""
 
     def let_go(self, server: connection.Connection) -> Commands:
         """Close a connection, and forget it."""

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import ssl
+from contextlib import closing
 from http.client import HTTPException
 from typing import Final
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.parse import urlsplit
 
-import certifi
-
+from addons.config.egress import DIRECT, Egress
 from addons.state.credentials_file import Answer
+from addons.state.http_client import connection
 from addons.wire import limits
 
 ADDRESS: Final = "https://platform.claude.com/v1/oauth/token"
 TIMEOUT: Final = 30.0
 
 
-class NoRedirect(HTTPRedirectHandler):
-    """A refresh token goes where the configuration says and nowhere else."""
-
-    def redirect_request(self, *_args: object) -> None:
-        return None
-
-
-def post(address: str, body: bytes) -> Answer:
-    """Send a request for new tokens. Raises OSError when there is no answer."""
+def post(address: str, body: bytes, egress: Egress = DIRECT) -> Answer:
+    """Send a request for new tokens. Raises OSError when there is no answer. No redirect is followed: a refresh token
+    goes where the configuration says and nowhere else."""
     head = {"content-type": "application/json", "accept": "application/json", "user-agent": "claude-gateway"}
-    request = Request(address, data=body, headers=head, method="POST")  # noqa: S310  # the address is the user's own
-    context = ssl.create_default_context(cafile=certifi.where())
+    url = urlsplit(address)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
     try:
-        with build_opener(NoRedirect, HTTPSHandler(context=context)).open(request, timeout=TIMEOUT) as response:
-            return Answer(response.status, lower(response.headers.items()), response.read(limits.TOKEN_ANSWER))
-    except HTTPError as error:
-        with error:
-            return Answer(error.code, lower(error.headers.items()), error.read(limits.TOKEN_ANSWER))
+        with closing(connection(url.scheme, url.hostname or "", port, egress, TIMEOUT)) as way:
+            way.request("POST", path, body, {**head, "connection": "close"})
+            response = way.getresponse()
+            return Answer(response.status, lower(response.getheaders()), response.read(limits.TOKEN_ANSWER))
     except HTTPException as error:
         raise OSError(f"no HTTP came back ({type(error).__name__})") from None
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from addons.config.egress import Egress
 from addons.config.routing import AlertSettings
 from addons.state.token_endpoint import post
 from addons.state.users import User
@@ -76,7 +77,7 @@ class Alerts:
 
     def __init__(
         self,
-        send: Callable[[str, bytes], Awaitable[int]] | None = None,
+        send: Callable[[str, bytes, Egress], Awaitable[int]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.send = send or send_in_thread
@@ -100,18 +101,18 @@ class Alerts:
             if len(self.waiting) >= MOST_WAITING:
                 logger.warning("alerts: %d are on their way, one about %s is dropped", MOST_WAITING, alert.user)
                 continue
-            task = asyncio.get_running_loop().create_task(self.tell(settings.webhook, alert))
+            task = asyncio.get_running_loop().create_task(self.tell(settings, alert))
             self.waiting.add(task)
             task.add_done_callback(self.waiting.discard)
 
-    async def tell(self, address: str, alert: Alert) -> None:
+    async def tell(self, settings: AlertSettings, alert: Alert) -> None:
         """Post an alert, and once more where nobody has taken it."""
-        body = json.dumps(alert.told).encode()
+        address, body = settings.webhook, json.dumps(alert.told).encode()
         host, why = urlsplit(address).hostname, ""
         for pause in (*PAUSES, None):
             try:
                 async with self.turn:
-                    status = await self.send(address, body)
+                    status = await self.send(address, body, settings.egress)
                 if 200 <= status < 300:
                     return
                 why = f"it answered {status}"
@@ -125,6 +126,6 @@ class Alerts:
         logger.warning("alerts: %s was not told that %s's budget runs out: %s", host, alert.user, why)
 
 
-async def send_in_thread(address: str, body: bytes) -> int:
+async def send_in_thread(address: str, body: bytes, egress: Egress) -> int:
     """Post to an address. Returns the status. Raises OSError."""
-    return (await asyncio.to_thread(post, address, body)).status
+    return (await asyncio.to_thread(post, address, body, egress)).status

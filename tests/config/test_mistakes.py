@@ -28,7 +28,7 @@ from tests.config.routing_texts import (
         (
             "- a\n",
             "1: must be a mapping of providers, models, fallbacks, routes, failover, pool, ledger, safeguards, "
-            "search, prices, users, alerts, not a list",
+            "search, prices, users, alerts, ca_bundle, not a list",
         ),
         ("a: b: c\n", "1: not valid YAML: mapping values are not allowed here"),
         (

@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.canaries import Secret
 from tests.e2e.gateway import Gateway
 from tests.fakes.answers import Reply
+from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.provider import Provider
 from tests.fakes.request import Request
 from tests.fakes.scripts import error, plain_error
@@ -74,6 +75,12 @@ def endpoint() -> Iterator[Provider]:
 
 
 @pytest.fixture
+def proxy() -> Iterator[ConnectProxy]:
+    with ConnectProxy() as made:
+        yield made
+
+
+@pytest.fixture
 def login(tmp_path: Path, endpoint: Provider) -> Login:
     return Login(tmp_path, endpoint)
 
@@ -104,10 +111,14 @@ def test_a_login_in_a_file_is_an_account(start: Start, login: Login, anthropic: 
     assert login.endpoint.requests == []
 
 
-def test_it_is_renewed_before_its_end_and_written_back(start: Start, login: Login, anthropic: Provider) -> None:
+def test_it_is_renewed_before_its_end_through_the_providers_proxy_and_written_back(
+    start: Start, login: Login, anthropic: Provider, routing: dict[str, Any], proxy: ConnectProxy
+) -> None:
     login.write(expires_in=200)
-    gateway = start()
+    entry = {**routing["providers"]["anthropic"], "proxy": proxy.url}
+    gateway = start({"providers": {**routing["providers"], "anthropic": entry}})
     gateway.wait_until(lambda: login.written["claudeAiOauth"]["accessToken"] == access(2))
+    assert f"127.0.0.1:{login.endpoint.port}" in proxy.asked
     # The file is written before the renewed token is used: for a moment a request still goes with the old one.
     gateway.wait_until(lambda: gateway.post(OPUS).status_code == 200 and anthropic.last.token == access(2))
     (asked,) = login.endpoint.requests

@@ -9,16 +9,19 @@ import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from shutil import which
 from typing import Any
 
+import certifi
 import pytest
 
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway, authority
 from tests.e2e.test_client_hangup import Caller
 from tests.fakes.connect_proxy import ConnectProxy
+from tests.fakes.front import Authority, Front, has_ipv6, needs_ipv6
 from tests.fakes.provider import Provider
 from tests.fakes.scripts import Gate, error_event, hang, insert, say
 
@@ -39,7 +42,33 @@ def as_new(proxy: ConnectProxy) -> None:
 
 
 @pytest.fixture(scope="module")
-def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
+def others(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Providers that are zai behind something else: TLS that only a bundle vouches for, an https proxy, IPv6."""
+    company, path = Authority(), tmp_path_factory.mktemp("company") / "company.pem"
+    path.write_text(company.pem)
+    pair = company.issue("127.0.0.1", "localhost")
+    with ExitStack() as stack:
+        port = providers.zai.port
+        known, unknown = (stack.enter_context(Front(port, tls=pair)) for _ in range(2))
+        proxy = stack.enter_context(ConnectProxy(authorization=AUTHORIZATION, own_tls=pair))
+        trusting = {"ca_bundle": str(path), "auth": "bearer", "api_key": "${ZAI_API_KEY}"}
+        through = proxy.url.replace("//", f"//alice:{PASSWORD}@")
+        found = {
+            "tls": {**trusting, "base_url": known.url, "proxy": "none"},
+            "not-trusted": {**trusting, "base_url": unknown.url, "proxy": "none", "ca_bundle": certifi.where()},
+            "https-proxy": {**trusting, "base_url": known.url.replace("127.0.0.1", "localhost"), "proxy": through},
+            "https-proxy-plain": {**trusting, "base_url": providers.zai.url, "proxy": through},
+        }
+        if has_ipv6():
+            six = stack.enter_context(Front(port, host="::1"))
+            six_proxy = stack.enter_context(ConnectProxy(host="::1"))
+            found["six"] = {**trusting, "base_url": six.url, "proxy": "none"}
+            found["six-proxy"] = {**trusting, "base_url": six.url, "proxy": six_proxy.url}
+        yield found
+
+
+@pytest.fixture(scope="module")
+def routing(routing: dict[str, Any], providers: Providers, others: dict[str, Any]) -> dict[str, Any]:
     through = {name: {**entry, "proxy": "${PROXY}"} for name, entry in routing["providers"].items()}
     named = {
         f"{name}-by-name": {**entry, "base_url": entry["base_url"].replace("127.0.0.1", "localhost")}
@@ -49,10 +78,10 @@ def routing(routing: dict[str, Any], providers: Providers) -> dict[str, Any]:
     direct = {"kimi-direct": {**routing["providers"]["kimi"], "proxy": "none"}}
     return {
         **routing,
-        "providers": {**through, **named, **direct},
+        "providers": {**through, **named, **direct, **others},
         "models": {
             **routing["models"],
-            **{name: f"{name}/m" for name in named},
+            **{name: f"{name}/m" for name in (*named, *others)},
             "kimi-direct": "kimi-direct/m",
             "glm-or-direct": "zai/glm-6",
         },
@@ -137,6 +166,27 @@ def test_more_providers_than_tunnels(gateway: Gateway, providers: Providers, pro
     models = ("glm", "kimi", "openrouter", "zai-by-name", "kimi-by-name", "openrouter-by-name")
     for _ in range(2):
         assert [gateway.post(model).status_code for model in models] == [200] * 6
+
+
+@pytest.mark.parametrize("way", ["tls", "https-proxy", "https-proxy-plain"])
+def test_certificates_of_a_bundle(gateway: Gateway, zai: Provider, others: dict[str, Any], way: str) -> None:
+    zai.always(say("Hello"))
+    assert [gateway.post(way).status_code for _ in range(2)] == [200, 200]
+    assert zai.last.json["model"] == "m"
+
+
+def test_certificates_that_nobody_vouches_for(gateway: Gateway, zai: Provider) -> None:
+    answer = gateway.post("not-trusted")
+    assert (answer.status_code, zai.requests) == (502, [])
+    assert "certificate verify failed" in answer.json()["error"]["message"].lower()
+
+
+@needs_ipv6
+@pytest.mark.parametrize("way", ["six", "six-proxy"])
+def test_addresses_of_ipv6(gateway: Gateway, zai: Provider, way: str) -> None:
+    zai.always(say("Hello"))
+    assert gateway.post(way).status_code == 200
+    assert zai.last.headers["host"].startswith("[::1]:")
 
 
 def test_tls_inside_of_the_tunnel(start_gateway: Callable[..., Gateway], env: dict[str, str], zai: Provider) -> None:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
-from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
+
+from tests.fakes.front import in_url, join, listening, server_context, stop
 
 
 class ConnectProxy:
     """Tunnels to wherever it is asked for, or is silent, or refuses."""
 
-    def __init__(self, *, authorization: str = "", tls: bytes = b"") -> None:
-        """`authorization`: what it wants to be told. `tls`: a key and a certificate, with which it
-        takes TLS off inside of its tunnels, as if the providers behind it spoke that."""
-        self.tls: ssl.SSLContext | None = None
-        if tls:
-            with TemporaryDirectory() as folder:
-                pair = Path(folder) / "pair.pem"
-                pair.write_bytes(tls)
-                self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                self.tls.load_cert_chain(pair)
-                self.tls.set_alpn_protocols(["h2", "http/1.1"])
+    def __init__(
+        self, *, authorization: str = "", tls: bytes = b"", own_tls: bytes = b"", host: str = "127.0.0.1"
+    ) -> None:
+        """`authorization`: what it wants to be told. `tls`: a key and a certificate, with which it takes TLS off inside
+        of its tunnels, as if the providers behind it spoke that; `own_tls`: those with which it speaks TLS itself."""
+        self.tls = server_context(tls) if tls else None
+        if self.tls:
+            self.tls.set_alpn_protocols(["h2", "http/1.1"])
+        self.own_tls = server_context(own_tls) if own_tls else None
         self.protocols: list[str | None] = []
         """What was spoken inside of them."""
         self.authorization = authorization
@@ -37,20 +33,21 @@ class ConnectProxy:
         self.silent = False
         """It takes requests and never answers them."""
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.host = host
+        self.listener = listening(host)
         self.port = self.listener.getsockname()[1]
         self.sockets: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.own_tls else ''}://{in_url(self.host)}:{self.port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.accept, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.listener.close()
+        stop(self.listener)
         with self.lock:
             for one in self.sockets:
                 one.close()
@@ -68,7 +65,7 @@ class ConnectProxy:
             self.open += 1
             self.sockets.add(client)
         try:
-            self.tunnel(client)
+            self.tunnel(self.own_tls.wrap_socket(client, server_side=True) if self.own_tls else client)
         except OSError:
             pass
         finally:
@@ -87,6 +84,9 @@ class ConnectProxy:
         address = first.split()[1]
         with self.lock:
             self.asked.append(address)
+        if address.count(":") > 1 and not address.startswith("["):
+            client.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            return
         if self.silent:
             with self.lock:
                 self.unanswered += 1
@@ -99,23 +99,10 @@ class ConnectProxy:
             client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
             return
         host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port))) as server:
+        with socket.create_connection((host.strip("[]"), int(port))) as server:
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             if self.tls:
                 client = self.tls.wrap_socket(client, server_side=True)
                 self.protocols.append(client.selected_alpn_protocol())
-            back = threading.Thread(target=self.copy, args=[server, client], daemon=True)
-            back.start()
-            self.copy(client, server)
-            back.join()
+            join(client, server)
             client.close()
-
-    @staticmethod
-    def copy(source: socket.socket, sink: socket.socket) -> None:
-        """Pass on what comes, and its end."""
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for one in (source, sink):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)

@@ -51,6 +51,7 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.test import taddons, tflow
+from OpenSSL import SSL
 
 from addons.proxy.hooks import AttemptHook, VerdictHook
 from addons.state.exchange import Trying
@@ -319,6 +320,57 @@ class TestHttpLayer:
     def test_registering_a_connection_is_a_step_of_its_own(self):
         assert list(inspect.signature(HttpLayer.register_connection).parameters) == ["self", "command"]
         assert {"connection", "err"} <= {*http_layers.RegisterHttpConnection.__dataclass_fields__}
+
+
+class TestTunnels:
+    """Connections `via` a proxy, and TLS with other certificates (addons/proxy/egress.py)."""
+
+    def through(self, host: str = "one.test") -> tuple[Plain, list[http.HTTPFlow]]:
+        class Through(HttpStream):
+            def make_server_connection(self):
+                self.flow.request.host = host
+                self.flow.server_conn.via = ("http", ("proxy.test", 3128))
+                return (yield from super().make_server_connection())
+
+        play, seen = Plain(Through), list[http.HTTPFlow]()
+        play.on["http_connect_upstream"] = seen.append
+        play.client_asks()
+        return play, seen
+
+    def test_a_connection_via_a_proxy_is_two_of_one_layer(self):
+        play, _ = self.through()
+        tunnel_connection, (inner,) = play.server(1).connection, play.http.waiting_for_establishment
+        assert tunnel_connection.address == ("proxy.test", 3128)
+        assert isinstance(inner, connection.Server)
+        assert (inner.address, inner.via) == (("one.test", 80), ("http", ("proxy.test", 3128)))
+        assert play.http.connections[inner] is play.http.connections[tunnel_connection]
+        play.server(1).sends(b"HTTP/1.1 200 OK\r\n\r\n")
+        assert inner.connected
+        assert not play.http.waiting_for_establishment
+
+    def test_the_connect_request_can_be_changed_before_it_is_sent(self):
+        play, (flow,) = self.through()
+        assert flow.server_conn is play.server(1).connection
+        assert play.server(1).received.startswith(b"CONNECT one.test:80 HTTP/1.1\r\n")
+
+    def test_an_address_of_ipv6_has_no_brackets_there(self):
+        """Why `put_authorization` writes it anew."""
+        _, (flow,) = self.through("::1")
+        assert (flow.request.authority, flow.request.host, flow.request.port) == ("::1:80", "::1", 80)
+
+    def test_an_addon_before_mitmproxys_may_begin_tls(self):
+        own = TlsConfig()
+        server_side = connection.Server(address=("one.test", 443))
+        with taddons.context(own) as tctx:
+            assert tctx.master.addons.get("tlsconfig") is own
+            data = tls.TlsData(server_side, Context(tflow.tclient_conn(), tctx.options))
+            own.tls_start_server(data)
+            begun = data.ssl_conn
+            assert begun
+            begun.set_context(SSL.Context(SSL.TLS_CLIENT_METHOD))
+            assert begun.get_verify_mode() == SSL.VERIFY_PEER, "what it has verified stays"
+            own.tls_start_server(data)
+            assert data.ssl_conn is begun, "a connection that is there is left alone"
 
 
 class TestHttpStream:

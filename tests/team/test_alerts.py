@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from addons.config.egress import Egress
 from addons.config.routing import AlertSettings, Budget
 from addons.state.users import User
 from addons.team.alerts import AT_ONCE, MOST_WAITING, PAUSES, Alerts, crossed
@@ -39,7 +40,7 @@ class Hook:
     def __init__(self, *answers: int | Exception) -> None:
         self.answers, self.got, self.slept = list(answers), list[Any](), list[float]()
 
-    async def send(self, address: str, body: bytes) -> int:
+    async def send(self, address: str, body: bytes, _egress: Egress) -> int:
         assert address == HOOK.webhook
         self.got.append(json.loads(body))
         answer = self.answers.pop(0) if self.answers else 200
@@ -102,7 +103,7 @@ def test_a_hanging_address_holds_few_threads() -> None:
     """Names of providers are looked up in the same ones."""
     running = most = 0
 
-    async def send(_address: str, _body: bytes) -> int:
+    async def send(_address: str, _body: bytes, _egress: Egress) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
-
-import certifi
 
 from addons.commands.checks.check import Check, together
 from addons.config.config import Config, Provider, Target
 from addons.config.routing import COMMAND
 from addons.state.credentials_file import read as read_login_of
+from addons.state.http_client import ProxyRefused, connection
 from addons.wire.error_reading import read_error
 from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
@@ -95,7 +93,10 @@ def of_providers(config: Config, *, spend: bool, timeout: float = TIMEOUT, in_al
 
 def told(provider: Provider, found: Answer | str | OSError) -> Check:
     """What came of reaching a provider."""
-    where = f"{provider.scheme}://{provider.host}:{provider.port}"
+    host = f"[{provider.host}]" if ":" in provider.host else provider.host
+    where, proxy = f"{provider.scheme}://{host}:{provider.port}", provider.proxy
+    if proxy:
+        where += f", through the proxy {proxy},"
     name = f"provider {provider.name}"
     if isinstance(found, Answer):
         login = ""
@@ -106,10 +107,13 @@ def told(provider: Provider, found: Answer | str | OSError) -> Check:
         return Check(name, True, f"{where} answers{' over TLS' if provider.scheme == 'https' else ''}{login}")
     if isinstance(found, str):
         return Check(name, False, f"{where}: {found}", "is the network there?")
+    if isinstance(found, ProxyRefused):
+        return Check(name, False, f"{where} can't be reached: {found.strerror or found}", refused_by(found.status))
     if isinstance(found, socket.gaierror):
-        return Check(name, False, f"the name {provider.host} can't be resolved: {found.strerror}", no_name(provider))
+        first = (proxy or provider).host
+        return Check(name, False, f"the name {first} can't be resolved: {found.strerror}", no_name(provider))
     if isinstance(found, ssl.SSLCertVerificationError):
-        do = "behind a company's proxy: --set ssl_verify_upstream_trusted_ca=FILE with its certificates"
+        do = "ca_bundle: FILE in routing.yaml, with the certificates of its authority (a company's proxy has its own)"
         return Check(name, False, f"{where}: its certificate isn't trusted ({found.verify_message})", do)
     if isinstance(found, ssl.SSLError):
         return Check(
@@ -118,21 +122,30 @@ def told(provider: Provider, found: Answer | str | OSError) -> Check:
     return Check(name, False, f"{where} can't be reached: {found.strerror or found}", no_way(provider))
 
 
+def refused_by(status: int) -> str:
+    """What to do about a proxy that opens no tunnel."""
+    if status == 407:
+        return "it wants a user and a password: http://user:password@… in proxy: or HTTPS_PROXY"
+    return "is it the right proxy, and may this address be reached through it?"
+
+
 def no_name(provider: Provider) -> str:
     """What to do about a name that can't be resolved."""
-    return f"is base_url of {provider.name} right, and the network there?{proxy_hint()}"
+    what = "the proxy's address" if provider.proxy else f"base_url of {provider.name}"
+    return f"is {what} right, and the network there?{proxy_hint(provider)}"
 
 
 def no_way(provider: Provider) -> str:
     """What to do about a server that can't be reached."""
+    if provider.proxy:
+        return "does that proxy run? It is named by proxy: of the provider, or by HTTPS_PROXY"
     local = provider.host in ("localhost", "127.0.0.1", "::1")
-    return "start that server" if local else f"is the network there, and no firewall between?{proxy_hint()}"
+    return "start that server" if local else f"is the network there, and no firewall between?{proxy_hint(provider)}"
 
 
-def proxy_hint() -> str:
-    """What may be the matter where the environment names a proxy."""
-    names = [name for name in ("HTTPS_PROXY", "https_proxy") if os.environ.get(name)]
-    return f" {names[0]} is set: where it is the only way out, this direct one is closed" if names else ""
+def proxy_hint(provider: Provider) -> str:
+    """What may be the matter where a provider is reached directly."""
+    return "" if provider.proxy else " Where a proxy is the only way out, HTTPS_PROXY in .env names it"
 
 
 def clock(answers: Iterable[Answer]) -> Check:
@@ -241,7 +254,8 @@ def one_token(key: Key, target: Target, timeout: float) -> Answer:
 def reach(provider: Provider, timeout: float = TIMEOUT) -> Answer | str | OSError:
     """The answer to a request without a key; or why there is none."""
     try:
-        socket.getaddrinfo(provider.host, provider.port, type=socket.SOCK_STREAM)
+        first = provider.proxy or provider
+        socket.getaddrinfo(first.host, first.port, type=socket.SOCK_STREAM)
         path = "/v1/models" if provider.format == "anthropic" else "/models"
         return call(provider, path, "", timeout=timeout)
     except OSError as error:
@@ -266,19 +280,12 @@ def call(
     data = None
     if body is not None:
         data, headers["content-type"] = json.dumps(body).encode(), "application/json"
-    connection = (
-        http.client.HTTPSConnection(provider.host, provider.port, timeout=timeout, context=trust())
-        if provider.scheme == "https"
-        else http.client.HTTPConnection(provider.host, provider.port, timeout=timeout)
-    )
-    try:
-        connection.request("GET" if data is None else "POST", address, data, headers)
-        response = connection.getresponse()
+    with closing(connection(provider.scheme, provider.host, provider.port, provider.egress, timeout)) as way:
+        way.request("GET" if data is None else "POST", address, data, headers)
+        response = way.getresponse()
         words = response.read(LONGEST_ANSWER)
         kind = response.getheader("content-type") or ""
         return Answer(response.status, apart(response.getheader("date")), read_error(response.status, kind, words))
-    finally:
-        connection.close()
 
 
 def credential(provider: Provider, key: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -297,9 +304,3 @@ def apart(date: str | None) -> float | None:
         return parsedate_to_datetime(date).timestamp() - time.time() if date else None
     except ValueError:
         return None
-
-
-@cache
-def trust() -> ssl.SSLContext:
-    """The certificates that mitmproxy trusts too."""
-    return ssl.create_default_context(cafile=certifi.where())

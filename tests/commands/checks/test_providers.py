@@ -17,6 +17,7 @@ from addons.config.config import Config
 from addons.wire.errors import ProviderError
 from tests.config.routing_texts import config
 from tests.fakes.answers import Reply
+from tests.fakes.connect_proxy import ConnectProxy
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.request import Request
@@ -40,10 +41,11 @@ def _as_new(server: Provider) -> None:
     server.reset()
 
 
-def routed(url: str, *, form: str = "anthropic", auth: str = "bearer", env: str = KEY) -> Config:
+def routed(url: str, *, form: str = "anthropic", auth: str = "bearer", env: str = KEY, proxy: str = "none") -> Config:
     text = f"""\
 providers:
-  zai: {{base_url: "{url}/api", auth: {auth}, api_key: "${{KEY}}", format: {form}, headers: {{x-mine: "1"}}}}
+  zai: {{base_url: "{url}/api", auth: {auth}, api_key: "${{KEY}}", format: {form}, headers: {{x-mine: "1"}},
+    proxy: "{proxy}"}}
 models:
   glm: zai/glm-5
 """
@@ -147,8 +149,8 @@ def test_a_provider_without_its_key_is_off_and_not_asked(server: Provider) -> No
     assert server.requests == []
 
 
-def reach(url: str) -> Check:
-    found = by_name(found_of(routed(url), spend=True))
+def reach(url: str, proxy: str = "none") -> Check:
+    found = by_name(found_of(routed(url, proxy=proxy), spend=True))
     assert "key zai:1" not in found, "it isn't asked about its key"
     return found["provider zai"]
 
@@ -158,7 +160,6 @@ def test_a_provider_that_can_not_be_reached(server: Provider, monkeypatch: pytes
         check = reach(f"http://127.0.0.1:{port_of(reserved)}")
         assert (check.ok, check.do) == (False, "start that server")
         assert "Connection refused" in check.said
-    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.test")
 
     def unknown(*_arguments: object, **_options: object) -> list[object]:
         raise socket.gaierror(-2, "Name or service not known")
@@ -166,7 +167,26 @@ def test_a_provider_that_can_not_be_reached(server: Provider, monkeypatch: pytes
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     check = reach("https://nowhere.invalid")
     assert "the name nowhere.invalid can't be resolved" in check.said
-    assert "HTTPS_PROXY is set" in check.do and "secret" not in check.do
+    assert "HTTPS_PROXY in .env" in check.do
+    check = reach("https://nowhere.invalid", "http://me:secret0123@proxy.invalid")
+    assert "the name proxy.invalid can't be resolved" in check.said
+    assert "the proxy's address" in check.do and "secret" not in check.said
+
+
+def test_a_provider_behind_a_proxy(server: Provider) -> None:
+    server.always(LIST)
+    with ConnectProxy(authorization="Basic YWxpY2U6c2VjcmV0MDEyMw==") as proxy:
+        right, wrong = (proxy.url.replace("//", f"//alice:{word}@") for word in ("secret0123", "another0123"))
+        found = by_name(found_of(routed(server.url, proxy=right), spend=False))
+        assert found["provider zai"].said == f"{server.url}, through the proxy {proxy.url}, answers"
+        assert found["key zai:1"].ok
+        assert len(proxy.asked) == 2
+        check = reach(server.url, wrong)
+        assert (check.ok, check.said.endswith(f"the proxy {proxy.url} answered 407")) == (False, True)
+        assert "a user and a password" in check.do
+        assert "0123" not in check.said + check.do
+    check = reach(server.url, wrong)
+    assert "does that proxy run?" in check.do
 
 
 def test_one_that_is_out_of_order_and_one_that_is_not_trusted(
@@ -185,7 +205,7 @@ def test_one_that_is_out_of_order_and_one_that_is_not_trusted(
     monkeypatch.setattr(providers, "call", fails)
     check = reach(server.url)
     assert "isn't trusted (self-signed certificate)" in check.said
-    assert "ssl_verify_upstream_trusted_ca" in check.do
+    assert "ca_bundle: FILE" in check.do
     problem = ssl.SSLError(1, "wrong version number")
     assert "doesn't speak TLS" in reach(server.url).said
 
