@@ -15,7 +15,7 @@ from addons.views.bodies import events_of
 from addons.views.diff.alignment import align
 from addons.views.diff.json_changes import json_changes
 from addons.views.diff.text_changes import folded_runs
-from addons.views.text_layout import counted, fold, indented
+from addons.views.text_layout import counted, fold
 from addons.wire.raw_json import load
 from addons.wire.sse import parse, read_object
 
@@ -89,11 +89,12 @@ def rewritten(old: bytes, new: bytes) -> list[str]:
     inner = json_changes(parse(old).data, parse(new).data)
     if inner is None:
         inner = [f"- {fold(before.excerpt, EXCERPT)}", f"+ {fold(after.excerpt, EXCERPT)}"]
-    marks = [f"{line[:2]}{line[2:].strip()}" for line in inner if line[:1] in ("-", "+")]
+    marks = [(line[0], line[2:].strip()) for line in inner if line.startswith(("-", "+"))]
     if moved:
-        marks = [line for line in marks if line not in (f'- "index": {before.number}', f'+ "index": {after.number}')]
+        numbers = ("-", f'"index": {before.number}'), ("+", f'"index": {after.number}')
+        marks = [pair for pair in marks if pair not in numbers]
     same = "" if inner else ", only written differently"
-    return [f"~ {where}{same}", *indented(marks, 4)]
+    return [f"~ {where}{same}", *(f"{mark}     {line}" for mark, line in marks)]
 
 
 def words_of(raw: bytes) -> EventWords:

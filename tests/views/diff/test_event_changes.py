@@ -63,8 +63,8 @@ def test_what_was_rewritten():
     assert event_changes(raw, passed(raw)) == [
         "  … 1 unchanged event",
         "~ content_block_start tool_use [0]",
-        '    - "id": "functions.Bash:0"',
-        '    + "id": "gw1-zai--ZnVuY3Rpb25zLkJhc2g6MA"',
+        '-     "id": "functions.Bash:0"',
+        '+     "id": "gw1-zai--ZnVuY3Rpb25zLkJhc2g6MA"',
         "  … 4 unchanged events",
     ]
 
@@ -110,11 +110,11 @@ def test_whatever_the_filter_does_every_event_is_accounted_for(raw, strip):
         if unchanged := re.fullmatch(r"  … (\d+) unchanged events?", line):
             counts["  … "] += int(unchanged[1])
         elif found := re.match(
-            r"([-+~] )[\w ]+(?: \[[^]]+\])?(?:, only written differently)?(?:  × (\d+))?(?=:|$)", line
+            r"([-+~] )\w[\w ]*(?: \[[^]]+\])?(?:, only written differently)?(?:  × (\d+))?(?=:|$)", line
         ):
             counts[found[1]] += int(found[2] or 1)
         else:
-            assert line.startswith(("    -", "    +"))
+            assert line.startswith(("-     ", "+     "))
     if sum(counts.values()):
         assert counts["  … "] + counts["~ "] + counts["- "] == len(events_of(raw))
         assert counts["  … "] + counts["~ "] + counts["+ "] == len(events_of(told))
