@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.canaries import Secret, files, leaks
 from tests.e2e.gateway import SAVING, messages_body
 from tests.fakes.demo import ALIASES, GOOD_TOKEN, TIRED_TOKEN, guide
+from tests.fakes.demo_traffic import morning
 from tests.fakes.history import TEAM, key
 from tests.fakes.launch import ROOT, saving
 from tests.fakes.ports import port_of, reserve
@@ -83,6 +84,14 @@ def test_the_page_shows_a_team(demo: httpx.Client) -> None:
     own = demo.get("/gateway/", headers={"x-api-key": key("bob")})
     assert 'id="budget"' in own.text
     assert "alice" not in own.text
+
+
+def test_what_there_is_to_look_at_in_mitmweb(demo: httpx.Client) -> None:
+    """What demo_traffic.py asks: all is answered, but what isn't meant to be."""
+    refused = {"gpt-9": 404, "claude-opus-5-5": 429}
+    answers = list(morning(str(demo.base_url), streams=False))
+    assert [status for _, status in answers] == [refused.get(asked.model, 200) for asked, _ in answers]
+    assert len({asked.model for asked, _ in answers}) > 8
 
 
 def test_the_slow_alias_is_bridged_with_pings(demo: httpx.Client) -> None:

@@ -3,7 +3,8 @@
     python -m tests.fakes.demo [options of mitmdump]
     python -m tests.fakes.demo --web [options of mitmweb]
 
-Serves on 127.0.0.1:4000, or where GATEWAY_PORT or `-p` say. Ctrl-C ends it.
+Serves on 127.0.0.1:4000, or where GATEWAY_PORT or `-p` say. Ctrl-C ends it. In mitmweb a dozen requests are made, so
+that there is something to look at.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .demo_traffic import QUESTION, show
 from .history import TEAM, key, seed
 from .launch import GATEWAY_VARIABLES, command
 from .provider import Provider, hello
@@ -26,15 +29,19 @@ from .scripts import (
     Reply,
     Request,
     agent,
+    chat,
     deliver,
     drop,
     error,
     insert,
+    last_message,
+    message,
     oauth_429,
     say,
     text,
     thinking,
 )
+from .search import Hit, brave
 
 PACE = 0.08
 """Seconds between two events of a stream, so that one can watch it."""
@@ -61,14 +68,17 @@ providers:
   limited:    {{base_url: {limited}, auth: bearer, api_key: "${{DEMO_KEY}}"}}
   dying:      {{base_url: {dying}, auth: bearer, api_key: "${{DEMO_KEY}}"}}
   slow:       {{base_url: {slow}, auth: bearer, api_key: "${{DEMO_KEY}}"}}
+  local:      {{base_url: {local}/v1, format: openai-chat, auth: none}}
+search:       {{provider: brave, url: {search}, api_key: "${{DEMO_KEY}}"}}
 models:
-  glm:        zai/glm-5
-  kimi:       kimi/kimi-for-coding
+  glm:        {{provider: zai, model: glm-5, price: {{input: 1, output: 3.2}}}}
+  kimi:       {{provider: kimi, model: kimi-for-coding, price: {{input: 0.6, output: 2.5}}}}
   openrouter: openrouter/qwen/qwen3.6-plus:free
   limited:    limited/some-model
   dying:      dying/some-model
   slow:       slow/some-model
-  claude-*:   anthropic/claude-*
+  local:      local/qwen3-coder:30b
+  claude-*:   {{provider: anthropic, model: claude-*, price: {{input: 3, output: 15}}}}
 fallbacks:
   limited:    [glm]
   dying:      [glm]
@@ -87,8 +97,27 @@ ALIASES = {
     "claude-sonnet-5-5": "a pool of two tokens: the first is always at its limit (429 with reset headers)",
     "limited": "always 429: the gateway falls back to glm",
     "dying": "drops the connection before it has said anything useful: the gateway falls back to glm",
+    "local": "speaks OpenAI's format, and is translated both ways",
     "slow": f"says nothing for {SILENCE} s: pings keep the client patient",
 }
+
+ANSWERS: dict[str, Block] = {
+    "zai": text(
+        "The reader drops it: `stream.split(b'\\n\\n')[:-1]` takes the last block for an unfinished one. At the end of "
+        "the connection it is whole, so hand it on if there is anything in it."
+    ),
+    "kimi": text(
+        "An event ends with a blank line, and the last one has none. Three ways out:\n\n1. Treat the end of the stream "
+        "as a blank line.\n2. Keep what is left over, and parse it when the connection has closed.\n3. Ask the server "
+        "to write the blank line.\n\nI would take the second."
+    ),
+}
+"""What two models say to one question, to be compared."""
+
+HITS = (
+    Hit("https://docs.mitmproxy.org/stable/addons-contentviews/", "Contentviews", "Make a body readable."),
+    Hit("https://docs.mitmproxy.org/stable/concepts/modes/", "Proxy modes", "Reverse proxy: in front of a server."),
+)
 
 GUIDE = """
 Scripted providers behind a real gateway: {url}
@@ -124,16 +153,31 @@ def providers() -> dict[str, Provider]:
         "openrouter": agent(before=(first, plan), after=(then,), comments=("OPENROUTER PROCESSING",), done=True),
         "limited": error(429, "Rate limit reached for requests", headers={"retry-after": "30"}),
         "dying": drop(say("never seen"), byte=300, then="rst"),
+        "local": chat("I am a model of this machine, and was asked in another format."),
+        "search": brave(HITS),
         "slow": insert(say(f"Sorry, I had to think for {SILENCE} seconds."), Pause(SILENCE), after=0),
     }
+    scripts = {name: asked(script, ANSWERS[name]) if name in ANSWERS else script for name, script in scripts.items()}
     return {name: Provider(name, always=messages(deliver(script, pace=PACE))) for name, script in scripts.items()}
 
 
-def messages(script: Reply) -> Reply:
-    """The script for messages, and the usual answers for everything else."""
+def asked(script: Reply, answer: Block) -> Reply:
+    """The script, and an answer to the question that two models are asked."""
+
+    usage = {"input_tokens": 214, "output_tokens": len(answer["text"]) // 4}
 
     def reply(request: Request) -> Reply:
-        return script if request.path.endswith("/v1/messages") else hello
+        wanted = QUESTION in json.dumps(last_message(request))
+        return message(thinking("What ends an event?"), answer, usage=usage) if wanted else script
+
+    return reply
+
+
+def messages(script: Reply) -> Reply:
+    """The script for messages and searches, and the usual answers for everything else."""
+
+    def reply(request: Request) -> Reply:
+        return script if request.path.partition("?")[0].endswith(("/messages", "/completions", "/search")) else hello
 
     return reply
 
@@ -195,6 +239,9 @@ def serve(program: str, options: list[str]) -> int:
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C reaches us alone, and the child once: through us
         )
+        if program == "mitmweb":
+            asking = threading.Thread(target=show, args=(f"http://127.0.0.1:{port}", ["slow"]), daemon=True)
+            asking.start()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, frame: child.send_signal(number))
         status = child.wait()
