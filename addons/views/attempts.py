@@ -48,15 +48,16 @@ def render(exchange: Exchange) -> str:
 def name_of(attempt: Attempt) -> str:
     """The attempt's number and target."""
     target = attempt.target
-    return (
-        f"attempt {attempt.number} · {f'{target.provider.name}/{target.model}' if target else 'the default upstream'}"
-    )
+    to = f"{target.provider.name}/{target.model}" if target else "the default upstream"
+    return f"attempt {attempt.number} · {'the gateway, in place of ' if attempt.instead else ''}{to}"
 
 
 def answer_lines(attempt: Attempt, limit: int) -> list[str]:
     """What the provider answered, and how the attempt failed where that is not to be seen in it."""
     kept, outcome = attempt.recorded.response, attempt.outcome
     why = [fold(f"Failed: {failure(outcome)}", 2 * LONGEST_LINE)] if outcome and outcome.kind != "status" else []
+    if kept is None and attempt.instead and not why:
+        return ["The gateway's own: see Answer."]
     if kept is None:
         return why or ["Nothing has come yet." if attempt.ended is None else "No answer was kept."]
     return [*why, *head_lines(kept), "", *body_lines(kept, body_of(kept), limit)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Final
+from typing import Final, NamedTuple
 
 from addons.state.attempt import Attempt, Kept
 from addons.state.exchange import Exchange
@@ -44,29 +44,41 @@ def render(exchange: Exchange, end: Ending | None = None) -> str:
     if not exchange.attempts:
         return "No provider was asked: nothing was changed."
     out: list[str] = []
-    bodies: dict[bytes, int] = {}
+    before = Before({}, set())
     for attempt in exchange.attempts:
-        out += [*attempt_lines(exchange, asked, attempt, bodies), ""]
+        out += [*attempt_lines(exchange, asked, attempt, before), ""]
     return presentable("\n".join([*out, *answer_lines(exchange, end)]), exchange)
 
 
-def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, bodies: dict[bytes, int]) -> list[str]:
-    """What this attempt sent in place of what the client asked. `bodies`: those sent before, with their attempts."""
+class Before(NamedTuple):
+    """What earlier attempts of the request have sent: bodies with their attempts, and lines of changed headers."""
+
+    bodies: dict[bytes, int]
+    headers: set[str]
+
+
+def attempt_lines(exchange: Exchange, asked: Kept, attempt: Attempt, before: Before) -> list[str]:
+    """What this attempt sent in place of what the client asked."""
     target = attempt.target
     where = f"{target.provider.name}/{target.model}" if target else "the default upstream"
     out = [rule(f"attempt {attempt.number} · request · client → {where}")]
     sent = attempt.recorded.request
     if sent is None:
-        why = f": {failure(attempt.outcome)}" if attempt.outcome else ""
+        instead = ": the gateway answers in its place" if attempt.instead else ""
+        why = f": {failure(attempt.outcome)}" if attempt.outcome else instead
         return [*out, fold(f"Nothing was sent{why}", 2 * LONGEST_LINE)]
     body = body_of(sent)
     out += line_changes(asked, sent)
-    if body in bodies:
-        out.append(f"  body: that of attempt {bodies[body]}")
+    if body in before.bodies:
+        out.append(f"  body: that of attempt {before.bodies[body]}")
     else:
-        bodies[body] = attempt.number
+        before.bodies[body] = attempt.number
         out += body_changes(body_of(asked), body)
-    out += header_changes(asked, sent)
+    title, *headers = header_changes(asked, sent)
+    others = [line for line in headers if line not in before.headers]
+    known = len(headers) - len(others)
+    out += [title, *others, *[f"  … {counted(known, 'line')} as before"] * bool(known)]
+    before.headers.update(headers)
     if attempt is not exchange.attempt and attempt.outcome:
         out += ["", fold(f"Its answer was not passed on: {failure(attempt.outcome)}", 2 * LONGEST_LINE)]
     return out

@@ -18,7 +18,7 @@ UPSTREAM: Final = "the default upstream"
 LONGEST: Final = 600
 """Characters of one step or error that are shown."""
 
-LONGEST_IN_STORY: Final = 160
+LONGEST_IN_STORY: Final = 110
 """Characters of a failure, or of what followed it, that are shown in an attempt's one line."""
 
 

@@ -11,6 +11,7 @@ from addons.views import attempts
 from addons.wire.errors import ProviderError
 from tests.exchanges import exchange, target
 from tests.views.looked_at import ASKED, Watched, kept, section
+from tests.views.test_changes import errand
 from tests.wire.bodies import request
 from tests.wire.streams import sse, text, whole
 
@@ -106,6 +107,15 @@ def test_an_attempt_that_is_still_running():
     watched = Watched("zai")
     watched.sends()
     assert section(attempts.render(watched.exchange), "answer") == ["Nothing has come yet."]
+
+
+def test_an_answer_of_the_gateways_own():
+    watched = Watched("zai")
+    watched.exchange.begin().instead = errand()
+    shown = attempts.render(watched.exchange)
+    assert section(shown, "attempt 1 · the gateway, in place of zai/glm-5 · answer") == [
+        "The gateway's own: see Answer."
+    ]
 
 
 def test_bodies_of_other_kinds():

@@ -22,6 +22,12 @@ def answered(events, **fields):
     return watched
 
 
+def errand():
+    """An answer of the gateway's own."""
+    yield from ()
+    return b"{}"
+
+
 def test_a_request_on_its_way_out():
     lines = section(changes.render(answered(whole(text(0, "a"))).ends()), "attempt 1 · request · client → zai/glm-5")
     body = answered(whole(text(0, "a"))).exchange.attempts[0].recorded.request.body
@@ -76,7 +82,11 @@ def test_the_same_body_is_shown_once():
     watched.sends()
     shown = changes.render(watched.exchange)
     assert section(shown, "attempt 1")[-1] == "Its answer was not passed on: 529 overloaded_error: Overloaded"
-    assert "  body: that of attempt 1" in section(shown, "attempt 2")
+    assert section(shown, "attempt 2")[2:] == [
+        "  body: that of attempt 1",
+        "  headers: 1 new or changed",
+        "  … 2 lines as before",
+    ]
 
 
 def test_an_attempt_that_was_not_sent():
@@ -115,7 +125,12 @@ def test_an_answer_that_is_still_running():
 
 def test_an_answer_of_the_gateways_own():
     watched = Watched("zai")
-    watched.sends()
+    watched.sends().instead = errand()
+    assert "Nothing was sent" not in changes.render(watched.exchange)
+    watched.exchange.attempts[0].recorded.request = None
+    assert section(changes.render(watched.exchange), "attempt 1") == [
+        "Nothing was sent: the gateway answers in its place"
+    ]
     watched.exchange.recorded.response = kept("502 Bad Gateway", {"type": "error"})
     watched.exchange.attempts[0].ended = watched.now
     assert section(changes.render(watched.exchange, OVER), "answer") == ["The gateway answered itself."]
