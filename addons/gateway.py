@@ -37,7 +37,6 @@ from addons.search import Search
 from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
-from addons.state.siblings import Siblings
 from addons.state.store import Store
 from addons.team.allowances import allowances
 from addons.team.sign_in import SignIn
@@ -56,7 +55,6 @@ _hooks = HookDispatch()
 _store = Store(HOME / ".gateway.db")
 _tickets = Tickets()
 _control = Control()
-_siblings = Siblings()
 _live = LiveCredentials()
 _trusted = TrustedProxies()
 _users = Users()
@@ -107,6 +105,6 @@ addons = fail_closed(
         Replay(_settings, _tickets),
         WebPage(),
         Welcome(_settings, _accounts.pools),
-        Worker(inherited, _startup, _drain, _siblings),
+        Worker(inherited, _startup, _drain, _control.siblings),
     ]
 )

@@ -34,6 +34,7 @@ class ControlChannel:
         self.settings, self.control = settings, control
         self.works: WeakKeyDictionary[http.HTTPFlow, Future[object]] = WeakKeyDictionary()
         self.reader: ThreadPoolExecutor | None = None
+        control.later = self.later
 
     def done(self) -> None:
         if self.reader:
@@ -73,11 +74,15 @@ class ControlChannel:
             return error_response(400, "the arguments must be a JSON object", exchange.request_id)
         found = tried(lambda: answer(exchange, arguments), exchange)
         if callable(found):
-            exchange.kind = "page"
-            self.reader = self.reader or ThreadPoolExecutor(1, "control")
-            self.works[flow] = self.reader.submit(found)
+            self.later(exchange, flow, found)
             return None
         return found if found is None or isinstance(found, http.Response) else told(found)
+
+    def later(self, exchange: Exchange, flow: http.HTTPFlow, work: Callable[[], object]) -> None:
+        """Have a request answered with what a function returns, which waits for something."""
+        exchange.kind = "page"
+        self.reader = self.reader or ThreadPoolExecutor(1, "control")
+        self.works[flow] = self.reader.submit(work)
 
     def attempt(self, trying: Trying) -> None:
         if trying.exchange.kind != "page" or (work := self.works.get(trying.flow)) is None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
@@ -26,6 +28,7 @@ from addons.proxy.replies import error_response
 from addons.proxy.request_head import hosts_named_by_client
 from addons.state.control import CALLER, Control
 from addons.state.exchange import Exchange, Trying, exchange_of
+from addons.state.pool_report import merged
 from addons.team import page
 from addons.team.daily_sums import Reader
 from addons.team.page_report import (
@@ -39,13 +42,18 @@ from addons.team.page_report import (
     report,
     running,
 )
-from addons.team.report import User
+from addons.team.report import Running, User
 from addons.team.session_cookie import set_cookie
 from addons.team.sign_in import PAGE_PATHS, SignIn
 from addons.wire import limits
 from addons.wire.masking import mask
 
 logger = logging.getLogger(__name__)
+
+Part = Mapping[str, Any]
+"""What one process contributes: `running`, `pool`."""
+Gathering = Callable[[], Present]
+"""Waits for what other processes contribute."""
 
 HTML = "text/html; charset=utf-8"
 LOOK_AGAIN = 0.01
@@ -85,6 +93,7 @@ class Page:
     ) -> None:
         """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
         self.settings, self.control, self.sign_in = settings, control, sign_in
+        control.siblings.serve("page", lambda _arguments: self.part())
         self.flows, self.users, self.clock = flows, users, clock
         self.works: WeakKeyDictionary[http.HTTPFlow, Work] = WeakKeyDictionary()
         self.writer: ThreadPoolExecutor | None = None
@@ -160,25 +169,18 @@ class Page:
         database = Path(ctx.options.gateway_db).expanduser()
         wanted = asked(parse_qs(exchange.path.partition("?")[2]), viewer)
         whole = path == "/gateway/"
-        self.works[flow] = Work(
-            self.writer.submit(write, database, viewer, wanted, self.present(exchange), self.sums, whole=whole)
-        )
+        present = self.control.siblings.gathered("page", self.part(), partial(everywhere, self.present(exchange)))
+        self.works[flow] = Work(self.writer.submit(write, database, viewer, wanted, present, self.sums, whole=whole))
+
+    def part(self) -> Part:
+        """What is going on in this process."""
+        ours = running(filter(None, map(exchange_of, list(self.flows))), self.clock())
+        return {"running": [asdict(one) for one in ours], "pool": self.control.pool()}
 
     def present(self, exchange: Exchange) -> Present:
-        """What is going on now."""
-        now = self.clock()
-        pool = self.control.answers.get("pool")
-        rows = pool(exchange, {}) if pool else None
-        found = rows if isinstance(rows, dict) else {"accounts": [], "avoided": []}
-        return Present(
-            now=now,
-            zone=exchange.config.users.timezone,
-            running=running(filter(None, map(exchange_of, list(self.flows))), now),
-            accounts=accounts(found["accounts"]),
-            avoided=avoided(found["avoided"]),
-            providers=providers(exchange.config),
-            users=self.users(exchange.config.users, now),
-        )
+        """What is the same for all processes."""
+        now, users = self.clock(), exchange.config.users
+        return Present(now=now, zone=users.timezone, providers=providers(exchange.config), users=self.users(users, now))
 
     def attempt(self, trying: Trying) -> None:
         exchange = trying.exchange
@@ -203,9 +205,29 @@ class Page:
             return error_response(500, "the page can't be written, see the gateway's log", exchange.request_id)
 
 
-def write(database: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Reader, *, whole: bool) -> str:
-    """The page, or the part of it that changes. Waits for the file: never on the event loop."""
-    found = report(database, viewer, wanted, present, sums)
+def everywhere(present: Present, parts: Sequence[Part]) -> Present:
+    """What is going on now, in all processes."""
+    found = merged([part["pool"] for part in parts])
+    requests = [Running(**one) for part in parts for one in part["running"]]
+    return replace(
+        present,
+        running=sorted(requests, key=lambda one: one.since),
+        accounts=accounts(found["accounts"]),
+        avoided=avoided(found["avoided"]),
+    )
+
+
+def write(
+    database: Path,
+    viewer: Viewer,
+    wanted: Asked,
+    present: Present | Callable[[], Present],
+    sums: Reader,
+    *,
+    whole: bool,
+) -> str:
+    """The page, or the part of it that changes. Waits for the file and for other workers: never on the event loop."""
+    found = report(database, viewer, wanted, present() if callable(present) else present, sums)
     return page.page(found) if whole else str(page.content(found))
 
 

@@ -64,6 +64,7 @@ class UserWatch:
         self.forget_spending = forget
         self.control = control or Control()
         self.control.serve("users", self.answer)
+        self.control.siblings.serve("users", lambda _arguments: self.known())
         self.seen: Stamps | None = None
         """The stamps of the file when it was read last; None: it has to be read."""
         self.wanted = asyncio.Event()
@@ -79,7 +80,11 @@ class UserWatch:
             task.cancel()
 
     def answer(self, exchange: Exchange, arguments: Mapping[str, Any]) -> object:
-        """What is known of the users: the answer to `./run.sh user`, which waits until its change is known."""
+        """What is known of the users: the answer to `./run.sh user`, which waits until its change is known, to all."""
+        return self.control.siblings.gathered("users", self.known(), least_known)
+
+    def known(self) -> dict[str, Any]:
+        """What this process knows of them; it looks again."""
         self.seen = None
         self.wanted.set()
         users = self.users
@@ -132,6 +137,11 @@ class UserWatch:
         if self.watching and self.users.roll.is_closed != before.is_closed:
             logger.log(ALERT, "users: %s", CLOSED if self.users.roll.is_closed else OPENED)
         return self.users.roll is not before and self.users.roll != before
+
+
+def least_known(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the worker knows that has read the oldest version."""
+    return min(answers, key=lambda answer: answer["version"])
 
 
 async def forget_later(names: set[str], users: Users) -> None:

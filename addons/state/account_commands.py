@@ -16,6 +16,7 @@ from addons.state.account_pools import AccountPools
 from addons.state.account_table import account_line, account_table, view
 from addons.state.control import Control, ControlError
 from addons.state.exchange import Exchange
+from addons.state.pool_report import digest, merged
 from addons.wire.messages.body import RequestBody
 
 TEST_MODEL: Final = "claude-haiku-4-5"
@@ -31,6 +32,8 @@ class AccountCommands:
         self.pools, self.activity, self.control, self.clock = pools, activity, control, clock
         control.account_of = lambda target, session: pools.preview(target, session, clock())
         control.serve("pool", self.tell)
+        control.pool = self.report
+        control.siblings.serve("pool", lambda _arguments: self.report())
         control.serve("pool/resume", self.resume_for)
         control.serve("pool/test", self.test)
 
@@ -56,10 +59,18 @@ class AccountCommands:
 
     def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:
         """All accounts, and the targets that are asked last, for `./run.sh pool`."""
+        return self.control.siblings.gathered("pool", self.report(), merged)
+
+    def report(self) -> dict[str, Any]:
+        """What this process knows of them."""
         now = self.clock()
         self.pools.follow(now)
         table = account_table(self.pools.with_providers(), self.pools.live, self.activity, now)
-        return {"accounts": table, "avoided": self.control.avoided()}
+        seated: dict[str, list[int]] = {}
+        for pool in self.pools.by_key.values():
+            for session, account in pool.sessions.items():
+                seated.setdefault(account.name, []).append(digest(session))
+        return {"accounts": table, "avoided": self.control.avoided(), "seated": seated}
 
     def resume_for(self, _exchange: Exchange, arguments: Mapping[str, Any]) -> object:
         """Let an account, or all, be used again, for `./run.sh pool resume`."""

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from addons.state.pool_report import Report
+from addons.state.siblings import Siblings
+
 if TYPE_CHECKING:
     from addons.config.config import Target
     from addons.state.exchange import Exchange
@@ -52,6 +55,11 @@ class Control:
         """The commands that any client may ask who was let in: it is told of itself."""
         self.account_of: AccountOf = lambda _target, _session: (None, None)
         """Set by the addon that knows the accounts."""
+        self.siblings = Siblings()
+        self.pool: Callable[[], Report] = lambda: {"accounts": [], "avoided": [], "seated": {}}
+        """What this process knows of the accounts; set by the addon that knows them."""
+        self.later: Callable[[Exchange, Any, Callable[[], object]], None] = lambda _exchange, _flow, _work: None
+        """Has a function called in a thread, whose value is the answer to a request (a flow)."""
         self.avoided: Callable[[], list[dict[str, object]]] = list
         """What is asked last, why, and until when; set by the addon that orders the targets."""
 

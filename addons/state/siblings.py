@@ -10,12 +10,16 @@ import itertools
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 logger = logging.getLogger(__name__)
 
 Part = Callable[[Mapping[str, Any]], Any]
 """What this worker contributes to an answer; None: nothing."""
+
+
+WITHIN: Final = 5.0
+"""Seconds after which a thread that waits for answers goes on without any."""
 
 
 class Siblings:
@@ -26,6 +30,10 @@ class Siblings:
         self.send: Callable[..., None] | None = None
         self.waiting: dict[int, Future[list[Any]]] = {}
         self.numbers = itertools.count(1)
+        self.leaves: Callable[[], Any] = lambda: None
+        """What this worker leaves behind for another when it ends."""
+        self.inherits: Callable[[Any], None] = lambda _estate: None
+        """Takes over what another has left behind."""
 
     def serve(self, name: str, part: Part) -> None:
         """Have the question `name` answered from now on."""
@@ -51,6 +59,22 @@ class Siblings:
             self.waiting[number] = found
             self.send(ask=number, name=name, arguments=arguments)
         return found
+
+    def gathered(self, name: str, own: Any, merge: Callable[[list[Any]], Any]) -> Any:
+        """What is made of this worker's part and those of the others; where there are others, a function which waits
+        for them, and is for a thread."""
+        asked = self.ask(name)
+        if asked.done():
+            return merge([own, *asked.result()])
+
+        def wait() -> Any:
+            try:
+                return merge([own, *asked.result(WITHIN)])
+            except (TimeoutError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another version
+                logger.warning("gateway: what the other workers know of %s is missing: %s", name, type(error).__name__)
+                return merge([own])
+
+        return wait
 
     def answered(self, number: int, values: list[Any]) -> None:
         """The answers to a question have come."""

@@ -26,6 +26,15 @@ class Counter:
         """Add to one of the numbers."""
         self.values[labels] = self.values.get(labels, 0) + amount
 
+    def dump(self) -> list[tuple[Labels, float]]:
+        """Every number with its labels."""
+        return list(self.values.items())
+
+    def merge(self, dump: Iterable[tuple[Iterable[str], float]]) -> None:
+        """Add the numbers of another one."""
+        for labels, value in dump:
+            self.add(tuple(labels), value)
+
     def lines(self) -> Iterable[str]:
         yield from head(self.name, self.text, "counter")
         for labels, value in self.values.items():
@@ -48,6 +57,18 @@ class Histogram:
             self.sums[labels] = 0.0
         counts[bisect_left(self.bounds, value)] += 1
         self.sums[labels] += value
+
+    def dump(self) -> list[tuple[Labels, list[int], float]]:
+        """Every count and sum with its labels."""
+        return [(labels, list(counts), self.sums[labels]) for labels, counts in self.counts.items()]
+
+    def merge(self, dump: Iterable[tuple[Iterable[str], Sequence[int], float]]) -> None:
+        """Add the counts of another one with the same bounds."""
+        for names, counts, total in dump:
+            labels = tuple(names)
+            own = self.counts.get(labels) or [0] * (len(self.bounds) + 1)
+            self.counts[labels] = [one + other for one, other in zip(own, counts, strict=True)]
+            self.sums[labels] = self.sums.get(labels, 0.0) + total
 
     def lines(self) -> Iterable[str]:
         yield from head(self.name, self.text, "histogram")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from addons.config.config import Config
 from addons.state.attempt import Attempt
@@ -138,14 +138,28 @@ class Metrics:
         values = self.user_requests.values
         return name if (name,) in values or len(values) < MOST_USERS else OTHER
 
-    def text(self, now: Gauges) -> str:
-        """All of it, in Prometheus' text format."""
-        lines: list[str] = []
-        counted = (
+    @property
+    def counted(self) -> tuple[Counter | Histogram, ...]:
+        """Every metric, in the order of the text."""
+        return (
             *(self.requests, self.attempts, self.failovers, self.tokens, self.cost, self.user_requests, self.user_cost),
             *(self.first_event, self.duration),
         )
-        for metric in counted:
+
+    def dump(self) -> dict[str, Any]:
+        """All numbers, as JSON has them: for another process that sums up."""
+        return {"started": self.started, **{metric.name: metric.dump() for metric in self.counted}}
+
+    def add(self, dump: Mapping[str, Any]) -> None:
+        """Add what another process has counted."""
+        self.started = min(self.started, dump["started"])
+        for metric in self.counted:
+            metric.merge(dump.get(metric.name, ()))
+
+    def text(self, now: Gauges) -> str:
+        """All of it, in Prometheus' text format."""
+        lines: list[str] = []
+        for metric in self.counted:
             lines += metric.lines()
         for more in self.gauges(now):
             lines += more

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import sqlite3
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import h11
 import pytest
 
+from addons.state.control import FILE_NAME, HEADER, PATH
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.raw_http import RawClient
@@ -37,11 +44,29 @@ def lines(gateway: Gateway) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gateway.log().splitlines() if line.endswith("}")]
 
 
-def ask(gateway: Gateway, model: str = "glm") -> int:
-    """The status of the answer to a request over a connection of its own."""
+def ask(gateway: Gateway, model: str = "glm", times: int = 1) -> list[int]:
+    """The statuses of the answers to as many requests at once, over connections of their own."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(RawClient(gateway)) for _ in range(times)]
+        for client in clients:
+            client.post(json.dumps(messages_body(model)).encode())
+        return [client.read().status for client in clients]
+
+
+def fetch(gateway: Gateway, method: str, target: str, *lines: str) -> str:
+    """The text of an answer, over a connection of its own."""
     with RawClient(gateway) as client:
-        client.post(json.dumps(messages_body(model)).encode())
-        return client.read().status
+        head = [f"{method} {target} HTTP/1.1", f"host: 127.0.0.1:{gateway.port}", "content-length: 0", *lines, "", ""]
+        client.write("\r\n".join(head))
+        answer = client.read(method)
+        assert answer.status == 200, answer.body
+        return answer.body.decode()
+
+
+def rows(gateway: Gateway) -> list[str]:
+    """The ids of the requests in the ledger."""
+    with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as database:
+        return [row[0] for row in database.execute("SELECT id FROM requests")]
 
 
 def both_serve(gateway: Gateway) -> None:
@@ -49,7 +74,7 @@ def both_serve(gateway: Gateway) -> None:
     before = len(lines(gateway))
 
     def asked() -> bool:
-        assert ask(gateway) == 200
+        assert set(ask(gateway, times=8)) == {200}
         return {line["worker"] for line in lines(gateway)[before:] if line["event"] == "request"} == {1, 2}
 
     gateway.wait_until(asked)
@@ -73,8 +98,7 @@ def test_a_change_of_the_configuration_reaches_both(gateway: Gateway, routing: d
     gateway.rewrite_routing({**routing, "models": {**routing["models"], "newcomer": "zai/glm-5"}})
 
     def asked() -> bool:
-        status = ask(gateway, "newcomer")
-        assert status in (200, 404)
+        assert set(ask(gateway, "newcomer", times=8)) <= {200, 404}
         known = [line for line in lines(gateway) if line.get("model") == "newcomer" and line["status"] == 200]
         return {line["worker"] for line in known} == {1, 2}
 
@@ -82,17 +106,66 @@ def test_a_change_of_the_configuration_reaches_both(gateway: Gateway, routing: d
     assert gateway.log().count("configuration reloaded") == 1
 
 
+def test_whoever_is_asked_answers_for_all(gateway: Gateway, zai: Provider) -> None:
+    gate = Gate()
+    zai.script(*(insert(say("hello"), gate, after=4) for _ in range(6)))
+    with ExitStack() as stack:
+        streams = [stack.enter_context(gateway.stream("glm", headers={"connection": "close"})) for _ in range(6)]
+        for stream in streams:
+            stream.until("content_block_delta")
+        told = [fetch(gateway, "GET", "/metrics") for _ in range(6)]
+        assert {line for text in told for line in text.splitlines() if line.startswith("gateway_streams")} == {
+            "gateway_streams 6"
+        }
+        assert [fetch(gateway, "GET", "/gateway/").count("answering") for _ in range(4)] == [6] * 4
+        gate.open()
+        for stream in streams:
+            stream.read()
+    count = len([line for line in lines(gateway) if line["event"] == "request" and line["provider"] == "zai"])
+    told = [fetch(gateway, "GET", "/metrics") for _ in range(4)]
+    assert {round(sum(map(float, re.findall(r"^gateway_attempts_total.* (.*)$", text, re.M)))) for text in told} == {
+        count
+    }
+    secret = (gateway.directory / FILE_NAME).read_text().strip()
+    pools = [json.loads(fetch(gateway, "POST", f"{PATH}pool", f"{HEADER}: {secret}")) for _ in range(4)]
+    assert {row["requests_1h"] for pool in pools for row in pool["accounts"] if row["account"] == "zai:1"} == {count}
+
+
 def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -> None:
+    """And what the others have written is whole."""
     both_serve(gateway)
-    before = processes(gateway)
-    dead = max(before)
-    os.kill(dead, signal.SIGKILL)
-    seen = len(lines(gateway))
-    gateway.wait_until(lambda: ask(gateway) == 200 and "was ended by SIGKILL" in gateway.log())
-    gateway.wait_until(lambda: ask(gateway) == 200 and len(processes(gateway) - {dead}) == 2)
+    before, answered, stop = processes(gateway), Counter[str](), Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            try:
+                answered[str(*ask(gateway))] += 1
+            except (ConnectionResetError, h11.RemoteProtocolError):
+                answered["cut"] += 1  # it was being served by the one that was killed
+
+    with ThreadPoolExecutor(3) as executor:
+        loads = [executor.submit(load) for _ in range(3)]
+        gateway.wait_until(lambda: answered["200"] > 20)
+        os.kill(dead := max(before), signal.SIGKILL)
+        gateway.wait_until(lambda: "was ended by SIGKILL" in gateway.log() and dead not in processes(gateway))
+        gateway.wait_until(lambda: len(processes(gateway)) == 2)
+        stop.set()
+        for one in loads:
+            one.result()
+    assert set(answered) <= {"200", "cut"}
+    assert answered["cut"] <= 3
     both_serve(gateway)
-    assert before - {dead} < processes(gateway)
-    assert not any("error" in line["level"] for line in lines(gateway)[seen:])
+    survivor = min(before) if len(before) == 2 else 0
+    assert survivor in processes(gateway)
+    ids = {line["request_id"]: line["worker"] for line in lines(gateway) if line.get("attempts")}
+    gateway.wait_until(lambda: {one for one, worker in ids.items() if worker == 1} <= set(rows(gateway)))
+    with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as database:
+        ((requests,),) = database.execute("SELECT count(*) FROM requests")
+        ((summed,),) = database.execute("SELECT sum(requests) FROM usage_daily")
+        ((attempts,),) = database.execute("SELECT count(*) FROM attempts WHERE request IN (SELECT id FROM requests)")
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert requests == summed == attempts
+    assert set(rows(gateway)) <= set(ids)
 
 
 def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -> None:
@@ -107,7 +180,7 @@ def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -
         for stream in streams:
             stream.until("content_block_delta")
         os.kill(gateway.pid, signal.SIGHUP)
-        gateway.wait_until(lambda: ask(gateway) == 200 and "all workers have been replaced" in gateway.log())
+        gateway.wait_until(lambda: ask(gateway) == [200] and "all workers have been replaced" in gateway.log())
         assert len(processes(gateway) - old) == 2
         assert processes(gateway) & old, "they have not finished"
         kept.post(body)

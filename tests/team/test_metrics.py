@@ -1,5 +1,6 @@
 """What is counted of requests, as Prometheus' own parser reads it; and that it stays small, whatever clients send."""
 
+import json
 from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -138,3 +139,17 @@ def test_users_have_an_end() -> None:
         made.client.caller = f"u{number}"
         count(metrics, made)
     assert value(read(metrics), "user_requests_total", user="other") == 5
+
+
+def test_what_several_processes_have_counted_is_summed_up() -> None:
+    one, other, alone = Metrics(lambda: 20.0), Metrics(lambda: 10.0), Metrics(lambda: 10.0)
+    for metrics in (one, other, other):
+        made = request("a")
+        made.begin()
+        answered(made, usage='{"input_tokens": 10, "output_tokens": 4}')
+        count(metrics, made)
+        count(alone, made)
+    total = Metrics(lambda: 30.0)
+    for metrics in (one, other):
+        total.add(json.loads(json.dumps(metrics.dump())))
+    assert total.text(Gauges()) == alone.text(Gauges())

@@ -151,6 +151,10 @@ class Fleet:
         """The worker that has this number, and stays."""
         return next((one for one in self.workers.values() if one.number == number and one.state != "leaving"), None)
 
+    def stays(self, worker: int) -> bool:
+        """Whether a worker serves, and goes on to."""
+        return worker in self.workers and self.workers[worker].state == "ready"
+
     def renew(self, now: float) -> list[Action]:
         """Replace all workers, one by one."""
         if self.is_ending or not self.has_served:

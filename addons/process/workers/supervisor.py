@@ -20,10 +20,11 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from addons.process.hub import ENVIRONMENT, Hub
 from addons.process.workers import fleet
 from addons.process.workers.asking import Question
 from addons.process.workers.cores import cores
@@ -106,10 +107,12 @@ class Supervisor:
                         self.ended.set_result(status)
         self.happened.set()
 
-    def keep(self, work: Any) -> None:
+    def keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have a task run, and keep it until it is done."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     def say(self, text: str) -> None:
         """Have a worker log a line, as its log is formed; without one, write it."""
@@ -145,8 +148,9 @@ class Supervisor:
         one = self.processes[worker] = Process(worker, number, process, await connected(ours))
         if self.fleet.is_ending:  # the signal came while it was being started
             process.send_signal(signal.SIGTERM)
-        self.keep(self.listen_to(one))
+        listening = self.keep(self.listen_to(one))
         status = await process.wait()
+        await asyncio.wait([listening], timeout=ANSWERS_WITHIN)  # its last words
         del self.processes[worker]
         one.line.close()
         for question in list(self.questions.values()):
@@ -159,10 +163,18 @@ class Supervisor:
             if message.get("ready"):
                 one.is_ready = self.has_welcomed = True
                 self.act(self.fleet.became_ready(one.worker, time.monotonic()))
+            elif "estate" in message:
+                self.bequeath(one, message)
             elif "ask" in message:
                 self.keep(self.ask_others(one, message))
             elif (question := self.questions.get(message.get("answer", 0))) is not None:
                 question.answered(one.worker, message.get("value"))
+
+    def bequeath(self, one: Process, message: Message) -> None:
+        """Hand what a worker leaves behind to one that stays."""
+        heirs = [heir for heir in self.processes.values() if heir is not one and self.fleet.stays(heir.worker)]
+        if heirs:
+            heirs[0].line.say(**message)
 
     async def ask_others(self, asker: Process, message: Message) -> None:
         """Ask all other workers something for one of them, and tell it what they have answered in time."""
@@ -220,8 +232,12 @@ async def serve(size: int, program: str, arguments: Sequence[str]) -> int:
         return 1
     command = [sys.executable, "-P", str(LAUNCH), program, *arguments]
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
-        env = {**os.environ, "GATEWAY_HUB": str(Path(folder, "hub"))}
-        return await Supervisor(size, command, listening, env).run()
+        hub = Hub(Path(folder, "hub"))
+        await hub.start()
+        try:
+            return await Supervisor(size, command, listening, {**os.environ, ENVIRONMENT: str(hub.path)}).run()
+        finally:
+            hub.close()
 
 
 def wanted(count: str) -> int | None:

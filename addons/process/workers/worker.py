@@ -29,12 +29,10 @@ SAID_BY_ALL: Final = ("addons.config.reload", "addons.process.user_watch", "addo
 class Worker:
     """Is nothing where a process is alone."""
 
-    def __init__(
-        self, inherited: Inheritance | None, startup: Startup, drain: Drain, siblings: Siblings | None = None
-    ) -> None:
-        self.inherited, self.startup, self.drain = inherited, startup, drain
-        self.siblings = siblings or Siblings()
+    def __init__(self, inherited: Inheritance | None, startup: Startup, drain: Drain, siblings: Siblings) -> None:
+        self.inherited, self.startup, self.drain, self.siblings = inherited, startup, drain, siblings
         self.is_ready = False
+        self.line: Line | None = None
         self.serving: asyncio.Task[None] | None = None
         if inherited and not inherited.speaks:
             for name in SAID_BY_ALL:
@@ -51,11 +49,13 @@ class Worker:
     def done(self) -> None:
         if self.serving:
             self.serving.cancel()
+        if self.line:
+            self.line.say(estate=self.siblings.leaves())
 
     async def serve(self, inherited: Inheritance) -> None:
         """Serve, for as long as there is a parent."""
         await self.startup.over.wait()
-        line = await connected(socket.socket(fileno=inherited.line))
+        self.line = line = await connected(socket.socket(fileno=inherited.line))
         await open_the_door()
         self.is_ready = True
         line.say(ready=True)
@@ -74,5 +74,7 @@ class Worker:
             elif "ask" in message:
                 value = self.siblings.answer(str(message["name"]), message["arguments"])
                 line.say(answer=message["ask"], value=value)
+            elif "estate" in message:
+                self.siblings.inherits(message["estate"])
             elif "answers" in message:
                 self.siblings.answered(message["answers"], message["values"])
