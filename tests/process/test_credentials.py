@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     endpoint = Endpoint()
-    monkeypatch.setattr(token_endpoint, "post", lambda _address, body: endpoint(body))
+    monkeypatch.setattr(token_endpoint, "post", lambda _address, body, **_others: endpoint(body))
     return endpoint
 
 
