@@ -254,7 +254,7 @@ serve() {
     is_set "${setting%%=*}" "$@" || settings+=(--set "$setting")
   done
   case " $* " in *' -p'* | *' --listen-'* | *' --mode'* | *' -m'*) ;; *) ensure_free "$host" "$port" ;; esac
-  [ "$host" != localhost ] || host=127.0.0.1 # mitmproxy wants an address
+  case $host in localhost) host=127.0.0.1 ;; ::) host= ;; esac # mitmproxy wants an address, and takes :: for IPv6 only
   exec "$venv/bin/python" -P "${starter[@]}" "$program" -s "$root/addons/gateway.py" \
     --mode reverse:https://api.anthropic.com --listen-host "$host" -p "$port" \
     ${settings[@]+"${settings[@]}"} "$@"

@@ -37,6 +37,23 @@ TOOLS = (
     ),
     *("stat", "touch", "uname"),
 )
+SINCE_BASH_4 = {
+    r"\b(?:declare|local|typeset)\s+-\w*[Anlu]": "declare -A a; local -n b",
+    r"\b(?:mapfile|readarray|coproc)\b": "mapfile -t lines",
+    r"\$\{\w+(?:\[[^]]*\])?(?:,|\^|@[A-Za-z]\})": "${x,,} ${x^} ${x@Q}",
+    r"&>>|\|&": "x |& y",
+    r";;?&": "a) b ;;&",
+    r"\$\{\w+\[-|\$\{\w+:[^}]*:\s*-\d": "${a[-1]} ${x:0:-1}",
+    r"\{\w+\.\.\w+\.\.\w+\}|\{0\d+\.\.": "{1..9..2}",
+    r"\[\[? -[vR] |\btest -[vR] ": "[[ -v x ]]",
+    r"\bwait\s+-[np]|\bread\s+-\w*[iN]|\bprintf\s+-v\s+\S*\[": "wait -n",
+    r"\bglobstar\b|\bautocd\b|\blastpipe\b|\binherit_errexit\b": "shopt -s globstar",
+    r"\bexec \{\w+\}|\$EPOCH|\$BASHPID\b|%\([^)]*\)T": "exec {fd}>file",
+    r"\\u[0-9A-Fa-f]{4}": r"$'\u2713'",
+    r"(?<!\+)\"\$\{(?!(?:program|files|options|starter|gone)\[)\w+\[@\]\}\"": 'set -u; "${empty[@]}"',
+}
+"""What bash 3.2 doesn't know, each with an example. The last: there, an array without anything in it is unbound under
+`set -u`, so one that may be empty is written `${a[@]+"${a[@]}"}`."""
 NOBODY = 9
 """The discard port, at which nobody listens."""
 LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-bench.lock")
@@ -77,7 +94,7 @@ class Project:
         self.bin.mkdir()
         self.log.touch()
         for tool in TOOLS:
-            found = shutil.which(tool)
+            found = (tool == "bash" and shutil.which("bash-3.2")) or shutil.which(tool)
             assert found, f"{tool} is needed to test run.sh"
             (self.bin / tool).symlink_to(found)
         # On the usual port there may be a gateway of whoever runs the tests.
@@ -251,6 +268,8 @@ def test_where_it_listens_and_finds_its_files_can_be_said(installed: Project) ->
 def test_localhost_is_an_address(installed: Project) -> None:
     _, out, _ = installed.run(GATEWAY_HOST="localhost", GATEWAY_PORT="4998")
     assert "--listen-host 127.0.0.1 -p 4998" in " ".join(out)
+    _, out, _ = installed.run(GATEWAY_HOST="::", GATEWAY_PORT="4998")
+    assert "--listen-host  -p 4998" in " ".join(out), "every address, of IPv4 too"
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(installed: Project) -> None:
@@ -745,6 +764,14 @@ def test_a_process_number_that_was_used_before_does_not_make_it_wait_for_itself(
 
 
 # The rest
+
+
+def test_nothing_in_it_is_newer_than_the_bash_of_macos() -> None:
+    """Where there is a `bash-3.2` (it is in no package), all tests of this file are run with it."""
+    script = re.sub(r"^\s*#.*|\s# .*", "", (ROOT / "run.sh").read_text(), flags=re.MULTILINE)
+    for newer, example in SINCE_BASH_4.items():
+        assert re.search(newer, example), newer
+        assert not re.search(newer, script), newer
 
 
 def test_help_names_every_command() -> None:

@@ -43,7 +43,7 @@ BLOCK = frozenset(
 )
 """All variables that a block can have."""
 
-HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
+HERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104  # shown, not listened on
 
 
 def client_settings(

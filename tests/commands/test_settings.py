@@ -71,7 +71,12 @@ def test_a_pattern_is_no_name(run: Any) -> None:
 
 
 def test_where_the_gateway_listens(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for host, shown in [("localhost", "localhost"), ("0.0.0.0", "localhost"), ("fd00::1", "[fd00::1]")]:
+    for host, shown in [
+        ("localhost", "localhost"),
+        ("0.0.0.0", "localhost"),
+        ("::1", "[::1]"),
+        ("fd00::1", "[fd00::1]"),
+    ]:
         monkeypatch.setenv("GATEWAY_HOST", host)
         assert run()[1]["ANTHROPIC_BASE_URL"] == f"http://{shown}:4000"
 

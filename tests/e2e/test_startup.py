@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.mitmweb import WebGateway
+from tests.fakes.front import needs_ipv6
 from tests.fakes.provider import PATIENCE
 from tests.fakes.resets import reset_at_close
 
@@ -123,3 +124,13 @@ def test_a_name_can_be_listened_on(providers: Providers, routing: dict[str, Any]
     """GATEWAY_HOST=localhost"""
     with Gateway(routing, env, options=("--listen-host", "localhost")) as gateway:
         assert gateway.client.get(f"http://localhost:{gateway.port}/health").status_code == 200
+
+
+@needs_ipv6
+def test_every_address_is_one_of_ipv6_too(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
+    """GATEWAY_HOST=::, for which run.sh gives no host"""
+    with Gateway(routing, env, options=("--listen-host", "")) as gateway:
+        for host in ("127.0.0.1", "[::1]"):
+            here = f"http://{host}:{gateway.port}"
+            assert gateway.client.get(f"{here}/v1/models", headers={"origin": here}).status_code == 200
+        assert "of every address" in gateway.log()

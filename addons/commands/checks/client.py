@@ -95,7 +95,7 @@ def points_here(url: str, host: str, port: int) -> bool:
         there = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return False
-    return there == port and (parts.hostname or "") in ("localhost", host, *HERE)
+    return there == port and (parts.hostname or "") in ("localhost", "::1", host, *HERE)
 
 
 def uses_own_login(env: Mapping[str, str], config: Config) -> bool:
