@@ -35,10 +35,17 @@ from addons.commands.service_files import (
     systemd_unit,
     unit_environment,
 )
+from addons.config.environment import environment
 from addons.config.settings import HOME
+from addons.config.variables import VARIABLE
 from addons.config.yaml_reader import ConfigError
 
 ACTIONS = ("install", "uninstall", "start", "stop", "restart", "status", "logs")
+OF_THE_GATEWAY = (
+    *("CLAUDE_OAUTH_TOKENS", "CLAUDE_CREDENTIALS", "CLAUDE_TOKEN_MODE", "PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"),
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
+)
+"""Variables that count without standing in routing.yaml."""
 STARTS_WITHIN = 20.0
 """Seconds that a start is waited for."""
 
@@ -194,8 +201,23 @@ def install(supervisor: Supervisor, options: argparse.Namespace) -> int:
     supervisor.file.write_bytes(content)
     said = f"wrote {supervisor.file}" + (f", which runs as {service.user}" if service.user else "")
     sys.stdout.write(said + "\n" + supervisor.advice(os.environ))
+    if left := unseen(os.environ, service.environment):
+        many, them = ("are", "them") if left[1:] else ("is", "it")
+        sys.stdout.write(f"{', '.join(left)} {many} set here, not in .env: the service doesn't see {them}\n")
     status = carry_out(supervisor.commands("install"))
     return status or wait(service.environment, service.options)
+
+
+def unseen(env: Mapping[str, str], kept: Mapping[str, str]) -> list[str]:
+    """The variables of this environment that the configuration uses, and that a service without them doesn't have."""
+    try:
+        text = Path(kept.get("GATEWAY_ROUTING") or HOME / "routing.yaml").read_text(encoding="utf-8")
+        there = environment(Path(kept.get("GATEWAY_ENV") or HOME / ".env"), {})
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return []  # said when the configuration was checked
+    written = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    used = {*VARIABLE.findall("\n".join(written)), *OF_THE_GATEWAY}
+    return sorted(name for name in used if env.get(name) and name not in there)
 
 
 def runs_as(asked: str | None) -> str | None:

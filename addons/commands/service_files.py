@@ -18,7 +18,7 @@ STOP_WITHIN: Final = 40
 """Seconds: running answers have 30 to finish (`gateway_drain`)."""
 
 PATHS: Final = ("GATEWAY_ROUTING", "GATEWAY_ENV", "GATEWAY_DB", "GATEWAY_CONTROL", "GATEWAY_PYTHON")
-KEPT: Final = ("GATEWAY_HOST", "GATEWAY_PORT", *PATHS)
+KEPT: Final = ("GATEWAY_HOST", "GATEWAY_PORT", "GATEWAY_WORKERS", *PATHS)
 """The variables that a service keeps of those with which it is installed."""
 
 

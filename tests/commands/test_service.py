@@ -89,6 +89,20 @@ def test_install_writes_the_unit_and_starts_it(machine: Machine, capfd: pytest.C
     assert said.endswith("the gateway runs at http://127.0.0.1:4999\n")
 
 
+def test_what_only_the_environment_of_the_moment_has_is_said(
+    machine: Machine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in service.OF_THE_GATEWAY:
+        monkeypatch.delenv(name, raising=False)
+    machine.set(HTTPS_PROXY="http://me:secret@proxy.test", NO_PROXY="x", ZAI_API_KEY="key")
+    (machine.project / ".env").write_text("NO_PROXY=x\n")
+    (machine.project / "routing.yaml").write_text(f"{ROUTING}# ${{HOME}} ${{ZAI_API_KEY}}\n")
+    assert service.main(["install"]) == 0
+    said = capfd.readouterr().out
+    assert "\nHTTPS_PROXY is set here, not in .env: the service doesn't see it\n" in said
+    assert "secret" not in said + machine.unit.read_text()
+
+
 def test_a_second_install_stops_the_first(installed: Machine) -> None:
     assert service.main(["install"]) == 0
     assert installed.asked()[1] == f"systemctl --user stop {NAME}"
