@@ -80,13 +80,19 @@ def say(what: str) -> None:
 
 def bench(plan: Plan, *, with_peers: bool = False, with_profile: bool = False) -> tuple[Results, str]:
     """Measures all; returns the raw figures and, where it was asked for, the profile."""
-    with TemporaryDirectory(prefix="bench-") as name, who.provider() as upstream:
+    with TemporaryDirectory(prefix="bench-") as name, who.provider() as ports:
         directory = Path(name)
-        gateway = who.mitmproxy(GATEWAY, upstream, directory)
-        contenders = [who.direct(upstream), who.mitmproxy(BARE, upstream, directory), gateway]
+        gateway = who.mitmproxy(GATEWAY, ports, directory)
+        bare = who.mitmproxy(BARE, ports, directory)
+        contenders = [who.direct(ports.plain), bare, gateway]
         if with_peers:
-            contenders += peers(upstream, directory)
-        results = measure(plan, contenders, who.pool(gateway), say)
+            contenders += peers(ports.plain, directory)
+        of_new_streams = [
+            who.asked_for("glm-tls", who.BARE_TLS, bare),
+            who.asked_for("glm-tls", who.GATEWAY_TLS, gateway),
+            who.asked_for("glm-chat", who.GATEWAY_CHAT, gateway),
+        ]
+        results = measure(plan, contenders, who.pool(gateway), say, of_new_streams)
         return results, profiled(gateway) if with_profile else ""
 
 

@@ -1,6 +1,7 @@
 """What the gateway is compared with: the least that a gateway made of mitmproxy does, with the standard library."""
 
 import json
+import os
 
 from mitmproxy import http
 
@@ -16,6 +17,8 @@ class Bare:
             for message in body["messages"]:
                 if isinstance(message["content"], list):
                     message["content"] = [block for block in message["content"] if block["type"] != "thinking"]
+            if body["model"] == "glm-tls":
+                flow.request.scheme, flow.request.port = "https", int(os.environ["BENCH_TLS"])
             body["model"] = body["model"].replace("glm", "glm-5")
             flow.request.headers["authorization"] = "Bearer bench-zai-key"
             flow.request.content = json.dumps(body).encode()

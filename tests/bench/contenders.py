@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.load import TOKEN
 from tests.bench.server import Server
@@ -17,6 +18,8 @@ from tests.fakes.launch import ROOT, command
 from tests.fakes.ports import port_of, reserve
 
 DIRECT, BARE, GATEWAY, POOL = "direct", "bare mitmdump", "gateway", "gateway, pool"
+BARE_TLS, GATEWAY_TLS = "bare mitmdump, TLS", "gateway, TLS"
+GATEWAY_CHAT = "gateway, Chat Completions"
 LITELLM, CCR = "LiteLLM", "claude-code-router"
 
 INSTALL = {
@@ -30,8 +33,12 @@ ROUTING = """\
 providers:
   anthropic: {{base_url: "http://127.0.0.1:{port}", auth: claude-oauth}}
   zai: {{base_url: "http://127.0.0.1:{port}/api/anthropic", auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
+  zai-tls: {{base_url: "https://127.0.0.1:{tls}/api/anthropic", auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
+  chat: {{base_url: "http://127.0.0.1:{port}/v1", format: openai-chat, auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
 models:
   glm: zai/glm-5
+  glm-tls: zai-tls/glm-5
+  glm-chat: chat/glm-5
   claude-*: anthropic/claude-*
 fallbacks:
   claude-*: [glm]
@@ -66,14 +73,21 @@ class Contender:
     path: str = "/v1/messages?beta=true"
 
 
+class Ports(NamedTuple):
+    """Where the provider listens."""
+
+    plain: int
+    tls: int
+
+
 @contextmanager
-def provider() -> Iterator[int]:
-    """The provider process; its port."""
+def provider() -> Iterator[Ports]:
+    """The provider process; its ports."""
     arguments = [sys.executable, "-m", "tests.bench.provider"]
     process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin and process.stdout
     try:
-        yield int(process.stdout.readline())
+        yield Ports(*map(int, process.stdout.readline().split()))
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -91,31 +105,39 @@ def direct(upstream: int) -> Contender:
     return Contender(DIRECT, upstream)
 
 
-def mitmproxy(name: str, upstream: int, directory: Path) -> Contender:
+def mitmproxy(name: str, ports: Ports, directory: Path) -> Contender:
     """The gateway as run.sh starts it, or mitmdump with `bare.py`."""
+    upstream = f"http://127.0.0.1:{ports.plain}"
     home = directory / name.replace(" ", "-")
     home.mkdir()
     port = free_port()
     if name == GATEWAY:
-        (home / "routing.yaml").write_text(ROUTING.format(port=upstream))
+        (home / "routing.yaml").write_text(ROUTING.format(port=ports.plain, tls=ports.tls))
         (home / ".env").write_text("".join(f"{key}={value}\n" for key, value in ENV.items()))
-        arguments = command(upstream=f"http://127.0.0.1:{upstream}", port=port, directory=home)
+        arguments = command(upstream=upstream, port=port, directory=home)
         arguments += ["--set", "termlog_verbosity=alert"]
     else:
         arguments = [
             str(Path(sys.executable).with_name("mitmdump")),
             *("-s", str(Path(__file__).with_name("bare.py"))),
-            *("--mode", f"reverse:http://127.0.0.1:{upstream}", "--listen-host", "127.0.0.1", "-p", str(port)),
+            *("--mode", f"reverse:{upstream}", "--listen-host", "127.0.0.1", "-p", str(port)),
             *("--set", "connection_strategy=lazy", "--set", "flow_detail=0", "--set", "termlog_verbosity=error"),
         ]
+    arguments += ["--set", "ssl_insecure=true"]
     headers = {"x-litellm-api-key": TOKEN}
-    env = {"PYTHONPATH": str(ROOT)}  # this folder's addons, wherever they are installed from
+    env = {"BENCH_TLS": str(ports.tls)}
+    env["PYTHONPATH"] = str(ROOT)  # this folder's addons, wherever they are installed from
     return Contender(name, port, Server(command=arguments, port=port, directory=home, headers=headers, env=env))
 
 
 def pool(gateway: Contender) -> Contender:
     """The same gateway, asked for a model of Anthropic: served with a pool of five tokens."""
     return Contender(POOL, gateway.port, gateway.server, model="claude-opus-4-8", signed_by="")
+
+
+def asked_for(model: str, name: str, of: Contender) -> Contender:
+    """The same server, asked for another model."""
+    return Contender(name, of.port, of.server, model=model)
 
 
 def installed(name: str) -> str | None:

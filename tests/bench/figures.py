@@ -9,8 +9,19 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from tests.bench.contenders import BARE, CCR, DIRECT, GATEWAY, LITELLM, POOL
+from tests.bench.contenders import (
+    BARE,
+    BARE_TLS,
+    CCR,
+    DIRECT,
+    GATEWAY,
+    GATEWAY_CHAT,
+    GATEWAY_TLS,
+    LITELLM,
+    POOL,
+)
 from tests.bench.rounds import POOL_TASK, Results, Sample
 
 COLUMNS = (DIRECT, BARE, GATEWAY, LITELLM, CCR)
@@ -47,13 +58,21 @@ class Target:
     at_least: float | None = None
 
 
+NEW_STREAMS = "{} new streams: CPU per event"
+TLS, CHAT = ", TLS", ", translated"
+
 TARGETS = (
     Target("added latency of 2 KB", ("added latency, 2 KB",), at_most=1.15),
     Target("requests per second of 2 KB", ("2 KB × 1", "2 KB × 16", "2 KB × 64"), at_least=0.9),
     Target("requests per second of 200 KB", ("200 KB × 1", "200 KB × 16", "200 KB × 64"), at_least=1.6),
     Target("requests per second of 1 MB", ("1 MB × 1", "1 MB × 16", "1 MB × 64"), at_least=2.0),
-    Target("delay per event, 100 streams, median", ("100 streams: delay p50",), at_most=1.1),
+    Target("delay per event, 100 streams, median", ("100 streams: delay p50",), at_most=0.75),
     Target("delay per event, 100 streams, 99 %", ("100 streams: delay p99",), at_most=1.1),
+    Target("CPU per event", (NEW_STREAMS.format("100 × 500"),), at_most=0.5),
+    Target("CPU per event, provider behind TLS", (NEW_STREAMS.format("100 × 500") + TLS,), at_most=0.55),
+    Target("CPU per event, translated", (NEW_STREAMS.format("100 × 500") + CHAT,), at_most=0.65),
+    Target("CPU for opening a stream", ("CPU for opening a stream",), at_most=0.6),
+    Target("first event on a new connection", ("100 × 500 new streams: first event p50",), at_most=1.0),
     Target("peak memory", ("peak memory",), at_most=1.2),
     Target("start-up", ("start-up",), at_most=1.3),
 )
@@ -67,6 +86,7 @@ def figures(results: Results) -> list[Figure]:
 
     loops = [detail for task, detail in cells(results) if task == "loop"]
     streams = [detail for task, detail in cells(results) if task == "streams"]
+    new = [detail for task, detail in cells(results) if task == "new streams"]
     latency = column(results, "sequence", "2 KB", lambda s: s["latency"]["p50"])
     rows = [Figure("added latency, 2 KB", "ms", added(latency))]
     rows += [row(detail, "req/s", "loop", detail, lambda s: s["rate"]) for detail in loops]
@@ -91,9 +111,56 @@ def figures(results: Results) -> list[Figure]:
         row(f"CPU for 1,000 events, {detail} streams", "s", "streams", detail, lambda s: s["cpu"] / s["events"] * 1000)
         for detail in streams
     ]
+    rows += [row for detail in new for row in new_streams(results, detail)]
+    if len(new) > 1:
+        rows.append(Figure("CPU for opening a stream", "ms", opening(results, *new[:2])))
     rows.append(Figure("peak memory", "MiB", {name: [peak] for name, peak in results.memory.items() if peak}))
     rows.append(Figure("start-up", "s", results.start))
     return rows
+
+
+def new_streams(results: Results, detail: str) -> list[Figure]:
+    """The rows of streams on connections of their own: what their events cost with their share of the opening."""
+
+    def of(value: Callable[[Sample], float]) -> Values:
+        return column(results, "new streams", detail, value)
+
+    cpu = of(lambda s: s["cpu"] / s["events"] * 1e6)
+    label = NEW_STREAMS.format(detail)
+    rows = [Figure(label, "µs", asked(cpu))]
+    if BARE_TLS in cpu:
+        rows.append(Figure(label + TLS, "µs", {BARE: cpu[BARE_TLS], GATEWAY: cpu.get(GATEWAY_TLS, ())}))
+    if GATEWAY_CHAT in cpu:
+        rows.append(Figure(label + CHAT, "µs", {BARE: cpu.get(BARE, ()), GATEWAY: cpu[GATEWAY_CHAT]}))
+    for part in ("p50", "p99"):
+        first, delay = (of(partial(taken, key, part)) for key in ("latency", "delay"))
+        rows.append(Figure(f"{detail} new streams: first event {part}", "ms", asked(first)))
+        rows.append(Figure(f"{detail} new streams: delay {part}", "ms", asked(delay)))
+    return rows
+
+
+def taken(key: str, part: str, sample: Sample) -> float:
+    """One figure of those that belong together."""
+    return float(sample[key][part])
+
+
+def asked(values: Values) -> Values:
+    """Those of the contenders that have a column."""
+    return {name: values[name] for name in COLUMNS if name in values}
+
+
+def opening(results: Results, many: str, few: str) -> Values:
+    """What the opening of a stream costs (ms of CPU): what remains of the short streams' time when their events cost
+    what those of the long ones do."""
+    long, short = (
+        column(results, "new streams", detail, lambda s: s["cpu"] / s["requests"] * 1000) for detail in (many, few)
+    )
+    events = [float(detail.rpartition(" ")[2]) for detail in (many, few)]
+
+    def rest(of_many: float, of_few: float) -> float:
+        return of_few - events[1] * (of_many - of_few) / (events[0] - events[1])
+
+    return asked({name: list(map(rest, long[name], short.get(name, ()))) for name in long})
 
 
 def names_in(rows: Sequence[Figure]) -> list[str]:

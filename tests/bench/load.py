@@ -23,7 +23,7 @@ from tests.bench.http_client import Client
 from tests.bench.provider import INTERVAL
 from tests.bench.session import Script, Session
 
-Kind = Literal["sequence", "loop", "streams"]
+Kind = Literal["sequence", "loop", "streams", "new streams"]
 
 TOKEN = "bench-static-token"
 STAMP = re.compile(rb"@(\d+)@")
@@ -42,7 +42,8 @@ class Task:
     four answers for each connection, because large ones come in step (ten times as long at most). streams: each of
     `connections` has always one stream of `stream_seconds` running, the starts spread evenly, also between two events;
     measured are the events that the provider wrote in the `seconds` after the first `stream_seconds`, and their arrival
-    is waited for.
+    is waited for. new streams: each of `connections` is opened for one stream of `events` events, the starts spread
+    over `stream_seconds`; all of it is measured, from the opening of the connection.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Task:
     seconds: float = 0.0
     warm_up: float = 0.0
     stream_seconds: float = 0.0
+    events: int = 0
 
 
 @dataclass(kw_only=True)
@@ -117,9 +119,9 @@ class Requests:
 
 def script(task: Task) -> Script:
     """What is said in all sessions of this task."""
-    events = round(task.stream_seconds * 50)
+    events = task.events or round(task.stream_seconds / INTERVAL)
     limit = {"max_tokens": events} if events else {}
-    return Script(task.size, model=task.model, signed_by=task.signed_by, stream=task.kind == "streams", **limit)
+    return Script(task.size, model=task.model, signed_by=task.signed_by, stream="streams" in task.kind, **limit)
 
 
 class Load:
@@ -273,9 +275,67 @@ class Streams(Load):
             self.measured.delay = {"p50": cuts[49], "p99": cuts[98], "max": max(self.delays)}
 
 
+class NewStreams(Streams):
+    """Streams on connections of their own."""
+
+    async def run(self) -> Measured:
+        task = self.task
+        said = script(task)
+        everybody = {Client(ended=self.ended, came=self.came): number for number in range(task.connections)}
+        self.requests = {client: Requests(task, said, number) for client, number in everybody.items()}
+        self.begin = time.monotonic()
+        spread = task.stream_seconds / task.connections
+        await asyncio.gather(
+            *(
+                self.open(client, number * spread + number * GOLDEN % 1 * INTERVAL)
+                for client, number in everybody.items()
+            )
+        )
+        limit = task.events * INTERVAL * 3 + 10
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), limit)
+        self.end = time.monotonic()
+        for client in everybody:
+            client.close()
+        self.finish()
+        return self.measured
+
+    async def open(self, client: Client, after: float) -> None:
+        """Ask, on a new connection, after so many seconds."""
+        await asyncio.sleep(self.begin + after - time.monotonic())
+        begin = time.monotonic()
+        try:
+            await client.connect(self.task.port)
+        except OSError:
+            self.errors["no connection"] += 1
+            self.begun.add(client)
+        else:
+            self.ask(client)
+            self.sent[client] = self.latest[client] = begin
+
+    def ended(self, client: Client) -> None:
+        if client.failure or client.answer.status != 200:
+            self.errors[client.failure or f"HTTP {client.answer.status}"] += 1
+        else:
+            self.measured.requests += 1
+        self.begun.add(client)
+        if self.begun >= self.requests.keys():
+            self.over.set()
+
+    def finish(self) -> None:
+        Load.finish(self)
+        self.measured.starved = len(self.late | self.requests.keys() - self.begun)
+        if len(self.delays) > 1:
+            cuts = statistics.quantiles(self.delays, n=100)
+            self.measured.delay = {"p50": cuts[49], "p99": cuts[98], "max": max(self.delays)}
+
+
+KINDS: dict[Kind, type[Load]] = {"sequence": Load, "loop": Load, "streams": Streams, "new streams": NewStreams}
+
+
 async def run(task: Task) -> Measured:
     """Does the task, in this process."""
-    return await (Streams(task) if task.kind == "streams" else Load(task)).run()
+    return await KINDS[task.kind](task).run()
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def resident(server: Server) -> float:
 
 def server(program: str, upstream: int, directory: Path, options: Sequence[str]) -> Server:
     """A gateway before the benchmark's provider, not started."""
-    (directory / "routing.yaml").write_text(ROUTING.format(port=upstream))
+    (directory / "routing.yaml").write_text(ROUTING.format(port=upstream, tls=upstream))
     (directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in ENV.items()))
     port = free_port()
     arguments = command(program=program, upstream=f"http://127.0.0.1:{upstream}", port=port, directory=directory)
@@ -65,7 +65,7 @@ def server(program: str, upstream: int, directory: Path, options: Sequence[str])
 
 def measure(program: str, requests: int, size: int, options: Sequence[str] = ()) -> Growth:
     """Asks for it. Raises RuntimeError when a request fails."""
-    with TemporaryDirectory(prefix="memory-") as name, provider() as upstream:
+    with TemporaryDirectory(prefix="memory-") as name, provider() as (upstream, _):
         gateway = server(program, upstream, Path(name), options)
         gateway.start()
         try:

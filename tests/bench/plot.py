@@ -1,4 +1,4 @@
-"""The plot for README: four questions, one colour a contender. Needs matplotlib (the extra `bench`)."""
+"""The plot for README: six questions, one colour a contender. Needs matplotlib (the extra `bench`)."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.contenders import BARE, CCR, DIRECT, GATEWAY, LITELLM
-from tests.bench.figures import Figure, names_in, number
+from tests.bench.figures import CHAT, NEW_STREAMS, TLS, Figure, names_in, number
 
 COLOURS = {DIRECT: "#b8b8b8", BARE: "#e0a458", GATEWAY: "#2a7f62", LITELLM: "#7d6b91", CCR: "#4f7cac"}
 
@@ -22,6 +22,20 @@ PANELS = (
     (
         "Delay of an event, 100 streams × 50 events/s (ms, log)",
         {"median": "100 streams: delay p50", "99 %": "100 streams: delay p99"},
+        True,
+    ),
+    (
+        "CPU time per event, 100 streams of 500 events on new connections (µs)",
+        {
+            "": NEW_STREAMS.format("100 × 500"),
+            "TLS": NEW_STREAMS.format("100 × 500") + TLS,
+            "Chat": NEW_STREAMS.format("100 × 500") + CHAT,
+        },
+        False,
+    ),
+    (
+        "First event of a stream on a new connection (ms, log)",
+        {"median": "100 × 500 new streams: first event p50", "99 %": "100 × 500 new streams: first event p99"},
         True,
     ),
     ("Peak memory (MiB)", {"": "peak memory"}, False),
@@ -41,7 +55,7 @@ def plot(rows: Sequence[Figure], path: Path) -> list[Path]:
     pyplot = import_module("matplotlib.pyplot")
     contenders = names_in(rows)
     by_label = {row.label: row for row in rows}
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 6.5))
+    figure, axes = pyplot.subplots(3, 2, figsize=(11, 9.5))
     for axis, (title, groups, logarithmic) in zip(axes.flat, PANELS, strict=True):
         least = draw(axis, {name: by_label.get(label) for name, label in groups.items()}, contenders)
         axis.set_title(title, fontsize=11, loc="left")

@@ -1,18 +1,23 @@
 """A provider that is never the bottleneck: one process, one protocol, prepared answers.
 
-    python -m tests.bench.provider          prints its port, and serves until its standard input ends
+    python -m tests.bench.provider          prints its ports (plain, TLS), and serves until its standard input ends
 
 Every POST gets one message of 1.5 KB with thinking, text and a tool call; one that asks for a stream gets an event
 every 20 ms, `max_tokens` of them, with the time at which each was written (CLOCK_MONOTONIC, in nanoseconds) as its
-text: `@123456789@`. Everything else gets a 200.
+text: `@123456789@`; at a path that ends in `/chat/completions`, in chunks of that format. Everything else gets a 200.
 """
 
 import asyncio
 import json
 import re
 import socket
+import ssl
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mitmproxy.certs import CertStore
 
 INTERVAL = 0.02
 """Seconds between two events of a stream: 50 a second."""
@@ -63,6 +68,17 @@ END = (
     + _chunk(_event({"type": "message_stop"}))
     + b"0\r\n\r\n"
 )
+CHAT = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "glm-5"}
+
+
+def _chat(delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return f"data: {json.dumps({**CHAT, 'choices': [choice]}, separators=(',', ':'))}\n\n".encode()
+
+
+CHAT_BEGIN = BEGIN.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + _chunk(_chat({"role": "assistant", "content": ""}))
+CHAT_HEAD, CHAT_TAIL = _chat({"content": "|"}).split(b"|")
+CHAT_END = _chunk(_chat({}, "stop")) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -107,27 +123,35 @@ class Connection(asyncio.Protocol):
     def stream(self, request: bytearray) -> None:
         events = EVENTS.search(request)
         self.left = int(events[1]) if events else 50
-        self.transport.write(BEGIN)
+        is_chat = b"/chat/completions" in request[:200]
+        self.frame = (CHAT_HEAD, CHAT_TAIL, CHAT_END) if is_chat else (DELTA_HEAD, DELTA_TAIL, END)
+        self.transport.write(CHAT_BEGIN if is_chat else BEGIN)
         self.next_at = self.loop.time()
         self.tick()
 
     def tick(self) -> None:
         """Write the next event; a late one does not make the others late."""
-        data = b"%b@%d@%b" % (DELTA_HEAD, time.monotonic_ns(), DELTA_TAIL)
+        head, tail, end = self.frame
+        data = b"%b@%d@%b" % (head, time.monotonic_ns(), tail)
         self.left -= 1
         if self.left > 0:
             self.transport.write(_chunk(data))
             self.next_at += INTERVAL
             self.timer = self.loop.call_at(self.next_at, self.tick)
         else:
-            self.transport.write(_chunk(data) + END)
+            self.transport.write(_chunk(data) + end)
 
 
 async def serve() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Connection, "127.0.0.1", 0, backlog=1024)
-    listening: socket.socket = server.sockets[0]
-    print(listening.getsockname()[1], flush=True)
+    with TemporaryDirectory() as folder:
+        CertStore.create_store(Path(folder), "bench", 2048)
+        encrypted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        encrypted.load_cert_chain(Path(folder) / "bench-ca.pem")
+    behind_tls = await loop.create_server(Connection, "127.0.0.1", 0, backlog=1024, ssl=encrypted)
+    listening: list[socket.socket] = [*server.sockets, *behind_tls.sockets]
+    print(*(one.getsockname()[1] for one in listening), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
 
 

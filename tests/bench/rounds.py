@@ -44,11 +44,22 @@ class Plan:
     """Seconds for which the streams are measured."""
     starts_per_second: float = 25.0
     """How many new streams begin in a second: a stream lasts as long as it takes to have them all at once."""
+    new_streams: Sequence[tuple[int, int]] = ((100, 500), (100, 100))
+    """How many streams on connections of their own, and of how many events."""
     starts: int = 5
     """How often each server is started."""
 
 
-QUICK = Plan(rounds=1, requests=150, seconds=1.0, warm_up=0.2, stream_window=2.0, starts_per_second=50.0, starts=1)
+QUICK = Plan(
+    rounds=1,
+    requests=150,
+    seconds=1.0,
+    warm_up=0.2,
+    stream_window=2.0,
+    starts_per_second=50.0,
+    new_streams=((50, 100),),
+    starts=1,
+)
 
 type Sample = dict[str, Any]
 type Options = dict[str, Any]
@@ -116,7 +127,7 @@ def sample(contender: Contender, order: Task) -> Sample:
     figures: Sample = {"requests": measured.requests, "rate": measured.rate, "errors": measured.errors}
     if len(measured.latency) > 1:
         figures["latency"] = {"p50": median(measured.latency), "p99": quantiles(measured.latency, n=100)[98]}
-    if order.kind == "streams":
+    if "streams" in order.kind:
         figures |= {"delay": measured.delay, "starved": measured.starved, "events": measured.events}
     if before is not None and after is not None:
         figures["cpu"] = after - before
@@ -135,6 +146,9 @@ def tasks(plan: Plan) -> Iterator[tuple[Kind, str, Options]]:
         length = max(0.4, streams / plan.starts_per_second)
         times = {"seconds": plan.stream_window, "stream_seconds": length}
         yield "streams", str(streams), {"size": "2 KB", "connections": streams, **times}
+    for streams, events in plan.new_streams:
+        options = {"connections": streams, "events": events, "stream_seconds": streams / plan.starts_per_second}
+        yield "new streams", f"{streams} × {events}", {"size": "2 KB", **options}
 
 
 def rotated[T](items: Sequence[T], by: int) -> list[T]:
@@ -158,10 +172,17 @@ def start(plan: Plan, contenders: Sequence[Contender], results: Results) -> None
                 server.stop()
 
 
-def measure(plan: Plan, contenders: Sequence[Contender], pool: Contender, say: Callable[[str], None]) -> Results:
+def measure(
+    plan: Plan,
+    contenders: Sequence[Contender],
+    pool: Contender,
+    say: Callable[[str], None],
+    of_new_streams: Sequence[Contender] = (),
+) -> Results:
     """Does it all: starts the servers, does the rounds, ends the servers. `say` is told what is being done.
 
-    pool: a contender that only does `POOL_TASK`.
+    pool: a contender that only does `POOL_TASK`. of_new_streams: those that only have new streams. Their servers are
+    those of the others.
     """
     results = Results()
     try:
@@ -172,6 +193,8 @@ def measure(plan: Plan, contenders: Sequence[Contender], pool: Contender, say: C
             for turn, (kind, detail, options) in enumerate(tasks(plan)):
                 say(f"round {number + 1} of {plan.rounds}: {kind} {detail}")
                 extra = [pool] if (kind, detail) == ("loop", POOL_TASK) else []
+                if kind == "new streams":
+                    extra = [one for one in of_new_streams if one.name not in results.failed]
                 for contender in rotated([*running, *extra], number + turn):
                     done = sample(contender, task(contender, kind, **options))
                     results.cells[kind, detail, contender.name].append(done)

@@ -26,6 +26,7 @@ TINY = Plan(
     connections=(16,),
     streams=(2,),
     stream_window=0.4,
+    new_streams=((4, 10),),
     starts=1,
 )
 
