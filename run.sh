@@ -417,8 +417,8 @@ run_tests() {
   fi
   if [ $# = 0 ]; then
     "$venv/bin/python" -m pytest
-    say "again, end to end, with everything logged and saved: is there a secret in it?"
-    export GATEWAY_CANARIES=1
+    say "again, end to end, with everything logged and saved (is there a secret in it?), and without the short way"
+    export GATEWAY_CANARIES=1 GATEWAY_SHORT_WAY=false
     set -- tests/e2e
   fi
   exec "$venv/bin/python" -m pytest "$@"

@@ -1,11 +1,12 @@
 """Settings of all tests: how long an example takes says more about the machine than about the code."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import settings
 
+from addons.proxy import short_way
+from tests.fakes.launch import SHORT_WAY
 from tests.proxy.playbook import Playbook
+from tests.proxy.transports import create_task
 
 settings.register_profile("gateway", deadline=None, max_examples=50)
 settings.load_profile("gateway")
@@ -31,14 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What a playbook plays goes both ways: hooks called in place, as in mitmdump, and by mitmproxy, as in mitmweb."""
+    """What a playbook plays goes both ways: hooks called in place, as in mitmdump, and by mitmproxy, as in mitmweb; and
+    answers the short way, and through the layers."""
     if getattr(metafunc.module, "Playbook", None) is Playbook:
         metafunc.parametrize("hooks_in_place", [True, False], ids=["in place", "by mitmproxy"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
-def hooks_in_place(request: pytest.FixtureRequest) -> Iterator[None]:
+def hooks_in_place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How playbooks call hooks. (Only an `autouse` fixture is set up for a test that doesn't name it.)"""
-    Playbook.in_place = getattr(request, "param", False)
-    yield
-    Playbook.in_place = False
+    if (in_place := getattr(request, "param", None)) is not None:
+        monkeypatch.setattr(Playbook, "in_place", in_place)
+        monkeypatch.setattr(Playbook, "short_way", in_place == SHORT_WAY)
+        monkeypatch.setattr(short_way, "create_task", create_task)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 from mitmproxy import http
+from mitmproxy.addonmanager import Loader
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, tunnel
 from mitmproxy.proxy.layers import tls
@@ -15,6 +16,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import TlsData
 
 from addons.proxy.body_budget import BodyBudget
+from addons.proxy.connections import handler_of
 from addons.proxy.egress import put_authorization, start_tls
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.layer import GatewayLayer
@@ -34,6 +36,11 @@ class AttemptLoop:
         self.call_hook = call_hook
         self.relaying = WeakSet[HttpStream]()
         self.bodies = BodyBudget()
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option(
+            "gateway_short_way", bool, True, "Relay running answers past most of mitmproxy, for half of the CPU time."
+        )
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -60,6 +67,11 @@ class AttemptLoop:
         if starts_like_tls_record(nextlayer.data_client()):
             stack /= tls.ClientTLSLayer(context)
         stack /= GatewayLayer(
-            context, recorder=self.recorder(), call_hook=self.call_hook, relaying=self.relaying, bodies=self.bodies
+            context,
+            recorder=self.recorder(),
+            call_hook=self.call_hook,
+            relaying=self.relaying,
+            bodies=self.bodies,
+            handlers=handler_of if getattr(context.options, "gateway_short_way", False) else lambda client: None,
         )
         nextlayer.layer = stack[0]

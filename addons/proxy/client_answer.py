@@ -76,15 +76,20 @@ class ClientAnswer:
 
     def say(self, data: bytes) -> Commands:
         """Send whole events."""
+        framed = self.framed(data)
+        if data and self.chunked:  # what the client's side would make of it, in one layer less
+            yield commands.SendData(self.client, framed)
+        elif data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.client)
+
+    def framed(self, data: bytes) -> bytes:
+        """Whole events as they go to the client now, in a chunk where its answer is sent in chunks."""
         self.deadlines.ping = self.deadlines.after(self.deadlines.ping_interval)
         if self.stored is not None:
             self.stored += data
         if self.exchange:
             self.recorder.told(self.exchange, data)
-        if data and self.chunked:  # what the client's side would make of it, in one layer less
-            yield commands.SendData(self.client, b"%x\r\n%b\r\n" % (len(data), data))
-        elif data:
-            yield SendHttp(ResponseData(self.stream_id, data), self.client)
+        return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data
 
     def say_error(self, error: ProviderError) -> Commands:
         """Tell the client in the stream what went wrong."""

@@ -160,8 +160,7 @@ class ErrandStream(ProviderStream):
         assert attempt.check
         check, attempt.check = attempt.check, None
         attempt.ended = self.gateway.clock()
-        self.relayed = None
-        self.gateway.relaying.discard(self)
+        self.stop_relaying()
         self.provider.release()
         yield from self.start_errand(check.judge(answer), self.judged)
 

@@ -32,9 +32,11 @@ from addons.proxy.egress import ALPN, authorize, trust_too
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
-from addons.proxy.http1 import ClientSide, ProviderSide
+from addons.proxy.http1 import ClientSide, PieceRead, ProviderSide
 from addons.proxy.own_requests import OwnRequests
+from addons.proxy.provider_answer import nowhere
 from addons.proxy.recorder import NO_RECORDER, Recorder
+from addons.proxy.short_way import Handlers, Raised, shorten
 from addons.proxy.stream import GatewayStream
 from addons.state.exchange import Exchange
 from addons.wire.errands import Ask, Fetch
@@ -57,6 +59,7 @@ class GatewayLayer(HttpLayer):
         recorder: Recorder = NO_RECORDER,
         call_hook: CallHook = lambda hook: False,
         relaying: WeakSet[HttpStream] | None = None,
+        handlers: Handlers = lambda client: None,
         bodies: BodyBudget | None = None,
     ) -> None:
         super().__init__(context, mode)
@@ -64,6 +67,7 @@ class GatewayLayer(HttpLayer):
         self.call_hook = call_hook
         self.relaying = WeakSet[HttpStream]() if relaying is None else relaying
         """The streams of all clients whose answers are running."""
+        self.handlers = handlers
         self.bodies = bodies or BodyBudget()
         """The large bodies of all clients."""
         self.alarms: dict[commands.Command, float] = {}
@@ -80,6 +84,11 @@ class GatewayLayer(HttpLayer):
                 and (side := self.connections.get(event.connection))
             ):
                 yield from self.event_to_child(side, event)
+            elif isinstance(event, PieceRead):
+                if not self.is_forgotten(event.side.conn):
+                    yield from self.event_to_child(event.side, event)
+            elif isinstance(event, Raised):
+                yield from self.failed(event.error)
             else:
                 yield from super().handle_event(event)
             while self.own.later:
@@ -142,6 +151,13 @@ class GatewayLayer(HttpLayer):
     def end_own(self, number: int, why: str) -> None:
         """End a request of the gateway's own whose answer nobody wants any more."""
         self.own.end(number, why, self.connections)
+
+    def shorten(self, stream: HttpStream, server: connection.Server) -> Callable[[], None]:
+        """Have the running answer of this stream go the short way, if it can. Returns what ends that."""
+        handler = self.handlers(self.context.client)
+        if handler and not self.debug and isinstance(stream, GatewayStream) and (side := self.connections.get(server)):
+            return shorten(handler, side, stream) or nowhere
+        return nowhere
 
     def forget_closed(self) -> None:
         """Drop provider connections that are closed: where one could not be opened, mitmproxy would answer all requests

@@ -44,6 +44,10 @@ NOTHING = nothing()
 """No commands. A generator that has ended may be asked again."""
 
 
+def nowhere() -> None:
+    """What leaves the short way where none was taken."""
+
+
 class ProviderStream(ClientStream):
     """A stream that reads one provider's answer; which provider is asked, and what a failure leads to, is its
     subclass's."""
@@ -59,15 +63,21 @@ class ProviderStream(ClientStream):
         """What reads the answer that the client is being sent."""
         self.fed: bytes | None = None
         """What it made of the event that is being handled."""
+        self.leave_short_way = nowhere
 
     def fail(self, attempt: Attempt, outcome: Outcome) -> Commands:
         """End an attempt that failed before the client had content of it."""
         raise NotImplementedError
 
+    def stop_relaying(self) -> None:
+        """Let what a provider still says not go to the client."""
+        self.relayed = None
+        self.leave_short_way()
+        self.gateway.relaying.discard(self)
+
     def stop_waiting(self) -> None:
         """Wait for nothing any more, neither of the client nor of a provider."""
-        self.relayed = None
-        self.gateway.relaying.discard(self)
+        self.stop_relaying()
         self.deadlines.clear()
 
     def give_up(self) -> Commands:
@@ -80,16 +90,27 @@ class ProviderStream(ClientStream):
     def handle_event(self, event: events.Event) -> Commands:
         """Handle an event; the pieces of an answer that is being relayed go right through. (No generator itself: each
         level of them costs every event.)"""
-        if type(event) is ResponseData and self.exchange:
-            self.recorder.received(self.exchange, event.data)
-            if self.relayed and not self._paused and not self.debug:
-                out = self.relayed.feed(event.data)
-                if not self.relayed.error and not self.relayed.finished:
-                    if self.relayed.spoke:
-                        self.deadlines.give_up = self.deadlines.after(self.deadlines.answer_timeout)
-                    return self.client.say(out) if out else NOTHING
-                self.fed = out
+        if type(event) is ResponseData and self.exchange and self.fed is None:
+            out = self.relay(event.data)
+            if out is not None:
+                return self.client.say(out) if out else NOTHING
         return super().handle_event(event)
+
+    def relay(self, data: bytes) -> bytes | None:
+        """What the client is to be sent for a piece of an answer. None where more has to be done about it: it is an
+        event then, and `fed` is what the reader has made of it, if it has."""
+        answer = self.relayed
+        if self.exchange:
+            self.recorder.received(self.exchange, data)
+        if answer is None or self._paused or self.debug:
+            return None
+        out = answer.feed(data)
+        if answer.error or answer.finished:
+            self.fed = out
+            return None
+        if answer.spoke:
+            self.deadlines.give_up = self.deadlines.after(self.deadlines.answer_timeout)
+        return out
 
     def state_wait_for_response_headers(self, event: events.Event) -> Commands:
         if not isinstance(event, ResponseHeaders):
@@ -221,6 +242,8 @@ class ProviderStream(ClientStream):
         yield from self.client.say(data)
         self.relayed = self.current().answer
         self.gateway.relaying.add(self)
+        if self.provider.open and self.client.chunked:
+            self.leave_short_way = self.gateway.shorten(self, self.provider.open)
 
     def await_more(self, answer: AnswerReader) -> Commands:
         """Set the time limit for what is still to come: another event, or only HTTP's own end."""
@@ -249,6 +272,8 @@ class ProviderStream(ClientStream):
         if not complete:
             yield from self.provider.abandon()
         answer = attempt.answer
+        if self.fed:  # by the short way, when this was on its way already
+            yield from self.client.say(self.fed)
         if not error and answer and not answer.finished and (out := answer.end()):
             yield from self.client.say(out)  # all was said, only the end of the stream is missing
         if error or not (answer and answer.finished):  # else only HTTP's own end is missing

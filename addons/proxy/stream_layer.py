@@ -50,6 +50,10 @@ class StreamLayer(Protocol):
     def alarm(self, due: float) -> commands.RequestWakeup | None:
         """The command that wakes every stream at `due`; None when one that is at least as early is pending."""
 
+    def shorten(self, stream: HttpStream, server: connection.Server) -> Callable[[], None]:
+        """Have the running answer of this stream, which comes from this provider, go the short way, if it can. Returns
+        what has it come through the layers again."""
+
     def forget_closed(self) -> None:
         """Drop closed provider connections, so that their addresses are tried again."""
 

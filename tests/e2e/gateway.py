@@ -31,7 +31,7 @@ from tests.e2e.canaries import Secret, files, leaks
 from tests.e2e.forked import Forked
 from tests.e2e.overheard import SHORTEST, Heard, heard
 from tests.e2e.sse import EventStream
-from tests.fakes.launch import GATEWAY, SUPERVISOR, command, saving
+from tests.fakes.launch import GATEWAY, SHORT_WAY, SUPERVISOR, command, saving
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import PATIENCE
 
@@ -130,6 +130,8 @@ class Gateway:
             "PYTHONUNBUFFERED": "1",  # the log is read while it is written
             **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         }
+        if not SHORT_WAY:
+            args += ["--set", "gateway_short_way=false"]
         args += self.options
         if self.workers != 1:
             args = [sys.executable, "-P", str(SUPERVISOR), str(self.workers), self.program, *args[1:]]

@@ -1,11 +1,15 @@
 """How the gateway is started as a process of its own, by the end-to-end tests and by the demo."""
 
+import os
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "addons" / "gateway.py"
 SUPERVISOR = ROOT / "addons" / "process" / "workers" / "supervisor.py"
+
+SHORT_WAY = os.environ.get("GATEWAY_SHORT_WAY") != "false"
+"""Running answers go the short way where they can; `./run.sh test` runs the end-to-end tests a second time without."""
 
 GATEWAY_VARIABLES = (
     "ZAI_API_KEY",

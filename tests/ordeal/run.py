@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.e2e.canaries import Canary, Secret
 from tests.e2e.gateway import PROBLEMS, Gateway
+from tests.fakes.launch import SHORT_WAY
 from tests.ordeal.agents import CREDENTIAL, Agent, Asked
 from tests.ordeal.attackers import attack
 from tests.ordeal.disturb import Disturber
@@ -110,8 +111,8 @@ def routing(urls: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run(*, seconds: float, seed: int, sessions: int) -> Result:
-    """Puts a gateway through it."""
+def run(*, seconds: float, seed: int, sessions: int, short_way: bool = SHORT_WAY) -> Result:
+    """Puts a gateway through it. `short_way`: its option."""
     result = Result()
     with ExitStack() as stack, TemporaryDirectory(prefix="ordeal-") as directory:
         providers = [Unreliable(name, seed, SECRETS, chat=name == "ollama") for name in KEYS]
@@ -124,11 +125,12 @@ def run(*, seconds: float, seed: int, sessions: int) -> Result:
         config = routing({one.name: one.provider.url for one in providers})
         log = Path(directory) / "probe"
         probe = Path(__file__).with_name("probe.py")
+        settings = f"ordeal_log={log}", f"gateway_drain={DRAIN}", f"gateway_short_way={str(short_way).lower()}"
         gateway = Gateway(
             config,
             ENV,
             upstream=providers[0].provider.url,
-            options=("-s", str(probe), "--set", f"ordeal_log={log}", "--set", f"gateway_drain={DRAIN}"),
+            options=("-s", str(probe), *(part for setting in settings for part in ("--set", setting))),
             forked=False,
         )
         gateway.check_log = False  # `log_problems` says more than the harness

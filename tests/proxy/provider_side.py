@@ -70,6 +70,7 @@ class ProviderSide:
         """The connection is there."""
         self.connection.timestamp_tcp_setup = self.play.clock.now
         self.connection.state = ConnectionState.OPEN
+        self.transport = self.play.handler.opened(self.connection)
         self._opened(None)
 
     def refuses(self, error: str = "Connection refused") -> None:
@@ -87,7 +88,7 @@ class ProviderSide:
         """Each piece arrives by itself, as one read of the socket."""
         for piece in data:
             assert self.is_open
-            self.play.feed(events.DataReceived(self.connection, piece))
+            self.transport.comes(piece)
 
     def closes(self) -> None:
         """The provider hangs up: half-closed, until the layer closes it too."""
