@@ -18,7 +18,7 @@ from addons.views.outline import compact, field, first, pretty
 from addons.views.text_layout import counted, fold, indented, lines, rule, size
 from addons.wire.raw_json import Raw, load, split_array
 
-BUDGET: Final = 120_000
+BUDGET: Final = 80_000
 """Characters of texts that are shown in all, shared out among the blocks: the more there are, the less of each."""
 
 LEAST: Final = 160
@@ -38,7 +38,7 @@ SYSTEM: Final = 600
 """Characters of a system block that are shown."""
 
 FIRST_MESSAGES: Final = 20
-LAST_MESSAGES: Final = 400
+LAST_MESSAGES: Final = 200
 """Messages that are shown of a longer conversation."""
 
 SERVER_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "tool_search_tool_", "mcp_toolset")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -137,11 +138,10 @@ def ask(url: str, asked: Asked) -> tuple[int, Json]:
 
 def show(url: str, slow: Iterable[str]) -> None:
     """For a thread of the demo: ask as soon as the gateway answers; last what takes a while. Ends with the gateway."""
+    host, _, port = url.removeprefix("http://").partition(":")
     for _ in range(600):
         try:
-            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
-            connection.request("GET", "/health")
-            connection.getresponse().read()
+            socket.create_connection((host, int(port)), timeout=5).close()
             break
         except OSError:
             time.sleep(0.1)

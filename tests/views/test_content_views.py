@@ -1,6 +1,7 @@
 """The content views as mitmproxy uses them: registered once, chosen for our flows, in both panes."""
 
 import copy
+import time
 
 import pytest
 from mitmproxy import contentviews, http
@@ -11,8 +12,11 @@ from mitmproxy.test import taddons, tflow
 from addons.state.exchange import remember
 from addons.views.content_views import NO_TRAIL, NOT_OURS, VIEWS, Views
 from addons.views.summary import to_metadata
+from tests.client_messages import assistant, thinking, tool_result, tool_use, user
+from tests.client_messages import text as text_block
 from tests.exchanges import exchange, target
 from tests.views.looked_at import Watched, kept
+from tests.wire.bodies import request
 from tests.wire.streams import sse, text, whole
 
 NAMES = ["Trail", "Changes", "Conversation", "Answer", "Attempts"]
@@ -208,3 +212,37 @@ def test_the_trail_as_a_command():
     shown = Views().trail(made)
     assert shown.startswith("alice · claude-sonnet-5-5 → zai/glm-5 · 200")
     assert shown.endswith(NOT_OURS)
+
+
+@pytest.fixture(scope="module")
+def megabyte():
+    """A session of 400 messages that failed over: in each of its answers something is dropped on the way."""
+    code = "    value = compute(“naïve”, api_key: none)\n" * 55
+    turns = [
+        message
+        for number in range(200)
+        for message in (
+            user(tool_result(f"toolu_{number}", code)),
+            assistant(thinking("gw1.kimi.abc"), text_block(code), tool_use(f"toolu_{number + 1}")),
+        )
+    ]
+    watched = Watched("anthropic", "zai", body=request(*turns, user(text_block("And now?"))))
+    watched.sends()
+    watched.fails()
+    watched.sends()
+    watched.streams(sse(whole(text(0, *[code] * 20))))
+    made = watched.ends()
+    assert made.recorded.request
+    assert len(made.recorded.request.body) > 1_000_000
+    return flow_of(made)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_megabyte_opens_at_once(registry, megabyte, name):
+    def took():
+        started = time.process_time()
+        with taddons.context():
+            assert prettify_message(megabyte.request, megabyte, name.lower(), registry).view_name == name
+        return time.process_time() - started
+
+    assert any(took() < 0.3 for _ in range(3))

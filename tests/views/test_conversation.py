@@ -201,14 +201,14 @@ def test_the_longer_a_conversation_the_less_of_each_text():
 
 def test_the_middle_of_an_endless_conversation_is_left_out():
     said = shown(*[f"message {n}" for n in range(600)])
-    assert "… 180 messages not shown" in said
+    assert "… 380 messages not shown" in said
     assert "message 19\n" in said
     assert "message 20\n" not in said
-    assert "message 200\n" in said
+    assert "message 400\n" in said
     assert "message 599" in said
-    order = [said.index(f"message {number}") for number in (599, 200, 19, 0)]
+    order = [said.index(f"message {number}") for number in (599, 400, 19, 0)]
     assert order == sorted(order)
-    assert order[1] < said.index("… 180 messages not shown") < order[2]
+    assert order[1] < said.index("… 380 messages not shown") < order[2]
 
 
 def test_a_compressed_request():
