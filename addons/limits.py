@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from pathlib import Path
+from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
-from addons.config.config import Target
+from addons.config.config import Config, Target
 from addons.config.settings import Settings
 from addons.proxy.header_lines import put
 from addons.proxy.replies import error_response
@@ -29,7 +30,7 @@ from addons.state.result import result_of
 from addons.state.usage import spent
 from addons.state.users import User
 from addons.team.alerts import Alerts
-from addons.team.budgets import Budgets
+from addons.team.budgets import ROUNDING, Budgets
 from addons.team.limits import (
     ANYONE,
     Refusal,
@@ -53,6 +54,9 @@ LARGE = 0.01
 """What may cost a larger share than this of what is left of a budget is estimated by its words, not only by its size:
 that costs a tenth of a whole request."""
 
+MILLION = 1_000_000
+MOST_PRICES = 1000
+
 WAIT = 60.0
 WAIT_IN_SILENCE = 10.0
 """Seconds for which a new session waits for a place; without pings clients lose patience."""
@@ -72,6 +76,16 @@ USAGE_PATH = "/api/oauth/usage"
 ADMIN = User("admin", "admin", admin=True)
 
 
+class RoughPrice(NamedTuple):
+    """What an attempt at a target may cost, in US dollars, of the prices of the moment when it was asked first."""
+
+    target: Target
+    config: Config
+    answer: float
+    byte: float
+    """Of the request."""
+
+
 class Limits:
     """Refuses what is over a limit, lets a session wait for its place, and counts what was spent."""
 
@@ -88,6 +102,7 @@ class Limits:
         self.clock = clock
         self.terms = Terms()
         self.calendar = Calendar()
+        self.rates_of: dict[str, RoughPrice] = {}
         self.zone: tzinfo | None = None
         """Whose days the budgets go by now; another one is followed when what its windows have seen is known."""
         self.reading: asyncio.Task[None] | None = None
@@ -162,7 +177,10 @@ class Limits:
 
     def refusal(self, exchange: Exchange, user: User, target: Target) -> Refusal | None:
         """Why this target isn't asked; None: it may be."""
-        over = self.budgets.over(user.name, user.budget, self.windows())
+        windows = self.windows()
+        if self.budgets.left(user.name, user.budget, windows) > ROUNDING:
+            return None
+        over = self.budgets.over(user.name, user.budget, windows)
         if over is None or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
             return None
         users = exchange.config.users
@@ -195,8 +213,7 @@ class Limits:
         if refusal := self.refusal(exchange, user, target):
             trying.attempt.refuse(refusal.error, refusal.headers)
             return
-        size = len(exchange.body.raw) if exchange.body else 0
-        dollars = self.cost(exchange, target, size // BYTES_PER_TOKEN, OUTPUT)
+        dollars = self.roughly(exchange, target)
         windows = self.windows()
         if dollars > LARGE * self.budgets.left(user.name, user.budget, windows):
             dollars = self.estimate(exchange, target)
@@ -226,6 +243,17 @@ class Limits:
         asked = exchange.body.get("max_tokens") if exchange.body else None
         most = min(asked, OUTPUT) if isinstance(asked, int) and asked > 0 else OUTPUT
         return self.cost(exchange, target, exchange.facts.tokens if exchange.facts else 0, most)
+
+    def roughly(self, exchange: Exchange, target: Target) -> float:
+        """US dollars that an attempt may cost, by the size of its request."""
+        known = self.rates_of.get(target.alias)
+        if known is None or known.target is not target or known.config is not exchange.config:
+            written, read = self.cost(exchange, target, 0, OUTPUT), self.cost(exchange, target, MILLION, 0)
+            known = RoughPrice(target, exchange.config, written, read / MILLION / BYTES_PER_TOKEN)
+            if len(self.rates_of) >= MOST_PRICES:
+                self.rates_of.clear()
+            self.rates_of[target.alias] = known
+        return known.answer + known.byte * (len(exchange.body.raw) if exchange.body else 0)
 
     def cost(self, exchange: Exchange, target: Target, read: int, written: int) -> float:
         """US dollars that so many tokens of input and output cost."""

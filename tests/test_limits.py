@@ -100,7 +100,7 @@ def test_what_costs_little_of_what_is_left_is_estimated_by_its_size(gate: Gate) 
     tried = gate.request(replace(ALICE, budget=Budget(day=10000)))
     gate.addon.attempt(tried)
     body = tried.exchange.body
-    assert body and gate.reserved == pytest.approx(4 + len(body.raw) // 4 / 1000)
+    assert body and gate.reserved == pytest.approx(4 + len(body.raw) / 4 / 1000)
 
 
 def test_a_second_attempt_reserves_in_place_of_the_first(gate: Gate) -> None:

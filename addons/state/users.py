@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +55,13 @@ class User:
 
     def may_ask_for(self, model: str) -> bool:
         """Whether this user may ask for the model of this (plain) name."""
-        return not self.models or matches(self.models, model)
+        return not self.models or is_one_of(self.models, model)
+
+
+@lru_cache(1024)
+def is_one_of(patterns: tuple[str, ...], model: str) -> bool:
+    """Whether one of the patterns is like the name. The same ones are asked for again and again."""
+    return matches(patterns, model)
 
 
 @dataclass(frozen=True, slots=True)

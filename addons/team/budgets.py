@@ -111,7 +111,11 @@ class Budgets:
 
     def left(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> float:
         """US dollars that another request may cost before one of the budgets is used up."""
-        return self.standing(name, budget, windows).left - self.purses[name].reserved
+        purse = self.purses.get(name)
+        standing = purse.standing if purse else None
+        if purse is None or standing is None or standing.budget is not budget or standing.windows is not windows:
+            standing, purse = self.standing(name, budget, windows), self.purses[name]
+        return standing.left - purse.reserved
 
     def over(self, name: str, budget: Budget, windows: tuple[Window, ...]) -> Over | None:
         """The budget that is used up, with what is reserved; of several the one that is so for longest."""
