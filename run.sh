@@ -261,12 +261,8 @@ serve() {
 }
 
 web() {
-  local column
   if [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && { [ "$(uname)" != Darwin ] || [ -n "${SSH_CONNECTION:-}" ]; }; then
     is_set web_open_browser "$@" || set -- --set web_open_browser=false "$@"
-  fi
-  if ! is_set web_columns "$@"; then
-    for column in time comment status path timestamp; do set -- --set "web_columns=$column" "$@"; done
   fi
   serve mitmweb "$@"
 }

@@ -22,6 +22,7 @@ from addons.process.page import Page
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch
+from addons.process.web_pages import WebPages
 from addons.process.welcome import Welcome
 from addons.process.workers.inheritance import inherited
 from addons.process.workers.worker import Worker
@@ -46,6 +47,7 @@ from addons.thinking import ThinkingStripper
 from addons.trail import Trail
 from addons.translator import Translator
 from addons.views.content_views import Views
+from addons.views.flow_commands import FlowCommands
 from addons.views.mitmweb import WebPage
 from addons.views.recording import Recording, recorder
 from addons.views.retention import Retention
@@ -66,6 +68,7 @@ _allowances = partial(allowances, _users, _limits.budgets)
 _sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
 _masking = LogMasking(_settings)
 _accounts = Accounts(_settings, _store, live=_live, control=_control)
+_page = Page(_settings, _control, _sign_in, _drain.running_flows, _allowances)
 
 addons = fail_closed(
     [
@@ -83,7 +86,7 @@ addons = fail_closed(
         UserWatch(_users, _control, _limits.forget),
         AuthGate(_settings, _tickets, _control, _trusted, _users, _wrong_keys),
         _drain,
-        Page(_settings, _control, _sign_in, _drain.running_flows, _allowances),
+        _page,
         Metrics(_control, _drain.running_flows, _allowances),
         ControlChannel(_settings, _control),
         Endpoints(),
@@ -100,10 +103,12 @@ addons = fail_closed(
         Trail(),
         Ledger(_settings, _store, _control, _limits.budget_of),
         Views(),
+        FlowCommands(),
         Recording(),
         Retention(),
         Replay(_settings, _tickets),
         WebPage(),
+        WebPages(_page, _accounts.commands),
         Welcome(_settings, _accounts.pools),
         Worker(inherited, _startup, _drain, _control.siblings),
     ]

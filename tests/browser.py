@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -21,6 +22,46 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars --disable-lcd-text"
 )
+POLL = 0.05
+"""Seconds between two looks."""
+
+LINES = "[...document.querySelectorAll('.flow-table tbody tr:has(td)')]"
+CELLS = "line => [...line.cells].filter(one => one.offsetWidth).map(one => one.innerText.trim()).join(' | ')"
+
+PALE = """
+if (!document.querySelector("#still")) {
+  const still = document.createElement("style");
+  still.id = "still";
+  still.textContent = "* { transition: none !important; animation: none !important; }";
+  document.head.append(still);
+}
+const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+const parse = (colour) => {
+  const found = colour.match(/[\\d.]+/g).map(Number);
+  return colour.startsWith("color(srgb") ? [...found.slice(0, 3).map((part) => part * 255), found[3] ?? 1] : found;
+};
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const behind = (element) => {
+  for (; element; element = element.parentElement) {
+    const found = parse(getComputedStyle(element).backgroundColor);
+    if ((found[3] ?? 1) > 0.5) return found;
+  }
+  return [255, 255, 255];
+};
+const pale = new Set();
+for (const element of document.querySelectorAll("body *")) {
+  const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  const typed = element.matches("input:not([type=checkbox], [type=radio], [type=hidden]), select");
+  if (!(own || typed) || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+  if (!element.offsetWidth || element.closest("[disabled], .disabled, .connection-indicator")) continue;
+  const colours = [light(parse(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => b - a);
+  const contrast = (colours[0] + 0.05) / (colours[1] + 0.05);
+  const words = (element.textContent || element.value).slice(0, 40);
+  if (contrast < arguments[0]) pale.add(`${element.tagName}.${element.className} ${contrast.toFixed(1)}: ${words}`);
+}
+return [...pale];
+"""
+"""Finds texts that can't be told from what is behind them."""
 
 
 class Page:
@@ -32,59 +73,84 @@ class Page:
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Until `condition()` is true; what is being drawn anew meanwhile counts as not yet."""
-        WebDriverWait(self.driver, PATIENCE, ignored_exceptions=[WebDriverException]).until(lambda _: condition(), what)
+        waiting = WebDriverWait(self.driver, PATIENCE, POLL, ignored_exceptions=[WebDriverException])
+        waiting.until(lambda _: condition(), what)
+
+    def find(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def find_all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """What a script returns in the page."""
+        return self.driver.execute_script(script, *arguments)
 
     def rows(self) -> list[str]:
-        """The text of each line of the flow list, from the top."""
-        lines = self.driver.find_elements(By.CSS_SELECTOR, ".flow-table tbody tr")
-        return [line.text for line in lines if line.text]
+        """The lines of the flow list that can be seen, from the top: the texts of their cells with ` | ` between."""
+        found: list[str] = self.run(f"return {LINES}.map({CELLS})")
+        return found
 
-    def open(self, words: str) -> None:
-        """Click on the first flow whose line has these words."""
-        self.wait(lambda: any(words in row for row in self.rows()), f"a flow with {words!r}")
-        lines = self.driver.find_elements(By.CSS_SELECTOR, ".flow-table tbody tr")
-        next(line for line in lines if words in line.text).click()
+    def line(self, words: str) -> WebElement:
+        """The first line with these words, once it is there."""
+        found: list[WebElement] = []
+
+        def look() -> bool:
+            line = self.run(f"return {LINES}.find(line => ({CELLS})(line).includes(arguments[0]))", words)
+            found[:] = [line] if line else []
+            return bool(line)
+
+        self.wait(look, f"a flow with {words!r}")
+        return found[0]
+
+    def open(self, words: str) -> str:
+        """Click on the first flow whose line has these words, and read what is shown then."""
+        self.line(words).click()
         self.wait(self.shown, "the flow's text")
-
-    def pane(self, name: str) -> None:
-        """Request or Response."""
-        self.driver.find_element(By.LINK_TEXT, name).click()
-        self.wait(self.shown, f"the text of {name}")
-
-    def view(self, name: str) -> str:
-        """Choose a content view, and read it."""
-        self.driver.find_element(By.PARTIAL_LINK_TEXT, "View:").click()
-        self.wait(lambda: self.entries(name), "the menu")
-        self.entries(name)[0].click()
-        self.wait(lambda: name.lower() in self.chosen().lower(), name)
-        self.wait(lambda: name in self.driver.find_element(By.CSS_SELECTOR, ".flow-detail").text, f"the heading {name}")
         return self.shown()
 
-    def entries(self, name: str) -> list[WebElement]:
-        """The menu's entries for a view: mitmweb writes them in lower case."""
-        found = [self.driver.find_elements(By.LINK_TEXT, text) for text in (name, name.lower())]
-        return [entry for entries in found for entry in entries]
+    def tab(self, name: str) -> None:
+        """Click on a tab of the flow: one of our views, or a pane of mitmweb's."""
+        self.wait(lambda: self.driver.find_elements(By.LINK_TEXT, name), f"the tab {name}")
+        next(tab for tab in self.find_all(".flow-detail nav a") if tab.text == name).click()
+        self.wait(lambda: self.active() == name, f"the tab {name}")
 
-    def chosen(self) -> str:
-        """What the button of the menu says."""
-        return self.driver.find_element(By.PARTIAL_LINK_TEXT, "View:").text
+    def view(self, name: str) -> str:
+        """Choose one of our views, and read it."""
+        before = "" if self.active() == name else self.shown()
+        self.tab(name)
+        self.wait(lambda: self.shown() not in ("", before), f"the text of {name}")
+        return self.shown()
+
+    def active(self) -> str:
+        """The tab that is open."""
+        look = "[...document.querySelectorAll('.flow-detail nav a.active')].find(%s)?.textContent ?? ''"
+        ours = self.run(f"return {look % 'a => a.matches(`.gw-tab`)'}")
+        return str(ours or self.run(f"return {look % 'a => true'}"))
 
     def shown(self) -> str:
         """The text of the open view."""
-        return "\n".join(line.text for line in self.driver.find_elements(By.CSS_SELECTOR, ".flow-detail pre div"))
+        return str(self.run("return document.querySelector('.flow-detail pre')?.innerText ?? ''"))
 
     def resize(self, width: int, height: int) -> None:
         """The page's size in pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
+    def scheme(self, scheme: str) -> None:
+        """The system's colours: light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def pale(self, contrast: float = 3.0) -> list[str]:
+        """The texts that can't be read: their colour is too near to the one behind them."""
+        found: list[str] = self.run(PALE, contrast)
+        return found
+
     def screenshot(self, path: Path) -> None:
-        """A PNG of the page, an open view at the top of its pane."""
-        script = "document.querySelectorAll('.flow-detail .%s').forEach(found => found.scrollIntoView())"
-        self.driver.execute_script(script % "contentview")
-        self.driver.execute_script("document.activeElement.blur()")
+        """A PNG of the page."""
+        self.run("document.activeElement.blur()")
         self.driver.save_screenshot(str(path))
-        self.driver.execute_script(script % "first-line")
 
 
 @contextmanager

@@ -147,18 +147,13 @@ def pictures(page: browser.Page, folder: Path) -> list[Path]:
         page.screenshot(taken[-1])
         shrink(taken[-1])
 
+    page.scheme("light")
     page.wait(lambda: len(page.rows()) >= 6, "the flows")
     page.resize(1280, 345)
     keep("list")
-    page.resize(1280, 1040)
+    page.resize(1440, 1000)
     page.open("anthropic 429")
-    for pane, view in (
-        ("Request", "Conversation"),
-        ("Request", "Trail"),
-        ("Request", "Changes"),
-        ("Response", "Answer"),
-    ):
-        page.pane(pane)
+    for view in ("Conversation", "Trail", "Changes", "Answer"):
         page.view(view)
         keep(view.lower())
     return taken

@@ -295,16 +295,6 @@ def test_what_the_user_sets_is_not_set_twice(installed: Project) -> None:
     ]
 
 
-def test_web_shows_the_comment_column(installed: Project) -> None:
-    def columns(*options: str) -> list[str]:
-        status, out, _ = installed.run("web", *options)
-        assert (status, out[0]) == (0, "mitmweb")
-        return [option.removeprefix("web_columns=") for option in out if option.startswith("web_columns=")]
-
-    assert columns("--set", "web_port=1") == ["timestamp", "path", "status", "comment", "time"]
-    assert columns("--set", "web_columns=comment") == ["comment"]
-
-
 def test_web_opens_a_browser_only_where_there_is_a_screen(installed: Project) -> None:
     (installed.bin / "uname").unlink()
     (installed.bin / "uname").write_text("#!/usr/bin/env bash\necho $SYSTEM\n")

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
+from addons.config.config import Config
 from addons.config.routing import UserSettings
 from addons.config.settings import Settings
 from addons.proxy.browsers import host_of
@@ -42,7 +43,7 @@ from addons.team.page_report import (
     report,
     running,
 )
-from addons.team.report import Running, User
+from addons.team.report import Report, Running, User
 from addons.team.session_cookie import set_cookie
 from addons.team.sign_in import PAGE_PATHS, SignIn
 from addons.wire import limits
@@ -52,8 +53,6 @@ logger = logging.getLogger(__name__)
 
 Part = Mapping[str, Any]
 """What one process contributes: `running`, `pool`."""
-Gathering = Callable[[], Present]
-"""Waits for what other processes contribute."""
 
 HTML = "text/html; charset=utf-8"
 LOOK_AGAIN = 0.01
@@ -164,23 +163,34 @@ class Page:
 
     def begin(self, flow: http.HTTPFlow, exchange: Exchange, viewer: Viewer, path: str) -> None:
         """Have the page written."""
+        wanted = asked(parse_qs(exchange.path.partition("?")[2]), viewer)
+        found = self.reporter(exchange.config, wanted, viewer)
+        written = page.page if path == "/gateway/" else page.content
+        self.works[flow] = Work(self.thread.submit(lambda: str(written(found()))))
+
+    @property
+    def thread(self) -> ThreadPoolExecutor:
+        """The one in which the ledger is read."""
         if self.writer is None:
             self.writer = ThreadPoolExecutor(1, "page")
+        return self.writer
+
+    def reporter(self, config: Config, wanted: Asked, viewer: Viewer) -> Callable[[], Report]:
+        """What puts together all that `viewer` may see, from what is going on now. To be called in the thread: it waits
+        for the file and for other workers."""
+        present = self.control.siblings.gathered("page", self.part(), partial(everywhere, self.present(config)))
         database = Path(ctx.options.gateway_db).expanduser()
-        wanted = asked(parse_qs(exchange.path.partition("?")[2]), viewer)
-        whole = path == "/gateway/"
-        present = self.control.siblings.gathered("page", self.part(), partial(everywhere, self.present(exchange)))
-        self.works[flow] = Work(self.writer.submit(write, database, viewer, wanted, present, self.sums, whole=whole))
+        return lambda: report(database, viewer, wanted, present() if callable(present) else present, self.sums)
 
     def part(self) -> Part:
         """What is going on in this process."""
         ours = running(filter(None, map(exchange_of, list(self.flows))), self.clock())
         return {"running": [asdict(one) for one in ours], "pool": self.control.pool()}
 
-    def present(self, exchange: Exchange) -> Present:
+    def present(self, config: Config) -> Present:
         """What is the same for all processes."""
-        now, users = self.clock(), exchange.config.users
-        return Present(now=now, zone=users.timezone, providers=providers(exchange.config), users=self.users(users, now))
+        now, users = self.clock(), config.users
+        return Present(now=now, zone=users.timezone, providers=providers(config), users=self.users(users, now))
 
     def attempt(self, trying: Trying) -> None:
         exchange = trying.exchange
@@ -215,20 +225,6 @@ def everywhere(present: Present, parts: Sequence[Part]) -> Present:
         accounts=accounts(found["accounts"]),
         avoided=avoided(found["avoided"]),
     )
-
-
-def write(
-    database: Path,
-    viewer: Viewer,
-    wanted: Asked,
-    present: Present | Callable[[], Present],
-    sums: Reader,
-    *,
-    whole: bool,
-) -> str:
-    """The page, or the part of it that changes. Waits for the file and for other workers: never on the event loop."""
-    found = report(database, viewer, wanted, present() if callable(present) else present, sums)
-    return page.page(found) if whole else str(page.content(found))
 
 
 def typed(body: bytes) -> str:

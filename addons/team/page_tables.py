@@ -5,7 +5,7 @@ Rules that hold here: those of page.py; every table has an end, whatever there i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -199,12 +199,12 @@ def health(report: Report) -> Markup:
     return tag("div", accounts(report), below, class_="rows")
 
 
-def accounts(report: Report) -> Markup:
-    """A card for each account of each pool."""
+def accounts(report: Report, action: Callable[[Account], Child] = lambda _account: None) -> Markup:
+    """A card for each account of each pool. `action`: what can be done with it."""
     if not report.accounts:
         return section("Accounts", nothing("No accounts: requests use each client's own credential."), name="accounts")
     usable = sum(account.state == "usable" for account in report.accounts)
-    cards = [account_card(account, report) for account in report.accounts[:MOST_ROWS]]
+    cards = [account_card(account, report, action(account)) for account in report.accounts[:MOST_ROWS]]
     return section(
         "Accounts",
         tag("div", cards, class_="cards"),
@@ -213,7 +213,7 @@ def accounts(report: Report) -> Markup:
     )
 
 
-def account_card(account: Account, report: Report) -> Markup:
+def account_card(account: Account, report: Report, action: Child = None) -> Markup:
     badge = tag(
         "span", account.state, class_="badge " + {"usable": "fine", "cooling": "high"}.get(account.state, "over")
     )
@@ -244,6 +244,7 @@ def account_card(account: Account, report: Report) -> Markup:
         gauges,
         tag("p", facts),
         tag("p", tag("code", account.masked), class_="dim"),
+        action,
         class_="card",
     )
 

@@ -76,6 +76,8 @@ class AttemptSummary(msgspec.Struct):
     """What was done next, and why; empty while the attempt runs and after success."""
     steps: list[LineSummary]
     """The steps that were taken for this attempt."""
+    account: str = ""
+    """The account that it went out with: `claude:2`; empty where the provider has none."""
 
 
 class Summary(msgspec.Struct):
@@ -248,6 +250,7 @@ def attempt_summary(exchange: Exchange, attempt: Attempt) -> AttemptSummary:
         bytes_down=len(attempt.recorded.response.body) if attempt.recorded.response else None,
         verdict="; ".join(verdicts),
         steps=[line_summary(line, presentable(line.what, exchange)) for line in lines if line.who != VERDICT],
+        account=account.name if account else "",
     )
 
 

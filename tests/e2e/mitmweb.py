@@ -126,6 +126,14 @@ class WebGateway(Gateway):
             for form in ("curl", "httpie", "raw"):
                 with suppress(AssertionError):  # not every flow has all of it
                     yield f"{name} as {form}", str(self.command("export", form, f"@{flow['id']}")).encode()
+                for attempt in flow.get("gateway", {}).get("attempts", []):
+                    number = str(attempt["number"])
+                    with suppress(AssertionError):
+                        said = self.command("gateway.export", form, f"@{flow['id']}", number)
+                        yield f"{name}, attempt {number} as {form}", str(said).encode()
+            compared = self.web.get("/gateway/compare", params={"flows": f"{flow['id']},{flow['id']}"})
+            yield f"{name} compared", compared.content
+        yield "/gateway/pool/", self.web.get("/gateway/pool/").content
         for command in ("gateway.pool", "gateway.routes"):
             yield command, self.command(command).encode()
         yield "gateway.trail", self.command("gateway.trail", "@all").encode()

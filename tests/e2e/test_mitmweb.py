@@ -18,7 +18,7 @@ import pytest
 from tests.credentials import OWN, TOKEN
 from tests.e2e.conftest import TOKENS, Providers
 from tests.e2e.gateway import PROBLEMS, Gateway, messages_body
-from tests.e2e.mitmweb import VIEWS, WebGateway
+from tests.e2e.mitmweb import VIEWS, XSRF, WebGateway
 from tests.fakes.launch import GATEWAY
 from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, drop, error, insert, message, oauth_429, say, text, thinking
@@ -86,12 +86,36 @@ def test_what_went_well_is_not_marked_and_errors_are(web: WebGateway, zai: Provi
 def test_the_page_has_our_style_and_script(web: WebGateway) -> None:
     page = web.web.get("/").text
     assert page.count("/gateway/page.css") == page.count("/gateway/page.js") == 1
-    assert ".col-comment" in web.web.get("/gateway/page.css").raise_for_status().text
-    assert "th.col-timestamp" in web.web.get("/gateway/page.js").raise_for_status().text
+    assert ".gw-story" in web.web.get("/gateway/page.css").raise_for_status().text
+    assert "./list.js" in web.web.get("/gateway/page.js").raise_for_status().text
+    assert "__reactProps" in web.web.get("/gateway/list.js").raise_for_status().text
     stranger = httpx.get(web.page_url.partition("?")[0], trust_env=False, timeout=PATIENCE)
     assert (stranger.status_code, "/gateway/" in stranger.text) == (403, False)
-    for path in ("__init__.py", "page.py", "../discreet.py"):
+    for path in ("__init__.py", "page.py", "../compare.py"):
         assert web.web.get(f"/gateway/{path}").status_code == 404
+
+
+def test_our_pages_are_behind_mitmwebs_password(web: WebGateway) -> None:
+    stranger = httpx.Client(base_url=web.web.base_url, trust_env=False, timeout=PATIENCE)
+    with stranger:
+        for path in ("/gateway/pool/", "/gateway/pool/live", "/gateway/compare?flows=a,b", "/gateway/models"):
+            assert stranger.get(path).status_code == 403, path
+        assert stranger.post("/gateway/pool/resume", data={"account": "all"}).status_code == 403
+    assert web.web.get("/gateway/models").json() == ["glm", "glm-fast", "kimi", "openrouter"]
+    assert "frame-ancestors 'none'" in web.web.get("/gateway/pool/").headers["content-security-policy"]
+    del web.web.headers["x-xsrftoken"]  # as another page's form would send it
+    try:
+        assert web.web.post("/gateway/pool/resume", data={"account": "all"}).status_code == 403
+        form = {"account": "nobody", "_xsrf": XSRF}
+        assert web.web.post("/gateway/pool/resume", data=form).status_code == 404
+    finally:
+        web.web.headers["x-xsrftoken"] = XSRF
+
+
+def test_a_flow_is_told_with_our_row(web: WebGateway, providers: Providers) -> None:
+    row = failed_over(web, providers)["gateway"]
+    assert (row["state"], row["asked"], row["account"]) == ("elsewhere", "claude-sonnet-5-5", "zai:1")
+    assert [one["failed"] for one in row["attempts"]] == ["429", "429", ""]
 
 
 def test_a_search_of_the_gateways_own_is_a_flow_of_its_own(web: WebGateway, kimi: Provider) -> None:

@@ -22,9 +22,6 @@ GATEWAY_VARIABLES = (
 )
 """What the environment says about real providers: it would win against an .env file."""
 
-WEB_COLUMNS = ("timestamp", "path", "status", "comment", "time")
-"""What mitmweb's flow list shows with `./run.sh web`."""
-
 
 def command(
     *, program: str = "mitmdump", script: Path = GATEWAY, upstream: str, port: int, directory: Path
@@ -42,8 +39,6 @@ def command(
         "gateway_db": directory / "gateway.sqlite",
     }
     settings = [f"{name}={value}" for name, value in options.items()]
-    if program == "mitmweb":
-        settings += [f"web_columns={column}" for column in WEB_COLUMNS]
     return [
         str(Path(sys.executable).with_name(program)),
         *("-s", str(script)),

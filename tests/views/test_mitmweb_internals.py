@@ -17,13 +17,14 @@ from mitmproxy.log import MitmFormatter
 from mitmproxy.net.http.http1 import read
 from mitmproxy.test import taddons, tflow
 from mitmproxy.tools import web
+from mitmproxy.tools.web import app
 from mitmproxy.tools.web.app import IndexHandler, handlers
 from mitmproxy.tools.web.web_columns import AVAILABLE_WEB_COLUMNS
 from mitmproxy.utils.emoji import emoji
 
+from addons.views.mitmweb import COLUMNS
 from addons.views.one_line import mark
 from tests.exchanges import exchange, targets
-from tests.fakes.launch import WEB_COLUMNS
 
 pytestmark = pytest.mark.upstream
 
@@ -36,14 +37,27 @@ def test_the_page_is_index_html_with_one_head() -> None:
     assert (FOLDER / "index.html").read_text().count("</head>") == 1
 
 
-@pytest.mark.parametrize("name", ["col-comment", "col-path", "col-timestamp", "flow-table", "flow-detail"])
+NAMES = """
+flow-table flow-detail flow-menu main-view menu-group menu-content menu-legend close-button contentview controls
+col-quickactions fa-clipboard nav-tabs dropdown-menu window.backend flows/sort flows/update ui/flow selectTab
+setContentViewFor contentViewFor contentHash matching_filters web_columns _mitmproxy_xsrf
+"""
+
+
+@pytest.mark.parametrize("name", NAMES.split())
 def test_the_page_has_these_names(name: str) -> None:
-    """`addons/views/mitmweb/page.css` and `page.js` go by them."""
-    assert any(name in script.read_text() for script in (FOLDER / "static").glob("*.js"))
+    """The scripts and the style sheet in `addons/views/mitmweb` go by them."""
+    assert any(name in script.read_text() for script in (FOLDER / "static").glob("index*.js"))
+
+
+def test_flows_are_told_by_this_function() -> None:
+    """`addons/views/mitmweb/page.py` puts another in its place, which tells our row too."""
+    assert {"flow_to_json"} <= set(app.Flows.get.__wrapped__.__code__.co_names)  # type: ignore[attr-defined]
+    assert "flow_to_json" in app.ClientConnection.broadcast_flow.__func__.__code__.co_names  # type: ignore[attr-defined]
 
 
 def test_the_columns_exist() -> None:
-    assert set(WEB_COLUMNS) <= set(AVAILABLE_WEB_COLUMNS)
+    assert set(COLUMNS) <= set(AVAILABLE_WEB_COLUMNS)
 
 
 def test_the_marks_are_pictures() -> None:

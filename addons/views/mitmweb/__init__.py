@@ -1,13 +1,18 @@
-"""WebPage: makes the one line that tells a request's story readable in mitmweb's flow list.
+"""WebPage: what is ours in mitmweb's page: columns, tabs, menus, colours.
 
-mitmweb gives the comment column 150 pixels, and appends new flows whatever `view_order_reversed` says. Neither can be
-set, so the page gets a style sheet and a script of ours, from this folder. Both go by the names that mitmweb's page has
-for its columns: where a later version has others, they change nothing.
+mitmweb's page gets a script and a style sheet of ours, from this folder, and for each flow what our columns show
+(`flow_row.py`). They go by the names that mitmweb's page has for its parts: where a later version has others, the page
+is mitmweb's own.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from mitmproxy import ctx
+
+COLUMNS: Final = ["timestamp", "comment", "status", "time"]
+"""mitmweb's columns in place of its default ones; where `comment` is among them, the page has ours."""
 
 
 class WebPage:
@@ -15,6 +20,9 @@ class WebPage:
 
     def running(self) -> None:
         if app := getattr(ctx.master, "app", None):
-            from addons.views.mitmweb.page import HANDLERS  # mitmdump needs none of what it imports
+            from addons.views.mitmweb.page import HANDLERS, tell_rows  # mitmdump needs none of what it imports
 
             app.add_handlers(".*", HANDLERS)
+            tell_rows()
+            if not ctx.options.has_changed("web_columns"):
+                ctx.options.web_columns = COLUMNS
