@@ -21,17 +21,22 @@ MAKERS = {
     "ProviderError": (0, 2),
     "BadRequest": (None, 1),
     "failed": (None, 1),
+    "_fail": (None, 0),
+    "error_bytes": (0, 1),
 }
 """What makes an error, and which arguments are its status and its words."""
 
-USUAL = {"BadRequest": 400, "failed": 502}
+WITHOUT_FLOW = {"refuse": (0, 1)}
+"""The same in proxy/http1.py, where a request has no flow yet."""
+
+USUAL = {"BadRequest": 400, "failed": 502, "_fail": 502}
 """The status, where none is given."""
 
 NOT_FOR_CLIENTS = (
     *("commands", "process/control_channel.py", "process/page.py", "process/metrics.py", "endpoints.py:verdict"),
-    *("proxy/http1.py", "wire/errors.py", "wire/error_reading.py", "proxy/replies.py:error_for_client"),
+    *("process/credentials.py", "wire/errors.py", "wire/error_reading.py", "proxy/replies.py:error_for_client"),
 )
-"""Pages and commands; what is broken before it is a request; what carries the words of others."""
+"""Pages and commands; what carries the words of others."""
 
 GAP = "…"
 DEPTH = 3
@@ -83,13 +88,13 @@ def told_in(path: str, tree: ast.Module, scope: ast.FunctionDef | ast.Assign | a
             continue
         if f"{path}:{getattr(scope, 'name', '')}".startswith(NOT_FOR_CLIENTS):
             continue
-        status, words = MAKERS[name]
+        status, words = (WITHOUT_FLOW if path == "proxy/http1.py" else MAKERS).get(name, MAKERS[name])
         arguments = node.args
         if len(arguments) <= words:
             continue
         given = [word.value for word in node.keywords if word.arg == "status"]
         given += [] if status is None else [arguments[status]]
-        statuses = list(numbers(given[0])) if given else [USUAL[name]]
+        statuses = list(numbers(given[0], scope, tree)) if given else [USUAL[name]]
         for template in templates(arguments[words], scope, tree):
             if template.strip(GAP + " :()"):
                 yield from (Told(number, template, f"{path}:{node.lineno}") for number in statuses)
@@ -102,13 +107,35 @@ def name_of(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def numbers(node: ast.expr) -> Iterator[int]:
+def numbers(node: ast.expr, scope: ast.AST, tree: ast.Module) -> Iterator[int]:
     """The numbers that an expression can be."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        yield node.value
-    elif isinstance(node, ast.IfExp):
-        yield from numbers(node.body)
-        yield from numbers(node.orelse)
+    match node:
+        case ast.Constant(value=int(number)):
+            yield number
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from numbers(body, scope, tree)
+            yield from numbers(orelse, scope, tree)
+        case ast.Name(id=name):
+            for value in values(name, scope, tree):
+                yield from numbers(value, scope, tree)
+        case ast.Call(func=ast.Attribute(attr="get", value=table), args=[_, default]):
+            yield from numbers(table, scope, tree)
+            yield from numbers(default, scope, tree)
+        case ast.Dict(values=items):
+            for item in items:
+                yield from numbers(item, scope, tree)
+
+
+def values(name: str, scope: ast.AST, tree: ast.Module) -> Iterator[ast.expr]:
+    """What a name can be: by the assignments of its function, and of its module."""
+    for node in (*ast.walk(scope), *tree.body):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                yield value
+            case ast.AnnAssign(target=ast.Name(id=target), value=ast.expr() as value) if target == name:
+                yield value
+            case ast.NamedExpr(target=ast.Name(id=target), value=value) if target == name:
+                yield value
 
 
 def templates(node: ast.expr | None, scope: ast.AST, tree: ast.Module, depth: int = DEPTH) -> Iterator[str]:
@@ -116,8 +143,14 @@ def templates(node: ast.expr | None, scope: ast.AST, tree: ast.Module, depth: in
     match node:
         case ast.Constant(value=str(text)):
             yield text
-        case ast.JoinedStr(values=values):
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else GAP for part in values)
+        case ast.JoinedStr(values=parts):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else GAP for part in parts)
+            if text.strip(GAP + " :()"):
+                yield text
+            else:  # the words are in one of its parts
+                for part in parts:
+                    if isinstance(part, ast.FormattedValue):
+                        yield from (f"{GAP}: {found}" for found in templates(part.value, scope, tree, depth))
         case ast.BinOp(left=left, right=right):
             for begin in templates(left, scope, tree, depth):
                 yield from (begin + end for end in templates(right, scope, tree, depth))
@@ -125,10 +158,10 @@ def templates(node: ast.expr | None, scope: ast.AST, tree: ast.Module, depth: in
             yield from templates(body, scope, tree, depth)
             yield from templates(orelse, scope, tree, depth)
         case ast.Name(id=name) if depth:
-            for place in (scope, tree):
-                for one in ast.walk(place) if place is scope else tree.body:
-                    if isinstance(one, ast.Assign) and any(ast.unparse(target) == name for target in one.targets):
-                        yield from templates(one.value, scope, tree, depth - 1)
+            for value in values(name, scope, tree):
+                yield from templates(value, scope, tree, depth - 1)
+        case ast.Call(func=ast.Name(id="next"), args=[_, default]):
+            yield from templates(default, scope, tree, depth)
         case ast.Call(func=ast.Attribute(attr="format", value=text)):
             yield from (re.sub(r"\{\w*\}", GAP, found) for found in templates(text, scope, tree, depth))
         case ast.Call(func=ast.Name(id=name)) if depth and (found := function(name, tree)):
