@@ -50,8 +50,8 @@ class Welcome:
         yield f"listening on {' and '.join(places)}{f', with {inherited.count} workers' if inherited else ''}"
         yield f"ready: {few(ready(config)) or 'no model'}"
         yield f"accounts: {few(self.accounts(config)) or 'none'}"
-        if config.fallbacks:
-            yield f"fallbacks: {few(f'{one.asked} → {", ".join(one.models)}' for one in config.fallbacks)}"
+        if fallbacks := few(standing_in(config)):
+            yield f"fallbacks: {fallbacks}"
         if config.off:
             yield f"off: {few(config.off)}"
         host, port = own_address()
@@ -83,6 +83,14 @@ def ready(config: Config) -> Iterator[str]:
             by_provider.setdefault(route.provider.name, []).append(route.alias)
     for provider, aliases in by_provider.items():
         yield f"{provider} with {listed(aliases)}"
+
+
+def standing_in(config: Config) -> Iterator[str]:
+    """The fallbacks that can be used now: `claude-* → glm, kimi`."""
+    for fallback in config.fallbacks:
+        on = [name for name in fallback.models if not any(one.provider.missing for one in config.targets(name)[:1])]
+        if on:
+            yield f"{fallback.asked} → {', '.join(on)}"
 
 
 def resting(accounts: list[AccountView]) -> str:

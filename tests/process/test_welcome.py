@@ -66,7 +66,7 @@ def test_all_that_there_is_to_say(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         "listening on http://127.0.0.1:4000",
         "ready: anthropic with claude-*; zai with glm, glm-fast",
         "accounts: anthropic 2; zai 1",
-        "fallbacks: claude-haiku-* → glm-fast; claude-* → glm, kimi",
+        "fallbacks: claude-haiku-* → glm-fast; claude-* → glm",
         "off: KIMI_API_KEY is not set: provider kimi is off, and with it kimi",
         "what it does can be seen on http://127.0.0.1:4000/gateway/; ./run.sh web shows each request in a browser",
         "next: ./run.sh claude glm starts Claude Code with glm; ./run.sh settings shows what it sets",
