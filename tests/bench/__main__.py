@@ -18,10 +18,10 @@ from typing import Any
 
 from tests.bench import contenders as who
 from tests.bench.contenders import BARE, CCR, GATEWAY, INSTALL, LITELLM, Contender
-from tests.bench.figures import Figure, figures, names_in, table, verdicts
+from tests.bench.figures import Figure, figures, limits_cost, names_in, table, verdicts
 from tests.bench.plot import can_plot, plot
 from tests.bench.profile import profile, py_spy
-from tests.bench.rounds import QUICK, Plan, Results, measure
+from tests.bench.rounds import QUICK, TURNS, Plan, Results, measure
 from tests.fakes.launch import ROOT
 
 
@@ -33,6 +33,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         epilog=rest.partition("options]")[2],
     )
     parser.add_argument("--quick", action="store_true", help="one short round: a minute and a half instead of ten")
+    parser.add_argument(
+        "--team", action="store_true", help="only what users, budgets and other limits cost: with them and without"
+    )
     parser.add_argument("--peers", action="store_true", help="also LiteLLM proxy and claude-code-router")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="write PATH.png and PATH.svg (needs matplotlib)")
@@ -92,7 +95,10 @@ def bench(plan: Plan, *, with_peers: bool = False, with_profile: bool = False) -
             who.asked_for("glm-tls", who.GATEWAY_TLS, gateway),
             who.asked_for("glm-chat", who.GATEWAY_CHAT, gateway),
         ]
-        results = measure(plan, contenders, who.pool(gateway), say, of_new_streams)
+        if plan is TURNS:
+            contenders = [gateway]
+        limited = who.team(ports, directory)
+        results = measure(plan, contenders, who.pool(gateway), say, of_new_streams, limited)
         return results, profiled(gateway) if with_profile else ""
 
 
@@ -127,10 +133,16 @@ def main() -> None:
     options = arguments()
     before = machine()
     results, profile_text = bench(
-        QUICK if options.quick else Plan(), with_peers=options.peers, with_profile=options.profile
+        TURNS if options.team else QUICK if options.quick else Plan(),
+        with_peers=options.peers,
+        with_profile=options.profile,
     )
     rows = figures(results)
+    if options.team:
+        print(*results.problems(), limits_cost(results), sep="\n")
+        return
     print(report(rows, results.problems(), before))
+    print(limits_cost(results))
     if profile_text:
         print(f"\n{profile_text}")
     if options.json:

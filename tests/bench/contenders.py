@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from addons.config.routing import Budget
+from addons.state.users import KnownUser, User, UserFile
+from addons.team.keys import digest, make_id, make_key
 from tests.bench.load import TOKEN
 from tests.bench.server import Server
 from tests.fakes.launch import ROOT, command
@@ -20,6 +23,7 @@ from tests.fakes.ports import port_of, reserve
 DIRECT, BARE, GATEWAY, POOL = "direct", "bare mitmdump", "gateway", "gateway, pool"
 BARE_TLS, GATEWAY_TLS = "bare mitmdump, TLS", "gateway, TLS"
 GATEWAY_CHAT = "gateway, Chat Completions"
+TEAM = "gateway, limits"
 LITELLM, CCR = "LiteLLM", "claude-code-router"
 
 INSTALL = {
@@ -36,7 +40,7 @@ providers:
   zai-tls: {{base_url: "https://127.0.0.1:{tls}/api/anthropic", auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
   chat: {{base_url: "http://127.0.0.1:{port}/v1", format: openai-chat, auth: bearer, api_key: "${{ZAI_API_KEY}}"}}
 models:
-  glm: zai/glm-5
+  glm: {{provider: zai, model: glm-5, price: {{input: 1, output: 3}}}}
   glm-tls: zai-tls/glm-5
   glm-chat: chat/glm-5
   claude-*: anthropic/claude-*
@@ -71,6 +75,8 @@ class Contender:
     signed_by: str = "gw1.zai."
     """What stands before the signatures of the thinking that a client has got through the gateway."""
     path: str = "/v1/messages?beta=true"
+    token: str = TOKEN
+    """What the client shows as its key."""
 
 
 class Ports(NamedTuple):
@@ -111,7 +117,7 @@ def mitmproxy(name: str, ports: Ports, directory: Path) -> Contender:
     home = directory / name.replace(" ", "-")
     home.mkdir()
     port = free_port()
-    if name == GATEWAY:
+    if name in (GATEWAY, TEAM):
         (home / "routing.yaml").write_text(ROUTING.format(port=ports.plain, tls=ports.tls))
         (home / ".env").write_text("".join(f"{key}={value}\n" for key, value in ENV.items()))
         arguments = command(upstream=upstream, port=port, directory=home)
@@ -128,6 +134,19 @@ def mitmproxy(name: str, ports: Ports, directory: Path) -> Contender:
     env = {"BENCH_TLS": str(ports.tls)}
     env["PYTHONPATH"] = str(ROOT)  # this folder's addons, wherever they are installed from
     return Contender(name, port, Server(command=arguments, port=port, directory=home, headers=headers, env=env))
+
+
+def team(ports: Ports, directory: Path) -> Contender:
+    """Another gateway: with users, and one who has every limit that there is, and meets none."""
+    made = mitmproxy(TEAM, ports, directory)
+    assert made.server
+    home = made.server.directory
+    with (home / "routing.yaml").open("a") as routing:
+        routing.write("users: {timezone: UTC, sessions: 1000}\n")
+    key = make_key(public := make_id())
+    user = User("alice", public, False, Budget(1e5, 1e6, 1e6), ("glm*",), 1_000_000, 1000)
+    UserFile(home / "gateway.sqlite").add(KnownUser(user, digest(key)))
+    return replace(made, token=key)
 
 
 def pool(gateway: Contender) -> Contender:

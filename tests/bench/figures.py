@@ -78,6 +78,14 @@ TARGETS = (
 )
 
 
+PAIRED: tuple[tuple[str, str, str, Callable[[Sample], float]], ...] = (
+    ("latency", "2 KB × 1", " ms", lambda sample: sample["latency"]["p50"]),
+    ("requests/s", "2 KB × 16", "", lambda sample: sample["rate"]),
+    ("CPU a request", "2 KB × 16", " ms", lambda sample: sample["cpu"] / sample["requests"] * 1000),
+)
+"""What is compared with users and limits and without: in which task, in which unit, and where it is found."""
+
+
 def figures(results: Results) -> list[Figure]:
     """All rows, in the order of the table."""
 
@@ -268,6 +276,31 @@ def verdicts(rows: Sequence[Figure]) -> list[str]:
             f"{'NOT MET' if count else 'met':12}  200 streams: none starves, {count:.0f} did in the worst round"
         )
     return lines
+
+
+def limits_cost(results: Results) -> str:
+    """What users and limits cost, in one line: ratios of neighbours in time, and their medians."""
+    ratios: dict[str, tuple[float, str]] = {}
+    for what, detail, unit, value in PAIRED:
+        both = [
+            (value(plain), value(limited)) for plain, limited in results.pairs.get(detail, ()) if done(plain, limited)
+        ]
+        if both:
+            plain, limited = (statistics.median(side) for side in zip(*both, strict=True))
+            ratio = statistics.median([mine / other for other, mine in both])
+            ratios[what] = ratio, f"{what} {ratio:.3f}× ({number(limited)} : {number(plain)}{unit})"
+    if not ratios:
+        return "not measured  users and limits"
+    worst = max(1 / ratio if what.startswith("requests") else ratio for what, (ratio, _) in ratios.items())
+    turns = max(map(len, results.pairs.values()))
+    verdict = "met" if worst <= 1.03 else "NOT MET"
+    said = ", ".join(text for _, text in ratios.values())
+    return f"{verdict:12}  users and limits against a static token, at most 3 %, {turns} turns: {said}"
+
+
+def done(*samples: Sample) -> bool:
+    """Whether these were measured without an error."""
+    return all(sample["requests"] and not sample["errors"] and sample.get("cpu") for sample in samples)
 
 
 def ratio_of(by_label: Mapping[str, Figure], label: str) -> list[float]:

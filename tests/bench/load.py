@@ -52,6 +52,7 @@ class Task:
     model: str
     signed_by: str
     size: int
+    token: str = TOKEN
     connections: int = 1
     count: int = 0
     seconds: float = 0.0
@@ -98,8 +99,8 @@ class Requests:
             "anthropic-dangerous-direct-browser-access": "true",
             "anthropic-version": "2023-06-01",
             "anthropic-beta": "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27",
-            "Authorization": f"Bearer {TOKEN}",
-            "x-litellm-api-key": TOKEN,
+            "Authorization": f"Bearer {task.token}",
+            "x-litellm-api-key": task.token,
             "x-app": "cli",
             "x-claude-code-session-id": f"00000000-0000-4000-8000-{number:012}",
             "User-Agent": "claude-cli/2.1.330 (external, cli)",

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
-from tests.bench.contenders import Contender
+from tests.bench.contenders import GATEWAY, TEAM, Contender
 from tests.bench.load import Kind, Measured, Task
 from tests.fakes.launch import ROOT
 
@@ -46,6 +46,8 @@ class Plan:
     """How many new streams begin in a second: a stream lasts as long as it takes to have them all at once."""
     new_streams: Sequence[tuple[int, int]] = ((100, 500), (100, 100))
     """How many streams on connections of their own, and of how many events."""
+    turns: int = 10
+    """How often the gateway is measured with users and limits, and without, side by side."""
     starts: int = 5
     """How often each server is started."""
 
@@ -58,8 +60,12 @@ QUICK = Plan(
     stream_window=2.0,
     starts_per_second=50.0,
     new_streams=((50, 100),),
+    turns=6,
     starts=1,
 )
+
+TURNS = Plan(rounds=0, turns=40, starts=1)
+"""Only what users and limits cost."""
 
 type Sample = dict[str, Any]
 type Options = dict[str, Any]
@@ -75,13 +81,17 @@ class Results:
     """MiB at the highest, after everything."""
     cells: dict[tuple[str, str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
+    pairs: dict[str, list[tuple[Sample, Sample]]] = field(default_factory=lambda: defaultdict(list))
+    """By the task's name: the gateway without users and limits, and with them, one after the other."""
+
     failed: dict[str, str] = field(default_factory=dict)
     """Who did not start, with its last words."""
 
     def problems(self) -> list[str]:
         """What went wrong, a line each."""
         counts: dict[str, int] = defaultdict(int)
-        for (_, detail, contender), samples in self.cells.items():
+        pairs = {("", detail, TEAM): [one for pair in both for one in pair] for detail, both in self.pairs.items()}
+        for (_, detail, contender), samples in [*self.cells.items(), *pairs.items()]:
             for sample in samples:
                 for error, count in sample["errors"].items():
                     counts[f"{contender}, {detail}: {error}"] += count
@@ -93,7 +103,7 @@ class Results:
             {"task": task, "detail": detail, "contender": name, "rounds": samples}
             for (task, detail, name), samples in self.cells.items()
         ]
-        return {"start": self.start, "memory": self.memory, "cells": cells, "failed": self.failed}
+        return {"start": self.start, "memory": self.memory, "cells": cells, "pairs": self.pairs, "failed": self.failed}
 
 
 def load(task: Task) -> Measured:
@@ -114,6 +124,7 @@ def task(contender: Contender, kind: Kind, size: str, **options: Any) -> Task:
         model=contender.model,
         signed_by=contender.signed_by,
         size=SIZES[size],
+        token=contender.token,
         **options,
     )
 
@@ -151,6 +162,18 @@ def tasks(plan: Plan) -> Iterator[tuple[Kind, str, Options]]:
         yield "new streams", f"{streams} × {events}", {"size": "2 KB", **options}
 
 
+def side_by_side(plan: Plan, without: Contender, limited: Contender, results: Results) -> None:
+    """The same tasks for the gateway without users and limits, and with them, in turns."""
+    orders: list[tuple[Kind, str, Options]] = [
+        ("sequence", "2 KB × 1", {"size": "2 KB", "count": plan.requests}),
+        ("loop", "2 KB × 16", {"size": "2 KB", "connections": 16, "seconds": plan.seconds / 4, "warm_up": 0.1}),
+    ]
+    for turn in range(plan.turns):
+        for kind, detail, options in orders:
+            done = {one.name: sample(one, task(one, kind, **options)) for one in rotated([without, limited], turn)}
+            results.pairs[detail].append((done[without.name], done[limited.name]))
+
+
 def rotated[T](items: Sequence[T], by: int) -> list[T]:
     """The same items, beginning with another one."""
     by %= len(items) or 1
@@ -178,11 +201,12 @@ def measure(
     pool: Contender,
     say: Callable[[str], None],
     of_new_streams: Sequence[Contender] = (),
+    limited: Contender | None = None,
 ) -> Results:
     """Does it all: starts the servers, does the rounds, ends the servers. `say` is told what is being done.
 
     pool: a contender that only does `POOL_TASK`. of_new_streams: those that only have new streams. Their servers are
-    those of the others.
+    those of the others. limited: the gateway with users and limits.
     """
     results = Results()
     try:
@@ -198,9 +222,14 @@ def measure(
                 for contender in rotated([*running, *extra], number + turn):
                     done = sample(contender, task(contender, kind, **options))
                     results.cells[kind, detail, contender.name].append(done)
+        gateway = next((contender for contender in running if contender.name == GATEWAY), None)
+        if gateway and limited and limited.server and plan.turns:
+            say(f"{plan.turns} turns with users and limits, and without")
+            limited.server.start()
+            side_by_side(plan, gateway, limited, results)
         results.memory = {contender.name: contender.server.peak_memory() for contender in running if contender.server}
     finally:
-        for contender in contenders:
+        for contender in (*contenders, *([limited] if limited else [])):
             if contender.server:
                 contender.server.stop()
     return results

@@ -10,10 +10,10 @@ import pytest
 from tests.bench.__main__ import bench, machine, report
 from tests.bench.contenders import BARE, DIRECT, GATEWAY, POOL, Contender
 from tests.bench.conversation import TOOLS, conversation
-from tests.bench.figures import Figure, figures, number, spread, table, verdicts
+from tests.bench.figures import Figure, figures, limits_cost, number, spread, table, verdicts
 from tests.bench.http_client import ResponseParser
 from tests.bench.profile import shares
-from tests.bench.rounds import SIZES, Plan, Results, load, measure, rotated, task
+from tests.bench.rounds import SIZES, Plan, Results, Sample, load, measure, rotated, task
 from tests.bench.server import Server
 from tests.bench.session import Script, Session
 
@@ -27,6 +27,7 @@ TINY = Plan(
     streams=(2,),
     stream_window=0.4,
     new_streams=((4, 10),),
+    turns=1,
     starts=1,
 )
 
@@ -140,6 +141,22 @@ def test_a_stream_that_starves_is_told():
         assert verdicts(figures(measured))[-1].startswith(verdict)
 
 
+def test_what_limits_cost_is_the_median_of_pairs():
+    def sample(latency: float, rate: float, cpu: float) -> Sample:
+        return {"latency": {"p50": latency}, "rate": rate, "cpu": cpu, "requests": 1000, "errors": {}}
+
+    measured = Results()
+    for slow in (1, 5, 2):
+        pair = sample(slow, 100 / slow, slow), sample(slow * 1.02, 99 / slow, slow * 1.01)
+        measured.pairs["2 KB × 1"].append(pair)
+        measured.pairs["2 KB × 16"].append(pair)
+    said = limits_cost(measured)
+    assert said.startswith("met ") and "latency 1.020×" in said and "requests/s 0.990×" in said
+    measured.pairs["2 KB × 16"] = [(sample(1, 100, 1), sample(1, 90, 1))]
+    assert limits_cost(measured).startswith("NOT MET")
+    assert limits_cost(Results()).startswith("not measured")
+
+
 def test_errors_are_told():
     assert results(**{"1 MB × 1": (1, 1)}).problems() == [f"{GATEWAY}, 1 MB × 1: HTTP 500 (2 times)"]
 
@@ -185,5 +202,6 @@ def test_the_whole_tool():
                 assert (row.middle(contender) or 0) > 0, (contender, label)
     assert measured.cells["loop", "200 KB × 16", POOL][0]["rate"] > 0
     assert len(measured.cells["streams", "2", DIRECT][0]["delay"]) == 3
+    assert "at most 3 %, 1 turns: latency " in limits_cost(measured)
     json.dumps(measured.as_json())
     assert "targets" in report(list(rows.values()), measured.problems(), before)
