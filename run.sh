@@ -503,11 +503,11 @@ lock() {
   for name in -bench -test ''; do
     case $name in
       -bench)
-        options=(--extra test --extra bench "$@")
+        options=(--extra redis --extra test --extra bench "$@")
         [ $# != 0 ] || options+=(--constraint requirements-bench.lock) # what is pinned stays, with its markers
         ;;
-      -test) options=(--extra test --constraint requirements-bench.lock) ;;
-      *) options=(--constraint requirements-bench.lock) ;;
+      -test) options=(--extra redis --extra test --constraint requirements-bench.lock) ;;
+      *) options=(--extra redis --constraint requirements-bench.lock) ;;
     esac
     [ "$name" = -bench ] || rm -f "requirements$name.lock"
     uv pip compile pyproject.toml --group build --quiet --universal --python-version 3.12 \

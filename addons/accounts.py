@@ -19,6 +19,7 @@ from addons.config.config import Provider
 from addons.config.settings import Settings
 from addons.proxy.header_lines import put
 from addons.proxy.request_head import QUERY_KEY, put_path
+from addons.proxy.waking import waker
 from addons.state.account_activity import AccountActivity
 from addons.state.account_commands import AccountCommands
 from addons.state.account_errors import back_in, clock, refused_error, why_none
@@ -28,6 +29,8 @@ from addons.state.control import Control, ControlError
 from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.state.live_credentials import LiveCredentials, is_live
 from addons.state.pool import NEARLY, Account, AccountPool, Pick
+from addons.state.shared import ANSWERED_WITHIN, Shared, Sit
+from addons.state.shared_accounts import SharedAccounts
 from addons.state.store import Seat, Store
 from addons.wire.errors import ProviderError
 from addons.wire.masking import mask
@@ -55,12 +58,15 @@ class Accounts:
         *,
         live: LiveCredentials | None = None,
         control: Control | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.store, self.clock = store, clock
         self.live = live or LiveCredentials()
         self.activity = AccountActivity()
         self.pools = AccountPools(settings, store, self.live)
-        self.commands = AccountCommands(self.pools, self.activity, control or Control(), clock)
+        self.shared = shared or Shared()
+        self.others = SharedAccounts(self.pools, self.shared, clock)
+        self.commands = AccountCommands(self.pools, self.activity, control or Control(), clock, self.others)
 
     def load(self, loader: Loader) -> None:
         loader.add_command("gateway.pool", self.commands.show)
@@ -80,7 +86,9 @@ class Accounts:
 
     def attempt(self, trying: Trying) -> None:
         provider, exchange, attempt = trying.provider, trying.exchange, trying.attempt
-        if provider is None or trying.flow.response or attempt.outcome or attempt.postponed or attempt.instead:
+        if provider is None or trying.flow.response or attempt.outcome or attempt.instead:
+            return
+        if attempt.postponed and self.shared.link is None:
             return
         if provider.auth == "claude-oauth" and exchange.client.token_mode == "passthrough":
             return
@@ -89,8 +97,12 @@ class Accounts:
         pool = self.pools.of(provider)
         if pool is None or not pool.accounts:
             return
-        attempt.choice.pooled = True
         unready = self.pools.unready(pool, now) if self.live.known else []
+        if self.shared.link:
+            self.ask_for_seat(trying, pool, model, now, unready)
+            if attempt.postponed:
+                return
+        attempt.choice.pooled = True
         if pick := self.choose(pool, exchange, model, now, unready):
             attempt.choice.account, attempt.choice.probe = pick.account, pick.probe
             if is_live(pick.account.value):
@@ -104,6 +116,27 @@ class Accounts:
         attempt.choice.back_in = back_in(pool, model, now)
         attempt.choice.error = why_none(pool, provider, attempt.choice.back_in, now)
         attempt.skip(attempt.choice.error)
+
+    def ask_for_seat(self, trying: Trying, pool: AccountPool, model: str, now: float, unready: list[Account]) -> None:
+        """Ask other gateways on which account a session stays that is not known here, and wait for that."""
+        exchange, attempt, plan = trying.exchange, trying.attempt, trying.exchange.plan
+        session = exchange.client.session
+        if not session or len(pool.accounts) < 2 or pool.strategy == "request" or exchange.own or plan.only:
+            return
+        if session in pool.sessions:
+            return
+        if plan.seat_asked is None:
+            account = pool.preview(session, model, now, [*plan.refused, *unready])
+            plan.seat_asked = self.others.ask_for_seat(pool, session, account) if account else None
+            if plan.seat_asked is None:
+                return
+            plan.seat_asked.wake = waker(trying.flow)
+        if plan.seat_asked.waits:
+            attempt.postponed = max(attempt.postponed, ANSWERED_WITHIN)
+            return
+        asked, plan.seat_asked = plan.seat_asked, None
+        if asked.answer and isinstance(asked.question, Sit) and asked.question.pool == pool.name:
+            self.others.sit(pool, session, asked.answer, now)
 
     def await_credential(
         self, exchange: Exchange, attempt: Attempt, provider: Provider, unready: list[Account]
@@ -136,6 +169,7 @@ class Accounts:
         if pick := pool.pick(session, model, now, exclude=excluded, probes=probes):
             if pick.seated and session and len(pool.accounts) > 1:
                 self.store.record(Seat(session, pool.name, pick.account.fingerprint, now))
+                self.others.moved(pool, session, pick.account)
             return pick
         last = pool.soonest(model, now, excluded)
         if last and (plan.last_resort or (last[0] in used and last[1] - now <= NEARLY)):
@@ -149,6 +183,8 @@ class Accounts:
         if account and flow.response and target and target.provider.is_anthropic:
             pool = self.pools.of(target.provider)
             if pool and (found := room(flow.response.headers, self.clock())):
+                if self.shared.link and pool.rooms.get(account.fingerprint) != found:
+                    self.others.seen(account, found)
                 pool.rooms[account.fingerprint] = found
 
     def verdict(self, trying: Trying) -> None:
@@ -204,6 +240,7 @@ class Accounts:
         scope = attempt.target.model if limit.scope == "model" and attempt.target else None
         if row := pool.cool_down(account, limit.until, now, model=scope, reason=limit.reason, stated=limit.stated):
             self.store.save_cooldown(row)
+            self.others.cooled(account, row)
         note(exchange, pool, f"{account.name} ({account.masked}) cools down until {clock(limit.until)}: {limit.reason}")
         return True
 
@@ -222,9 +259,11 @@ class Accounts:
             for one, _ in suspects:
                 if one.pool == account.pool and one.fingerprint in pool.refused:
                     del pool.refused[one.fingerprint]
+                    self.others.refused(pool, one)
                     note(exchange, pool, f"{one.name} ({one.masked}) stays: several refuse this request")
             return
         pool.refuse(account, why, now)
+        self.others.refused(pool, account)
         logger.warning("accounts: %s (%s) is refused: %s", account.name, account.masked, why)
         note(exchange, pool, f"{account.name} ({account.masked}) taken out: {why}")
 
@@ -243,14 +282,18 @@ class Accounts:
         assert account and attempt.target
         if attempt.choice.probe and pool.resume(account, attempt.target.model):
             self.store.forget_cooldowns(account.fingerprint, attempt.target.model)
+            self.others.resumed(account, attempt.target.model)
             note(exchange, pool, f"{account.name} ({account.masked}) is back before its time")
             if exchange.client.session and pool.strategy != "request":
                 pool.sit(exchange.client.session, account)
+                self.others.moved(pool, exchange.client.session, account)
         if exchange.plan.only and pool.is_refused(account, now):
             pool.resume(account)  # it was tested, and is taken
+            self.others.resumed(account)
         for one, why in exchange.plan.suspects:
             if one.pool == account.pool and one != account:
                 pool.refuse(one, why, now)
+                self.others.refused(pool, one)
 
 
 def attach(trying: Trying, provider: Provider, pick: Pick) -> None:

@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+import pytest
+
+from addons.process import redis_link, redis_scripts
 from addons.process.hub import Hub
 from addons.process.hub_link import HubLink
+from addons.process.redis_link import Command, RedisLink
 from addons.state.shared import NEWS, Moved, Question, Shared, Tell, Totals
 from addons.team.hub_state import HubState
+from tests.redis_server import RedisServer, redis_server
 
 PATIENCE = 20.0
 
@@ -167,3 +172,51 @@ async def by_hub(folder: Path) -> AsyncIterator[HubTeam]:
             link.close()
         team.hub.close()
         await until(lambda: not team.hub.conversations)
+
+
+class RedisTeam:
+    """Members that have a Redis."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.links: list[RedisLink] = []
+        self.ahead = 0.0
+
+    async def join(self) -> Linked:
+        shared = Shared()
+        link = shared.link = RedisLink(self.server.url, shared)
+
+        async def gone() -> None:
+            self.links.remove(link)
+            await link.close()
+            await self.advance(redis_link.DEAD_AFTER + 1)
+
+        member = Linked(shared, gone)
+        self.links.append(link)
+        link.start()
+        await until(lambda: link.is_up)
+        return member
+
+    async def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+        self.server.say("SET", AHEAD, str(self.ahead))
+        for link in self.links:  # whoever is there gives a sign of life in the meantime
+            link.put(Command(link.script(redis_scripts.HERE, [redis_scripts.MEMBERS], link.member)))
+
+
+AHEAD = f"{redis_scripts.PREFIX}ahead"
+"""How many seconds the scripts' clock is ahead of the server's."""
+
+
+@asynccontextmanager
+async def by_redis(folder: Path) -> AsyncIterator[RedisTeam]:
+    server = redis_server()
+    server.say("FLUSHALL")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis_scripts, "NOW", f"{redis_scripts.NOW} now = now + (redis.call('GET', '{AHEAD}') or 0) ")
+        team = RedisTeam(server)
+        try:
+            yield team
+        finally:
+            for link in team.links:
+                await link.close()

@@ -38,6 +38,7 @@ from addons.proxy.provider_answer import nowhere
 from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.short_way import Handlers, Raised, shorten
 from addons.proxy.stream import GatewayStream
+from addons.proxy.waking import Awake
 from addons.state.exchange import Exchange
 from addons.wire.errands import Ask, Fetch
 
@@ -115,7 +116,7 @@ class GatewayLayer(HttpLayer):
                     yield from self.event_to_child(stream, event)
         elif isinstance(event, events.ConnectionEvent) and self.is_forgotten(event.connection):
             return
-        elif isinstance(event, Dismissal):
+        elif isinstance(event, Dismissal | Awake):
             for stream in list(self.streams.values()):
                 if stream.child_layer is None:
                     yield from self.event_to_child(stream, event)

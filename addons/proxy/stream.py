@@ -41,6 +41,7 @@ from addons.proxy.hooks import AttemptHook, Commands, VerdictHook
 from addons.proxy.own_requests import OwnAnswered
 from addons.proxy.replies import error_response, refused
 from addons.proxy.request_head import note_hosts
+from addons.proxy.waking import Awake
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Trying, exchange_of
 from addons.wire.errors import ProviderError
@@ -48,6 +49,9 @@ from addons.wire.errors import ProviderError
 
 class GatewayStream(ErrandStream):
     """One client request and all its attempts."""
+
+    is_postponed = False
+    """The attempt waits for something outside, and begins anew when that has come."""
 
     # Events
 
@@ -77,6 +81,10 @@ class GatewayStream(ErrandStream):
                     yield from self.expect_body(announced(event.request))
         elif isinstance(event, OwnAnswered):
             yield from self.own_answered(event)
+        elif isinstance(event, Awake):
+            if self.is_postponed and event.exchange is self.exchange:
+                self.deadlines.retry = self.gateway.clock()
+                yield from self.tick()
         elif isinstance(event, Dismissal):
             if self.exchange and not self.exchange.own and event.concerns(self.exchange.client):
                 yield from self.dismiss(event.error)
@@ -119,10 +127,12 @@ class GatewayStream(ErrandStream):
         assert exchange
         attempt = exchange.begin()
         self.server_state = self.state_connecting
+        self.is_postponed = False
         if (yield from self.ends_at(AttemptHook(Trying(self.flow, exchange, attempt)))):
             return
         if attempt.postponed:
             exchange.postpone()
+            self.is_postponed = True
             self.deadlines.retry = self.gateway.clock() + attempt.postponed
             yield from self.deadlines.arm()
             return

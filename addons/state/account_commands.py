@@ -17,6 +17,7 @@ from addons.state.account_table import account_line, account_table, view
 from addons.state.control import Control, ControlError
 from addons.state.exchange import Exchange
 from addons.state.pool_report import digest, merged
+from addons.state.shared_accounts import SharedAccounts
 from addons.wire.messages.body import RequestBody
 
 TEST_MODEL: Final = "claude-haiku-4-5"
@@ -26,10 +27,16 @@ class AccountCommands:
     """Answers for the accounts of all pools, registered with the control channel."""
 
     def __init__(
-        self, pools: AccountPools, activity: AccountActivity, control: Control, clock: Callable[[], float]
+        self,
+        pools: AccountPools,
+        activity: AccountActivity,
+        control: Control,
+        clock: Callable[[], float],
+        others: SharedAccounts,
     ) -> None:
-        """`clock` gives epoch seconds."""
+        """`clock` gives epoch seconds; `others` are told."""
         self.pools, self.activity, self.control, self.clock = pools, activity, control, clock
+        self.others = others
         control.account_of = lambda target, session: pools.preview(target, session, clock())
         control.serve("pool", self.tell)
         control.pool = self.report
@@ -55,6 +62,7 @@ class AccountCommands:
         for pool, one in chosen:
             pool.resume(one)
             self.pools.store.forget_cooldowns(one.fingerprint)
+            self.others.resumed(one)
         return [one.name for _, one in chosen]
 
     def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:

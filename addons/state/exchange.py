@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from addons.config.rules import Rule
     from addons.state.pool import Account
     from addons.state.request_facts import RequestFacts
+    from addons.state.shared import Asked
 
 Kind = Literal["messages", "count_tokens", "relay", "fetch", "local", "page"]
 """messages and count_tokens are routed; relay goes to Anthropic (or the default upstream) as it is; fetch is the
@@ -126,6 +127,8 @@ class Plan:
     """The one account to go out with: it is being tested."""
     waits_since: float | None = None
     """When it began to wait for a credential."""
+    seat_asked: Asked | None = None
+    """Whether other gateways know on which account its session stays."""
     last_resort: bool = False
     """Nothing is left: use the account that comes back soonest, whether it cools down or not."""
     whole: bool = False

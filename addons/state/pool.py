@@ -168,10 +168,11 @@ class AccountPool:
 
     def preview(self, session: str | None, model: str, now: float, exclude: Collection[Account] = ()) -> Account | None:
         """The account that an attempt would go out with; nothing is remembered of the question."""
-        seat = self.sessions.get(session) if session and self.strategy != "request" else None
+        sticky = session if self.strategy != "request" else None
+        seat = self.sessions.get(sticky) if sticky else None
         if seat and seat not in exclude and self.is_usable(seat, model, now):
             return seat
-        return self.next_usable(model, now, exclude)
+        return self.next_usable(model, now, exclude, ranked=sticky is not None)
 
     def sit(self, session: str, account: Account) -> None:
         """Let the session stay on this account from now on."""

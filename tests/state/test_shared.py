@@ -1,5 +1,6 @@
 """What gateways tell and ask each other (addons/state/shared.py): the same rules hold in one process
-(addons/team/hub_state.py), and over the hub (addons/process/hub_link.py)."""
+(addons/team/hub_state.py), and over the hub (addons/process/hub_link.py) and over Redis
+(addons/process/redis_link.py, addons/process/redis_scripts.py)."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ from addons.state.shared import (
     undone,
 )
 from addons.team import pace
-from tests.team_ways import Team, alone, by_hub, done, until
+from tests.redis_server import NEEDS_REDIS
+from tests.team_ways import Team, alone, by_hub, by_redis, done, until
 
 NOW = time.time()
 DAY = Span("day", NOW - 1000, NOW + 1000)
@@ -46,7 +48,7 @@ LATER = NOW + 3000
 Test = Callable[[Team], Awaitable[None]]
 
 
-@pytest.fixture(params=[alone, by_hub], ids=["in process", "hub"])
+@pytest.fixture(params=[alone, by_hub, pytest.param(by_redis, marks=NEEDS_REDIS)], ids=["in process", "hub", "redis"])
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Test], None]:
     """Runs a test with a team that has no members yet."""
 
