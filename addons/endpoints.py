@@ -19,10 +19,12 @@ from mitmproxy import http
 
 from addons.config.config import Provider
 from addons.config.model_list import model_card, model_list
+from addons.config.version import own_version
 from addons.proxy.relay import may_be_relayed
 from addons.proxy.replies import error_response
 from addons.state.attempt import Verdict
 from addons.state.exchange import ROUTES, Exchange, Trying, exchange_of
+from addons.state.shared import Shared
 from addons.wire.messages.body import RequestBody
 from addons.wire.refusals import endpoint_unknown, model_unknown
 from addons.wire.safeguards.judging import Check
@@ -35,7 +37,8 @@ ESTIMATE_HEADER = "x-gateway-estimate"
 class Endpoints:
     """Answers before a route is looked for, and where a provider lacks `count_tokens`, threads or safeguards."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Shared | None = None) -> None:
+        self.shared = shared or Shared()
         self.without_count: set[str] = set()
         """Base URLs of providers that have answered 404 to count_tokens: they are not asked again."""
 
@@ -44,7 +47,7 @@ class Endpoints:
         if exchange is None or flow.response or exchange.own or exchange.kind == "page":
             return
         path, _, query = exchange.path.partition("?")
-        if exchange.method in ("GET", "HEAD") and (found := answer(exchange, path, query)) is not None:
+        if exchange.method in ("GET", "HEAD") and (found := self.answer(exchange, path, query)) is not None:
             exchange.kind = "local"
             flow.response = found
         elif (exchange.method, path) not in ROUTES:
@@ -55,6 +58,20 @@ class Endpoints:
                 flow.response = error_response(
                     404, f"the gateway does not serve {exchange.method} {path}", exchange.request_id
                 )
+
+    def answer(self, exchange: Exchange, path: str, query: str) -> http.Response | None:
+        """The answer to a path of ours; None when it is not ours."""
+        if path in ("/", "/health"):
+            return reply({"status": "ok", "shared": self.shared.status, "version": own_version()})
+        if path == "/api/hello":
+            return reply({"message": "hello"})
+        if path == "/v1/models":
+            return reply(model_list(exchange.config, parse_qs(query), allowed(exchange)))
+        if path.startswith("/v1/models/"):
+            name = unquote(path.removeprefix("/v1/models/"))
+            card = model_card(exchange.config, name) if allowed(exchange)(exchange.config.plain_name(name)) else None
+            return reply(card) if card else error_response(404, f"model: {name}", exchange.request_id)
+        return None
 
     def attempt(self, trying: Trying) -> None:
         exchange, provider = trying.exchange, trying.provider
@@ -91,21 +108,6 @@ def check(exchange: Exchange, body: RequestBody, provider: Provider) -> Check | 
         return None
     settings = exchange.config.safeguards
     return Check(settings.model, settings.timeout, context, body)
-
-
-def answer(exchange: Exchange, path: str, query: str) -> http.Response | None:
-    """The answer to a path of ours; None when it is not ours."""
-    if path in ("/", "/health"):
-        return reply({"status": "ok"})
-    if path == "/api/hello":
-        return reply({"message": "hello"})
-    if path == "/v1/models":
-        return reply(model_list(exchange.config, parse_qs(query), allowed(exchange)))
-    if path.startswith("/v1/models/"):
-        name = unquote(path.removeprefix("/v1/models/"))
-        card = model_card(exchange.config, name) if allowed(exchange)(exchange.config.plain_name(name)) else None
-        return reply(card) if card else error_response(404, f"model: {name}", exchange.request_id)
-    return None
 
 
 def allowed(exchange: Exchange) -> Callable[[str], bool]:

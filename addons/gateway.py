@@ -19,6 +19,7 @@ from addons.process.log_masking import LogMasking
 from addons.process.log_output import LogOutput
 from addons.process.metrics import Metrics
 from addons.process.page import Page
+from addons.process.sharing import Sharing
 from addons.process.startup import Startup
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch
@@ -38,6 +39,7 @@ from addons.search import Search
 from addons.state.control import Control
 from addons.state.live_credentials import LiveCredentials
 from addons.state.replay_tickets import Tickets
+from addons.state.shared import Shared
 from addons.state.store import Store
 from addons.team.allowances import allowances
 from addons.team.sign_in import SignIn
@@ -63,11 +65,12 @@ _users = Users()
 _wrong_keys = WrongKeys()
 _startup = Startup()
 _drain = Drain()
-_limits = Limits(_settings)
+_shared = Shared()
+_limits = Limits(_settings, shared=_shared)
 _allowances = partial(allowances, _users, _limits.budgets)
 _sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
 _masking = LogMasking(_settings)
-_accounts = Accounts(_settings, _store, live=_live, control=_control)
+_accounts = Accounts(_settings, _store, live=_live, control=_control, shared=_shared)
 _page = Page(_settings, _control, _sign_in, _drain.running_flows, _allowances)
 
 addons = fail_closed(
@@ -80,6 +83,7 @@ addons = fail_closed(
         _masking,
         LogOutput(_masking.freed, inherited.number if inherited else None),
         Reload(_settings),
+        Sharing(_settings, _shared),
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
@@ -89,7 +93,7 @@ addons = fail_closed(
         _page,
         Metrics(_control, _drain.running_flows, _allowances),
         ControlChannel(_settings, _control),
-        Endpoints(),
+        Endpoints(_shared),
         ModelRouter(_control, settings=_settings, store=_store, share=_limits.share),
         _limits,
         Search(),

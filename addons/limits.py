@@ -3,7 +3,9 @@ end.
 
 A budget is checked when the request comes and before each attempt, fallbacks included: what an attempt may cost is
 reserved, so that many at once don't all pass. A target that costs nothing is always open, unless the budget is nothing.
-When the ledger can't be read, requests pass, and the log says so.
+When the ledger can't be read, requests pass, and the log says so. Where several gateways serve one team, the others are
+asked when the request comes, and the first attempt waits for the answer (team/shared_limits.py); when there is none in
+time, the limits are this gateway's own.
 """
 
 from __future__ import annotations
@@ -15,22 +17,24 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from datetime import tzinfo
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from mitmproxy import ctx, http
 
-from addons.config.config import Config, Target
+from addons.config.config import Target
 from addons.config.settings import Settings
 from addons.proxy.header_lines import put
 from addons.proxy.replies import error_response
+from addons.proxy.waking import waker
 from addons.state.exchange import Allowance, Exchange, Trying, exchange_of
-from addons.state.prices import price_of
 from addons.state.result import result_of
+from addons.state.shared import ANSWERED_WITHIN, Admit, Admitted, Asked, Shared
 from addons.state.usage import spent
 from addons.state.users import User
 from addons.team.alerts import Alerts
-from addons.team.budgets import ROUNDING, Budgets
+from addons.team.budgets import ROUNDING, Budgets, Over
+from addons.team.estimates import Estimates, by_words
 from addons.team.limits import (
     ANYONE,
     Refusal,
@@ -41,21 +45,15 @@ from addons.team.limits import (
     too_many_sessions,
 )
 from addons.team.pace import Rates, Sessions
+from addons.team.shared_limits import SharedLimits, Windows
 from addons.team.spend_report import spend_report
 from addons.team.windows import Calendar, Window, windows_at
-from addons.wire.usage import BYTES_PER_TOKEN, Usage
 
 logger = logging.getLogger(__name__)
-
-OUTPUT = 4000
-"""Tokens of output that are reserved for a request, or what it asks for at most."""
 
 LARGE = 0.01
 """What may cost a larger share than this of what is left of a budget is estimated by its words, not only by its size:
 that costs a tenth of a whole request."""
-
-MILLION = 1_000_000
-MOST_PRICES = 1000
 
 WAIT = 60.0
 WAIT_IN_SILENCE = 10.0
@@ -70,20 +68,13 @@ WRITTEN_AFTER = 2.0
 READ_AGAIN = 60.0
 """Seconds before a ledger that couldn't be read is read again."""
 
+AT_ONCE = 0.001
+"""Seconds for which an attempt is postponed that begins anew with another target."""
+
 USAGE_PATH = "/api/oauth/usage"
 """Where Claude Code's `/usage` looks."""
 
 ADMIN = User("admin", "admin", admin=True)
-
-
-class RoughPrice(NamedTuple):
-    """What an attempt at a target may cost, in US dollars, of the prices of the moment when it was asked first."""
-
-    target: Target
-    config: Config
-    answer: float
-    byte: float
-    """Of the request."""
 
 
 class Limits:
@@ -95,6 +86,7 @@ class Limits:
         budgets: Budgets | None = None,
         alerts: Alerts | None = None,
         clock: Callable[[], float] = time.time,
+        shared: Shared | None = None,
     ) -> None:
         self.settings = settings
         self.budgets = budgets or Budgets()
@@ -102,15 +94,20 @@ class Limits:
         self.clock = clock
         self.terms = Terms()
         self.calendar = Calendar()
-        self.rates_of: dict[str, RoughPrice] = {}
+        self.estimates = Estimates()
         self.zone: tzinfo | None = None
         """Whose days the budgets go by now; another one is followed when what its windows have seen is known."""
         self.reading: asyncio.Task[None] | None = None
         self.rates = Rates()
         self.sessions = Sessions()
+        self.others = SharedLimits(shared or Shared(), self.budgets, self.sessions)
+        self.following: asyncio.Task[None] | None = None
 
     async def running(self) -> None:
         """Take over what was spent before the start."""
+        if self.others.shared.link:
+            read = partial(spent_in, ctx.options.gateway_db)
+            self.following = asyncio.get_running_loop().create_task(self.others.follow(self.windows, read))
         self.zone = self.settings.current.users.timezone
         windows = windows_at(self.clock(), self.zone)
         try:
@@ -143,14 +140,15 @@ class Limits:
         self.reading = None
 
     def done(self) -> None:
-        if self.reading:
-            self.reading.cancel()
+        for task in filter(None, (self.reading, self.following)):
+            task.cancel()
 
     def forget(self, name: str) -> None:
         """Know nothing more of a user who was deleted: somebody else may get the name."""
         self.budgets.purses.pop(name, None)
         self.rates.came.pop(name, None)
         self.sessions.seats.pop(name, None)
+        self.others.forget(name, self.windows())
 
     # A request comes
 
@@ -161,19 +159,29 @@ class Limits:
         user = self.caller(exchange)
         if user is None or not (user.budget or user.rpm or user.sessions):
             return
-        ask = exchange.config.users.message
-        if user.rpm and (wait := self.rates.wait(user.name, user.rpm, exchange.clock())):
+        ask, others = exchange.config.users.message, self.others.are_asked
+        if not others and user.rpm and (wait := self.rates.wait(user.name, user.rpm, exchange.clock())):
             self.refuse(exchange, flow, too_fast(user.name, user.rpm, wait, ask))
             return
         targets = exchange.plan.targets
         if targets and user.budget and (refusal := self.refusal(exchange, user, targets[0])):
             open_to_all = [target for target in targets[1:] if not self.refusal(exchange, user, target)]
-            if not open_to_all:
-                self.refuse(exchange, flow, refusal)
+            if not self.serve_for_nothing(exchange, flow, refusal, open_to_all):
                 return
-            exchange.note("limits", f"{refusal.error.message} What costs nothing is left")
-            exchange.plan.targets = open_to_all
         exchange.allowance = Allowance(user)
+        if others and exchange.plan.targets:
+            self.ask(flow, exchange, exchange.allowance, exchange.plan.targets[0], counts=True)
+
+    def serve_for_nothing(
+        self, exchange: Exchange, flow: http.HTTPFlow, refusal: Refusal, open_to_all: list[Target]
+    ) -> bool:
+        """Whether anything is left for somebody who is over a budget; else that is the answer."""
+        if not open_to_all:
+            self.refuse(exchange, flow, refusal)
+            return False
+        exchange.note("limits", f"{refusal.error.message} What costs nothing is left")
+        exchange.plan.targets = open_to_all
+        return True
 
     def refusal(self, exchange: Exchange, user: User, target: Target) -> Refusal | None:
         """Why this target isn't asked; None: it may be."""
@@ -181,7 +189,7 @@ class Limits:
         if self.budgets.left(user.name, user.budget, windows) > ROUNDING:
             return None
         over = self.budgets.over(user.name, user.budget, windows)
-        if over is None or (not any_of_nothing(user) and self.estimate(exchange, target) == 0):
+        if over is None or (not any_of_nothing(user) and by_words(exchange, target, self.clock()) == 0):
             return None
         users = exchange.config.users
         return over_budget(user.name, over, self.clock(), users.timezone, users.message)
@@ -203,6 +211,11 @@ class Limits:
         if allowance is None or target is None or exchange.own:
             return
         user = allowance.user
+        if allowance.asked and not self.heard(trying, allowance, allowance.asked):
+            return
+        if self.others.are_asked:
+            self.go_by_others(trying, allowance, user)
+            return
         if user.sessions and not allowance.seated and not self.seat(trying, allowance, user):
             return
         if not user.budget:
@@ -213,12 +226,9 @@ class Limits:
         if refusal := self.refusal(exchange, user, target):
             trying.attempt.refuse(refusal.error, refusal.headers)
             return
-        dollars = self.roughly(exchange, target)
         windows = self.windows()
-        if dollars > LARGE * self.budgets.left(user.name, user.budget, windows):
-            dollars = self.estimate(exchange, target)
-        allowance.reserved = dollars
-        self.budgets.reserve(user.name, dollars)
+        allowance.reserved = self.price(exchange, target, user, windows)
+        self.budgets.reserve(user.name, allowance.reserved)
         fullest = self.budgets.fullest(user.name, user.budget, windows)
         exchange.told = budget_lines(fullest) if fullest else ()
 
@@ -230,35 +240,102 @@ class Limits:
         if self.sessions.take(user.name, session, user.sessions, now):
             allowance.seated = True
             return True
-        if now - exchange.started < (WAIT if exchange.stream else WAIT_IN_SILENCE):
-            trying.attempt.postponed = LOOK_AGAIN
-            return False
-        wait = self.sessions.soonest(user.name, now)
-        refusal = too_many_sessions(user.name, user.sessions, wait, exchange.config.users.message)
-        trying.attempt.refuse(refusal.error, refusal.headers)
+        self.await_place(trying, user, self.sessions.soonest(user.name, now))
         return False
 
-    def estimate(self, exchange: Exchange, target: Target) -> float:
-        """US dollars that an attempt may cost, as they count against budgets."""
-        asked = exchange.body.get("max_tokens") if exchange.body else None
-        most = min(asked, OUTPUT) if isinstance(asked, int) and asked > 0 else OUTPUT
-        return self.cost(exchange, target, exchange.facts.tokens if exchange.facts else 0, most)
+    def await_place(self, trying: Trying, user: User, wait: float) -> None:
+        """Have the attempt wait for a place, for a while; then it isn't made. `wait`: when there may be one."""
+        exchange = trying.exchange
+        assert user.sessions
+        if exchange.clock() - exchange.started < (WAIT if exchange.stream else WAIT_IN_SILENCE):
+            trying.attempt.postponed = LOOK_AGAIN
+            return
+        refusal = too_many_sessions(user.name, user.sessions, wait, exchange.config.users.message)
+        trying.attempt.refuse(refusal.error, refusal.headers)
 
-    def roughly(self, exchange: Exchange, target: Target) -> float:
-        """US dollars that an attempt may cost, by the size of its request."""
-        known = self.rates_of.get(target.alias)
-        if known is None or known.target is not target or known.config is not exchange.config:
-            written, read = self.cost(exchange, target, 0, OUTPUT), self.cost(exchange, target, MILLION, 0)
-            known = RoughPrice(target, exchange.config, written, read / MILLION / BYTES_PER_TOKEN)
-            if len(self.rates_of) >= MOST_PRICES:
-                self.rates_of.clear()
-            self.rates_of[target.alias] = known
-        return known.answer + known.byte * (len(exchange.body.raw) if exchange.body else 0)
+    # Others are asked
 
-    def cost(self, exchange: Exchange, target: Target, read: int, written: int) -> float:
-        """US dollars that so many tokens of input and output cost."""
-        usage = Usage(input_tokens=read, output_tokens=written)
-        return price_of(exchange.config, target, usage, self.clock()).budget_usd
+    def ask(
+        self, flow: http.HTTPFlow, exchange: Exchange, allowance: Allowance, target: Target, *, counts: bool = False
+    ) -> None:
+        """Ask the other gateways whether a target may be asked; `counts`: the request is one more in this minute."""
+        user, windows = allowance.user, self.windows()
+        dollars = self.price(exchange, target, user, windows) if user.budget else 0.0
+        allowance.asked_for = target
+        self.others.ask(allowance, exchange.client.session or "", windows, dollars, waker(flow), counts=counts)
+
+    def go_by_others(self, trying: Trying, allowance: Allowance, user: User) -> None:
+        """Go on when nothing more has to be asked: for a place, or for a target that may cost more."""
+        exchange, target = trying.exchange, trying.target
+        assert target
+        if (user.sessions and not allowance.seated) or (user.budget and target is not allowance.asked_for):
+            self.ask(trying.flow, exchange, allowance, target)
+            if allowance.asked:
+                trying.attempt.postponed = ANSWERED_WITHIN
+        if user.budget and not trying.attempt.postponed:
+            fullest = self.budgets.fullest(user.name, user.budget, self.windows())
+            exchange.told = budget_lines(fullest) if fullest else ()
+
+    def heard(self, trying: Trying, allowance: Allowance, asked: Asked) -> bool:
+        """Take over what the others have said. False: nothing yet, or the attempt isn't made."""
+        exchange, user, question, said = trying.exchange, allowance.user, asked.question, asked.answer
+        if asked.waits:
+            trying.attempt.postponed = ANSWERED_WITHIN
+            return False
+        allowance.asked = None
+        assert isinstance(question, Admit)
+        if not isinstance(said, Admitted):  # nobody has said anything in time
+            wait = self.rates.wait(user.name, question.rpm, exchange.clock()) if question.rpm else 0.0
+        else:
+            wait = said.wait
+            self.others.take(allowance, question, said, exchange.client.session or "")
+        if wait:
+            assert user.rpm
+            self.refuse(exchange, trying.flow, too_fast(user.name, user.rpm, wait, exchange.config.users.message))
+            return False
+        if isinstance(said, Admitted) and question.sessions and not said.seated:
+            allowance.asked_for = None
+            self.await_place(trying, user, said.soonest)
+            return False
+        if isinstance(said, Admitted) and said.over:
+            self.over_by_others(trying, allowance, question, said)
+            return False
+        return True
+
+    def over_by_others(self, trying: Trying, allowance: Allowance, question: Admit, said: Admitted) -> None:
+        """Refuse a target for which no budget is left, with what all gateways have spent and reserved."""
+        exchange, user, users = trying.exchange, allowance.user, trying.exchange.config.users
+        of_all = zip(self.windows(), (user.budget.day, user.budget.week, user.budget.month), strict=True)
+        spent = dict(zip((span.name for span, _ in question.budgets), said.spent, strict=True))
+        window, most = next((window, most) for window, most in of_all if window.name == said.over and most is not None)
+        over = Over(window, spent[said.over], most)
+        refusal = over_budget(user.name, over, self.clock(), users.timezone, users.message)
+        if len(exchange.attempts) > 1:
+            trying.attempt.refuse(refusal.error, refusal.headers)
+            return
+        targets = [] if any_of_nothing(user) else exchange.plan.targets[1:]
+        open_to_all = [target for target in targets if by_words(exchange, target, self.clock()) == 0]
+        if self.serve_for_nothing(exchange, trying.flow, refusal, open_to_all):
+            trying.attempt.postponed = AT_ONCE  # with another target
+        else:
+            self.leave(exchange, allowance)
+
+    def leave(self, exchange: Exchange, allowance: Allowance) -> None:
+        """Free the place of a session's request; and whatever is granted from here on."""
+        session = exchange.client.session or ""
+        if allowance.seated:
+            allowance.seated = False
+            self.sessions.leave(allowance.user.name, session, exchange.clock())
+            self.others.left(allowance.user.name, session)
+        if allowance.asked:
+            self.others.take_back(allowance.asked)
+
+    def price(self, exchange: Exchange, target: Target, user: User, windows: Windows) -> float:
+        """US dollars to reserve for an attempt: by its size, or by its words where that is a share of what is left."""
+        dollars = self.estimates.by_size(exchange, target, self.clock())
+        if dollars > LARGE * self.budgets.left(user.name, user.budget, windows):
+            return by_words(exchange, target, self.clock())
+        return dollars
 
     def windows(self) -> tuple[Window, Window, Window]:
         """The running windows: those of the configuration that is in force, whatever it was when a request came."""
@@ -300,17 +377,24 @@ class Limits:
         if exchange is None or exchange.kind != "messages":
             return
         allowance, exchange.allowance = exchange.allowance, None
-        if allowance and allowance.seated:
-            self.sessions.leave(allowance.user.name, exchange.client.session or "", exchange.clock())
+        if allowance:
+            self.leave(exchange, allowance)
         user = self.caller(exchange)
         if user is None or not (user.budget or exchange.client.user):
             return  # (what users without a budget spend is counted: they may get one)
         dollars = sum([charge.budget for charge in result_of(exchange, flow).charges])
         windows, alerts = self.windows(), exchange.config.alerts
+        reserved, others = allowance.reserved if allowance else 0.0, self.others.are_asked
+        alert = None
         if user.budget and alerts.webhook:
             before = {window.name: self.budgets.spent(user.name, window) for window in windows}
-            self.alerts.spent(alerts, user, before, dollars, windows)
-        self.budgets.settle(user.name, allowance.reserved if allowance else 0.0, dollars, windows)
+            if others:
+                alert = partial(self.alerts.spent, alerts, user, dollars=dollars, windows=windows)
+            else:
+                self.alerts.spent(alerts, user, before, dollars, windows)
+        self.budgets.settle(user.name, reserved, dollars, windows)
+        if others:
+            self.others.settle(user, reserved, dollars, windows, alert)
 
 
 class BudgetDisplay:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -24,10 +25,11 @@ PATIENCE = 20.0
 class RedisServer:
     """A server that keeps nothing on the disk."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, password: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.path = self.folder / "redis.sock"
-        self.url = f"unix://{self.path}"
+        self.password = password
+        self.url = f"unix://:{password}@{self.path}" if password else f"unix://{self.path}"
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -36,6 +38,8 @@ class RedisServer:
         """Start it, with nothing in it."""
         assert BINARY
         command = [BINARY, "--port", "0", "--unixsocket", str(self.path), "--save", "", "--appendonly", "no"]
+        if self.password:
+            command += ["--requirepass", self.password]
         self.process = subprocess.Popen([*command, *self.options], cwd=self.folder, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -51,9 +55,21 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self.path))
-            parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
-            connection.sendall(f"*{len(words)}\r\n{parts}".encode())
+            if self.password:
+                connection.sendall(packed("AUTH", self.password))
+                connection.recv(65536)
+            connection.sendall(packed(*words))
             return connection.recv(65536)
+
+    def pause(self) -> None:
+        """Stop it, with everything that it has."""
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once."""
@@ -71,6 +87,12 @@ class RedisServer:
         """End it, and leave nothing behind."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def packed(*words: str) -> bytes:
+    """A command as it is sent."""
+    parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+    return f"*{len(words)}\r\n{parts}".encode()
 
 
 @cache

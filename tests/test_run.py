@@ -403,14 +403,16 @@ def test_check_runs_all_and_fails_with_any(installed: Project, failing: str) -> 
 
 def test_the_locks_are_made_by_uv_with_the_versions_of_the_largest(installed: Project) -> None:
     assert one_line(installed.run("lock")).startswith("run.sh: needs uv")
-    (installed.bin / "uv").write_text('#!/usr/bin/env bash\necho "${@: -7}"\n')
+    (installed.bin / "uv").write_text('#!/usr/bin/env bash\necho "${@: -10}"\n')
     (installed.bin / "uv").chmod(0o755)
     status, out, _ = installed.run("lock", "--upgrade")
     assert (status, len(out)) == (0, 3)
-    assert "bench.lock --extra test --extra bench --constraint requirements-bench.lock" in installed.run("lock")[1][0]
-    assert out[0].endswith("--output-file requirements-bench.lock --extra test --extra bench --upgrade")
-    assert out[1].endswith("--output-file requirements-test.lock --extra test --constraint requirements-bench.lock")
-    assert out[2].endswith("--output-file requirements.lock --constraint requirements-bench.lock")
+    extras = "--extra redis --extra test --extra bench"
+    kept = "--constraint requirements-bench.lock"
+    assert f"bench.lock {extras} {kept}" in installed.run("lock")[1][0]
+    assert out[0].endswith(f"--output-file requirements-bench.lock {extras} --upgrade")
+    assert out[1].endswith(f"--output-file requirements-test.lock --extra redis --extra test {kept}")
+    assert out[2].endswith(f"--output-file requirements.lock --extra redis {kept}")
 
 
 # Containers

@@ -18,7 +18,7 @@ from addons.config.variables import VARIABLE
 
 GATEWAYS_OWN = (
     *("CLAUDE_OAUTH_TOKENS", "CLAUDE_CREDENTIALS", "CLAUDE_TOKEN_MODE"),
-    *("PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"),
+    *("PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY", "GATEWAY_REDIS_URL"),
 )
 """The variables that the gateway itself reads."""
 

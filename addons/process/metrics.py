@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mitmproxy import http
 
 from addons.config.routing import UserSettings
+from addons.config.version import own_version
 from addons.proxy.replies import error_response
 from addons.state.control import CALLER, Control
 from addons.state.exchange import Exchange, exchange_of
@@ -152,11 +152,3 @@ def is_running(flow: http.HTTPFlow) -> bool:
     """Whether this is a request to a provider that hasn't ended."""
     exchange = exchange_of(flow)
     return exchange is not None and exchange.kind in ("messages", "count_tokens") and exchange.result is None
-
-
-def own_version() -> str:
-    """The gateway's version."""
-    try:
-        return version("claude-gateway")
-    except PackageNotFoundError:
-        return ""

@@ -242,6 +242,8 @@ class RedisLink:
                 case Claim(what, who, seconds):
                     arguments = self.script(scripts.CLAIM, [f"{scripts.PREFIX}claim:{what}"], who, seconds)
                     self.put(Command(arguments, asked, bytes.decode))
+                case Settled():
+                    self.put(Command(self.told(question), asked, dollars_of))
                 case Totals(windows):
                     keys = [key for span in windows for key in span_keys(span)[:1]]
                     self.put(Command(self.script(scripts.TOTALS, keys), asked, totals))
@@ -268,7 +270,7 @@ class RedisLink:
         public: tuple[Argument, Argument] = (self.channel, encode((self.name, message)))
         match message:
             case Settled(user, reserved, dollars, windows, source):
-                spans = windows if dollars else ()
+                spans = windows if source else ()  # else it was given back what it had reserved
                 keys = [reserved_key(user), *(key for span in spans for key in span_keys(span))]
                 return run(
                     scripts.SETTLE, keys, user, self.member, reserved, dollars, source, *(one.end for one in spans)
@@ -370,6 +372,11 @@ def admitted(answer: list[bytes]) -> Admitted:
     """What the script has said."""
     wait, seated, soonest, over, *spent = answer
     return Admitted(float(wait), bool(seated), float(soonest), over.decode(), tuple(map(float, spent)))
+
+
+def dollars_of(answer: list[bytes]) -> list[float]:
+    """What was spent in each window."""
+    return list(map(float, answer))
 
 
 def totals(answer: list[list[bytes]]) -> list[dict[str, float]]:

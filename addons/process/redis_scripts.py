@@ -82,18 +82,20 @@ return answer
 )
 
 # KEYS: reserved, then for each window that of the sums and that of what each ledger knows.
-# ARGV: user, member, reserved, dollars, source, then for each window its end.
+# ARGV: user, member, reserved, dollars, source, then for each window its end. Returns what was spent in each.
 SETTLE: Final = (
     FREE
     + """
 free(KEYS[1], ARGV[2], tonumber(ARGV[3]))
+local spent = {}
 for i = 2, #KEYS, 2 do
-  redis.call('HINCRBYFLOAT', KEYS[i], ARGV[1], ARGV[4])
+  spent[i / 2] = redis.call('HINCRBYFLOAT', KEYS[i], ARGV[1], ARGV[4])
   redis.call('HINCRBYFLOAT', KEYS[i + 1], ARGV[1] .. '|' .. ARGV[5], ARGV[4])
   local ends = math.ceil(ARGV[5 + i / 2]) + 3600
   redis.call('EXPIREAT', KEYS[i], ends)
   redis.call('EXPIREAT', KEYS[i + 1], ends)
 end
+return spent
 """
 )
 

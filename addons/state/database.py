@@ -189,6 +189,12 @@ MIGRATIONS: Final = (
     );
     INSERT INTO gate VALUES (0, 0);
     """,
+    """
+    CREATE TABLE replica (
+        id TEXT NOT NULL -- of this ledger, among those of a team
+    );
+    INSERT INTO replica VALUES (lower(hex(randomblob(8))));
+    """,
 )
 
 

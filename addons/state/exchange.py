@@ -195,6 +195,10 @@ class Allowance:
     """US dollars that it may cost."""
     seated: bool = False
     """Its session counts among the user's."""
+    asked: Asked | None = None
+    """What other gateways are asked about it."""
+    asked_for: Target | None = None
+    """The target that they were asked about last."""
 
 
 @dataclass(slots=True)

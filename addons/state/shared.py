@@ -87,11 +87,12 @@ class WrongKey(Message, frozen=True):
     count: int = 1
 
 
-# Told
+# Told; or asked
 
 
 class Settled(Message, frozen=True):
-    """A request has ended: what it had reserved is free, what it has cost counts in these windows."""
+    """A request has ended: what it had reserved is free, what it has cost counts in these windows. Whoever asks is told
+    what was spent in each of them, with this."""
 
     user: str
     reserved: float
@@ -99,6 +100,9 @@ class Settled(Message, frozen=True):
     windows: tuple[Span, ...]
     source: str
     """The ledger that knows of it too."""
+
+
+# Told
 
 
 class Span(Struct, frozen=True, array_like=True):
@@ -205,12 +209,12 @@ class Totals(Message, frozen=True):
 
 News = Cooled | Refused | Resumed | RoomSeen | Moved | WrongKey
 Tell = News | Settled | Left | StillHere | Holding | Known | Forgotten
-Question = Admit | Sit | Claim | Totals
+Question = Admit | Sit | Claim | Totals | Settled
 Spent = list[dict[str, float]]
 """What users have spent, for each of the windows asked for."""
 
 NEWS: Final = (Cooled, Refused, Resumed, RoomSeen, Moved, WrongKey)
-ANSWERS: Final[dict[type, Any]] = {Admit: Admitted, Sit: str, Claim: str, Totals: Spent}
+ANSWERS: Final[dict[type, Any]] = {Admit: Admitted, Sit: str, Claim: str, Totals: Spent, Settled: list[float]}
 
 
 class Asked:

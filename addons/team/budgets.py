@@ -83,6 +83,12 @@ class Budgets:
                 purse = self.purse(name)
                 purse.spent[window.name], purse.standing = (window.start, max(dollars, self.spent(name, window))), None
 
+    def learn(self, name: str, window: Window, dollars: float) -> None:
+        """Take over what others know of a user; where more is known here it stays: they may not have heard it yet."""
+        if dollars > self.spent(name, window):
+            purse = self.purse(name)
+            purse.spent[window.name], purse.standing = (window.start, dollars), None
+
     def purse(self, name: str) -> Purse:
         """The purse of a user."""
         found = self.purses.get(name)

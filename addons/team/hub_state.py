@@ -106,7 +106,7 @@ class HubState:
             case Sit():
                 return self.sit(message, now)
             case Settled():
-                self.settle(held, message, now)
+                return self.settle(held, message, now)
             case Left():
                 self.left(held, message, now)
             case Known():
@@ -187,13 +187,14 @@ class HubState:
         held.reserved[user] = held.reserved.get(user, 0.0) + question.reserve
         return Admitted(seated=seated, spent=spent)
 
-    def settle(self, held: Member, told: Settled, now: float) -> None:
+    def settle(self, held: Member, told: Settled, now: float) -> list[float]:
         """Count what a request has cost, in place of what it had reserved."""
         held.free(told.user, told.reserved)
         for span in told.windows if told.dollars else ():
             by_source = self.spent.setdefault((told.user, span), {})
             by_source[told.source] = by_source.get(told.source, 0.0) + told.dollars
         self.prune(now)
+        return [self.spent_in(told.user, span) for span in told.windows]
 
     def seed(self, told: Known) -> None:
         """Count what a ledger knows, where that is more than was told of it."""

@@ -59,6 +59,10 @@ class Sessions:
         seats.setdefault(session, Seat()).running += 1
         return True
 
+    def sit(self, name: str, session: str) -> None:
+        """Let a request in that others have given a place. It has to `leave`."""
+        self.seats.setdefault(name, {}).setdefault(session, Seat()).running += 1
+
     def leave(self, name: str, session: str, now: float) -> None:
         """A request of this session has ended."""
         seat = self.seats.get(name, {}).get(session)

@@ -99,7 +99,7 @@ def test_probes(gateway: Gateway, providers: Any) -> None:
             assert answer.status == 200, (method, path)
             assert answer.headers["content-type"] == "application/json"
             assert bool(answer.body) == (method == "GET")
-        assert answer.json == {"status": "ok"}
+        assert answer.json["status"] == "ok" and answer.json["shared"] == "local" and answer.json["version"]
     assert [one for one in providers if one.requests] == []
 
 

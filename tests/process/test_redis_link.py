@@ -4,7 +4,6 @@ tests/state/test_shared.py. Also of addons/process/redis_scripts.py."""
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -52,14 +51,8 @@ def kill(server: RedisServer) -> Callable[[], object]:
 
 
 def stop(server: RedisServer) -> Callable[[], object]:
-    process = server.process
-    assert process
-    process.send_signal(signal.SIGSTOP)
-
-    def go_on() -> None:
-        process.send_signal(signal.SIGCONT)
-
-    return go_on
+    server.pause()
+    return server.go_on
 
 
 def fill(server: RedisServer) -> Callable[[], object]:
@@ -68,11 +61,11 @@ def fill(server: RedisServer) -> Callable[[], object]:
 
 
 def lock(server: RedisServer) -> Callable[[], object]:
-    server.options = ("--requirepass", PASSWORD)
+    server.password = PASSWORD
     server.start_again()
 
     def unlock() -> None:
-        server.options = ()
+        server.password = ""
         server.start_again()
 
     return unlock
@@ -117,8 +110,8 @@ def test_nobody_waits_for_a_redis_that_cannot_answer_and_it_is_used_again_when_i
 
 @NEEDS_REDIS
 def test_a_wrong_password_is_said_once_and_never_shown(caplog):
-    server = RedisServer("--requirepass", "right")
-    url = server.url.replace("unix://", f"unix://:{PASSWORD}@")
+    server = RedisServer(password="right")
+    url = server.url.replace("right", PASSWORD)
 
     async def refused(shared: Shared, link: RedisLink) -> None:
         await until(lambda: link.problem)
@@ -131,7 +124,7 @@ def test_a_wrong_password_is_said_once_and_never_shown(caplog):
     try:
         with_link(url, refused)
         assert caplog.text.count("can't be used") == 1 and PASSWORD not in caplog.text
-        with_link(server.url.replace("unix://", "unix://:right@"), taken)
+        with_link(server.url, taken)
     finally:
         server.close()
 

@@ -1,0 +1,174 @@
+"""Three gateways that share limits and accounts through a real Redis, whatever happens to that.
+
+addons/process/sharing.py, addons/proxy/waking.py, addons/state/replica.py and addons/config/version.py are tested here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.canaries import Secret
+from tests.e2e.conftest import Providers
+from tests.e2e.gateway import SAVING, Gateway
+from tests.fakes.provider import Provider
+from tests.fakes.scripts import oauth_429
+from tests.redis_server import NEEDS_REDIS, RedisServer
+
+pytestmark = [NEEDS_REDIS, pytest.mark.skipif(SAVING, reason="who shares what, not what is said")]
+
+SESSION = "x-claude-code-session-id"
+TOKENS = tuple(f"sk-ant-oat01-token-number-{number:02}-of-many" for number in range(1, 9))
+PASSWORD = "a-password-of-redis-4711"
+BUDGET, PRICE = 3.0, 1000.0
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    server = RedisServer(password=PASSWORD)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    providers: Providers, routing: dict[str, Any], env: dict[str, str], redis: RedisServer
+) -> Iterator[list[Gateway]]:
+    dear = {"provider": "zai", "model": "glm-5", "price": {"input": PRICE, "output": PRICE}}
+    changes = {
+        "models": {**routing["models"], "dear": dear, "only/*": "anthropic/*"},
+        "users": {"timezone": "UTC", "budget": {"day": BUDGET}, "requests_per_minute": 100_000},
+        "prices": {"unknown": {"input": 0, "output": 0}},
+    }
+    variables = {**env, "CLAUDE_OAUTH_TOKENS": ",".join(TOKENS)}
+    options = ("--set", f"gateway_redis={redis.url}")
+    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        made = [
+            Gateway({**routing, **changes}, variables, upstream=providers.anthropic.url, options=options)
+            for _ in range(3)
+        ]
+        for gateway in made:
+            gateway.look_for([Secret("the password of Redis", PASSWORD)])
+        yield list(pool.map(stack.enter_context, made))
+
+
+def is_shared(gateway: Gateway, status: str) -> bool:
+    found: str = gateway.client.get("/health").json()["shared"]
+    return found == status
+
+
+def ask(gateway: Gateway) -> int:
+    """The status of the answer to a request of a new session, about whose account others are asked."""
+    return gateway.post("only/claude-opus-5-5", headers={SESSION: str(uuid4())}).status_code
+
+
+def wait_for(replicas: list[Gateway], status: str) -> None:
+    for gateway in replicas:
+        gateway.wait_until(partial(is_shared, gateway, status))
+
+
+@pytest.fixture(autouse=True)
+def _together(replicas: list[Gateway]) -> None:
+    wait_for(replicas, "redis")
+
+
+def test_an_account_that_one_cools_down_the_others_do_not_use(replicas: list[Gateway], anthropic: Provider) -> None:
+    one, *others = replicas
+    anthropic.script(oauth_429({"5h": time.time() + 600}))
+    assert one.post("only/claude-opus-5-5").status_code == 200
+    cooling = anthropic.requests[0].token
+    time.sleep(0.1)  # what was promised
+    for gateway in others:
+        for _ in TOKENS:
+            assert gateway.post("only/claude-opus-5-5").status_code == 200
+    assert cooling not in {request.token for request in anthropic.requests[1:]}
+
+
+def test_a_session_stays_on_its_account_whichever_gateway_it_reaches(
+    replicas: list[Gateway], anthropic: Provider
+) -> None:
+    for _ in range(3):
+        begin, headers = len(anthropic.requests), {SESSION: str(uuid4())}
+        for gateway in [*replicas, *replicas]:
+            assert gateway.post("only/claude-opus-5-5", headers=headers).status_code == 200
+        assert len({request.token for request in anthropic.requests[begin:]}) == 1
+
+
+def test_a_budget_holds_over_all_of_them(replicas: list[Gateway], redis: RedisServer) -> None:
+    text = "word " * 200  # what is reserved for it is more than it will cost
+    with ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(replicas[number % 3].post, "dear", text=text) for number in range(200)]
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    used = [answer.json()["usage"] for answer in answers if answer.status_code == 200]
+    costs = [(one["input_tokens"] + one["output_tokens"]) * PRICE / 1e6 for one in used]
+    assert sum(costs) <= BUDGET + 3 * max(costs), "overspent by more than a request each"
+    assert all("for today" in answer.text for answer in answers if answer.status_code == 429)
+    # Redis loses what it knows: everybody tells it again.
+    replicas[0].wait_until(lambda: spent(redis) == pytest.approx(sum(costs)))
+    redis.start_again()
+    wait_for(replicas, "redis")
+    replicas[0].wait_until(lambda: spent(redis) == pytest.approx(sum(costs)))
+
+
+def spent(redis: RedisServer) -> float:
+    """What everybody has spent today, as Redis knows it."""
+    (key,) = [word for word in redis.say("KEYS", "*spent:day*").decode().split() if word.startswith("{gateway}")] or [
+        ""
+    ]
+    found = redis.say("HGET", key, "anyone").split(b"\r\n") if key else []
+    return float(found[1]) if len(found) > 1 else 0.0
+
+
+def kill(redis: RedisServer) -> Callable[[], None]:
+    redis.kill()
+    return redis.start
+
+
+def pause(redis: RedisServer) -> Callable[[], None]:
+    redis.pause()
+    return redis.go_on
+
+
+def fill(redis: RedisServer) -> Callable[[], None]:
+    redis.say("CONFIG", "SET", "maxmemory", "1")
+
+    def mend() -> None:
+        redis.say("CONFIG", "SET", "maxmemory", "0")
+
+    return mend
+
+
+def lock(redis: RedisServer) -> Callable[[], None]:
+    redis.password = "another"
+    redis.start_again()
+
+    def mend() -> None:
+        redis.password = PASSWORD
+        redis.start_again()
+
+    return mend
+
+
+@pytest.mark.parametrize("harm", [kill, pause, fill, lock])
+def test_no_request_fails_without_redis_and_it_is_used_again(
+    replicas: list[Gateway], redis: RedisServer, harm: Callable[[RedisServer], Callable[[], None]]
+) -> None:
+    mend = harm(redis)
+    try:
+        for gateway in replicas:
+            assert [ask(gateway) for _ in range(3)] == [200] * 3
+        wait_for(replicas, "redis down")
+        assert [ask(gateway) for gateway in replicas] == [200] * 3
+    finally:
+        mend()
+    wait_for(replicas, "redis")
+    assert [ask(gateway) for gateway in replicas] == [200] * 3
+    assert all("can't be used" in gateway.log() for gateway in replicas)
