@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons.state.attempt import Outcome
 from addons.views import changes
@@ -60,6 +64,22 @@ def test_headers_in_any_order_and_case():
     ]
     assert line_changes(old, new) == ["  GET /"]
     assert header_changes(kept("GET /"), kept("GET /")) == ["  headers: none"]
+
+
+NAMES = st.sampled_from(["accept", "x-a-1", "x-a-2", "x-a-3", "X-A-4", "host", "x-b-1"])
+HEADERS = st.lists(st.tuples(NAMES, st.sampled_from(["1", "2"])), max_size=8)
+
+
+@given(HEADERS, HEADERS)
+def test_every_header_is_told_of(before, after):
+    title, *lines = header_changes(kept("GET /", headers=before), kept("GET /", headers=after))
+    come = {line[2:].partition(": ")[0] for line in lines if line.startswith("+ ")}
+    sums = {what: int(count) for count, what in re.findall(r"(\d+) ([a-z][a-z ]*)", title)}
+    names = [{name.lower() for name, _ in headers} for headers in (before, after)]
+    assert sum(sums.values()) == len(names[0] | names[1])
+    assert sums.get("not passed on", 0) == len(names[0] - names[1])
+    assert names[1] - names[0] <= come <= names[1]
+    assert len(come) == sums.get("new or changed", 0)
 
 
 def test_headers_that_are_many_take_one_line():
