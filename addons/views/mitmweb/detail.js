@@ -100,10 +100,11 @@ export const draw = () => {
 
 const view = () => (isOurs() ? choice.tab : choice[store.getState().ui.flow.tab]);
 
+// What a line begins with is said in addons/views/__init__.py.
 const RULES = {
-  Changes: [[/^\s*\+/, "gw-add"], [/^\s*- /, "gw-del"], [/^\s*~/, "gw-mod"], [/^\s*… /, "gw-dim"]],
+  Changes: [[/^\+/, "gw-add"], [/^-/, "gw-del"], [/^~/, "gw-mod"]],
   Trail: [
-    [/^\s*✓|^verdict +answered/, "gw-good"], [/^\s*✗|^failed /, "gw-bad"], [/^verdict +still|^\s*… \d/, "gw-mod"],
+    [/^✓|^verdict +answered/, "gw-good"], [/^✗|^failed /, "gw-bad"], [/^verdict +still|^… \d/, "gw-mod"],
     [/^verdict /, "gw-next"], [/^ +\+\d/, "gw-step"], [/^[a-z][a-z ]{0,11} {2,}/, "gw-fact"],
   ],
 };
