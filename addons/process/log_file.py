@@ -9,6 +9,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -74,12 +75,19 @@ class DailyFile:
         today = self.today()
         if self.day == today:
             return
-        old = self.path.with_name(f"{self.path.name}.{self.day.isoformat()}")
-        if not old.exists():
-            self.path.rename(old)
+        self.put_away()
         self.reopen()
         self.day = today
         self.delete_old()
+
+    def put_away(self) -> None:
+        """Rename the file of a day that is over, unless another process has: who has locked this very file, while it is
+        still at the path, is alone with it."""
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        old = self.path.with_name(f"{self.path.name}.{self.day.isoformat()}")
+        if self.on_disk() == self.known and not old.exists():
+            self.path.rename(old)
+        # (closing the file, which comes next, releases the lock)
 
     def reopen(self) -> None:
         """Open what is at the path now."""

@@ -6,9 +6,10 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import pytest
 
@@ -96,6 +97,38 @@ def test_a_file_that_somebody_put_away_is_made_anew(file: DailyFile, path: Path)
     path.rename(path.with_name("away"))
     file.write(b"two\n")
     assert path.read_text() == "two\n"
+
+
+def test_what_another_has_begun_is_not_put_away(file: DailyFile, path: Path, calendar: Calendar) -> None:
+    other = DailyFile(path, 0, calendar)
+    file.write(b"of file\n")
+    other.write(b"of other\n")
+    calendar.today = date(2026, 11, 28)
+    other.write(b"the next day\n")
+    path.with_name("gateway.log.2026-11-27").rename(path.with_name("moved"))  # as if it had not been there a moment ago
+    file.put_away()
+    file.write(b"the next day too\n")
+    other.close()
+    assert path.read_text() == "the next day\nthe next day too\n"
+
+
+def test_several_that_write_lose_nothing_when_a_day_is_over(path: Path, calendar: Calendar) -> None:
+    files = [DailyFile(path, 0, calendar) for _ in range(4)]
+    days = [date(2026, 11, 27) + timedelta(days=number) for number in range(20)]
+    together = Barrier(len(files))
+
+    def write(number: int) -> None:
+        for day in days:
+            together.wait()
+            calendar.today = day
+            files[number].write(b"a line of %d\n" % number)
+
+    with ThreadPoolExecutor(len(files)) as executor:
+        assert list(executor.map(write, range(len(files)))) == [None] * len(files)
+    for file in files:
+        file.close()
+    lines = [line for file in path.parent.iterdir() for line in file.read_text().splitlines()]
+    assert sorted(lines) == sorted(f"a line of {number}" for number in range(len(files)) for _ in days)
 
 
 def test_a_line_behind_a_torn_one_stands_alone(file: DailyFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
