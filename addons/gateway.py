@@ -114,6 +114,6 @@ addons = fail_closed(
         WebPage(),
         WebPages(_page, _accounts.commands),
         Welcome(_settings, _accounts.pools),
-        Worker(inherited, _startup, _drain, _control.siblings),
+        Worker(inherited, _startup, _drain, _control),
     ]
 )

@@ -3,7 +3,8 @@
   ./run.sh service install [-- options]   install and start it: a service of this user, as root one of the machine
   ./run.sh service uninstall              stop it and take it away; files and settings stay
   ./run.sh service start|stop|status
-  ./run.sh service restart                check the configuration, then restart it: running answers finish first
+  ./run.sh service restart                check the configuration, then restart it: running answers finish first; with
+                                          --workers, one after the other: new ones don't wait
   ./run.sh service logs [-f]              what it says; -f: and goes on to say
 
 What follows `--` are options of ./run.sh, as in `-- --set block_global=false` or `-- web`. GATEWAY_HOST, GATEWAY_PORT
@@ -25,20 +26,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from addons.commands.routes import configuration
-from addons.commands.running_gateway import Failed, address, run
+from addons.commands.running_gateway import Failed, RunningGateway, address, run
 from addons.commands.service_files import (
     NAME,
     Service,
     kept,
     launchd_plist,
     plist_environment,
+    plist_has_workers,
     systemd_unit,
     unit_environment,
+    unit_has_workers,
 )
 from addons.config.environment import environment
 from addons.config.settings import HOME
 from addons.config.variables import VARIABLE
 from addons.config.yaml_reader import ConfigError
+from addons.state.control import FILE_NAME
 
 ACTIONS = ("install", "uninstall", "start", "stop", "restart", "status", "logs")
 OF_THE_GATEWAY = (
@@ -76,8 +80,14 @@ class Systemd:
     def environment(self) -> dict[str, str]:
         return unit_environment(self.file.read_text())
 
+    def has_workers(self) -> bool:
+        """Whether several processes serve."""
+        return unit_has_workers(self.file.read_text())
+
     def commands(self, action: str) -> Commands:
         """What is run for an action; for `uninstall` before the file is taken away."""
+        if action == "replace":
+            return [[*self.control, "reload-or-restart", NAME]]
         if action == "install":
             return [[*self.control, "daemon-reload"], [*self.control, "enable", "--quiet", "--now", NAME]]
         if action == "uninstall":
@@ -114,6 +124,10 @@ class Launchd:
     def environment(self) -> dict[str, str]:
         return plist_environment(self.file.read_bytes())
 
+    def has_workers(self) -> bool:
+        """Whether several processes serve."""
+        return plist_has_workers(self.file.read_bytes())
+
     def commands(self, action: str) -> Commands:
         """What is run for an action; for `uninstall` before the file is taken away."""
         target = f"{self.domain}/{NAME}"
@@ -123,6 +137,7 @@ class Launchd:
             "uninstall": [["launchctl", "bootout", target]],
             "stop": [["launchctl", "bootout", target]],
             "restart": [["launchctl", "kill", "SIGTERM", target]],
+            "replace": [["launchctl", "kill", "SIGHUP", target]],
             "status": [["launchctl", "print", target]],
             "logs": [["tail", "-n", "100", str(self.log)]],
         }[action]
@@ -154,6 +169,8 @@ def main(arguments: Sequence[str]) -> int:
         return install(supervisor, options)
     if options.action == "restart":
         check(supervisor.environment(), before=options.before)
+        if supervisor.has_workers() and (old := workers(supervisor.environment())):
+            return carry_out(supervisor.commands("replace")) or wait_for_others(supervisor.environment(), old)
     follow = ["-f"] if options.follow else []
     status = carry_out([[*command, *follow] for command in supervisor.commands(options.action)])
     if status == 0 and options.action in ("start", "restart"):
@@ -284,6 +301,27 @@ def wait(env: Mapping[str, str], options: Sequence[str] = ()) -> int:
             raise Failed(f"nothing answers at {url} yet: ./run.sh service logs says why")
         time.sleep(0.1)
     sys.stdout.write(f"the gateway runs at {url}\n")
+    return 0
+
+
+def workers(env: Mapping[str, str]) -> set[int]:
+    """The processes of the workers that serve; none where no gateway of several answers."""
+    control = Path(env["GATEWAY_DB"]).with_name(FILE_NAME) if env.get("GATEWAY_DB") else None
+    try:
+        gateway = RunningGateway(argparse.Namespace(url=None, control=control), env)
+        return {int(one["pid"]) for one in gateway.ask("workers")}
+    except Failed:
+        return set()
+
+
+def wait_for_others(env: Mapping[str, str], old: set[int]) -> int:
+    """Wait until all workers have been replaced, and say so."""
+    until = time.monotonic() + STARTS_WITHIN * len(old)
+    while len(new := workers(env)) < len(old) or new & old:
+        if time.monotonic() > until:
+            raise Failed("not all workers have been replaced, the old ones serve on: ./run.sh service logs says why")
+        time.sleep(0.2)
+    sys.stdout.write(f"{len(new)} workers were replaced one by one; running answers finish\n")
     return 0
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import plistlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,17 @@ def kept(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {name: str(folder / Path(value).expanduser()) if name in PATHS else value for name, value in values.items()}
 
 
+def has_workers(options: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether several processes serve: then they can be replaced one by one."""
+    count = environment.get("GATEWAY_WORKERS") or "1"
+    for option, value in pairwise([*options, ""]):
+        if option == "--workers":
+            count = value
+        elif option.startswith("--workers="):
+            count = option.partition("=")[2]
+    return count != "1"
+
+
 def systemd_unit(service: Service) -> str:
     """The unit file, of a user or of the system."""
     network = "After=network-online.target\nWants=network-online.target\n" if service.user else ""
@@ -48,6 +60,7 @@ def systemd_unit(service: Service) -> str:
     # Variables are put into the words behind a program, never into its own path.
     options = (quoted(option).replace("$", "$$") for option in service.options)
     command = " ".join((quoted(str(service.script)), *options))
+    reload = "ExecReload=/bin/kill -HUP $MAINPID\n" if has_workers(service.options, service.environment) else ""
     return f"""\
 # Made by `./run.sh service install`, which writes it anew.
 [Unit]
@@ -59,7 +72,7 @@ StartLimitBurst=5
 Type=exec
 WorkingDirectory={literal(str(service.script.parent))}
 {variables}ExecStart={command}
-KillMode=mixed
+{reload}KillMode=mixed
 TimeoutStopSec={STOP_WITHIN}
 Restart=on-failure
 RestartSec=2
@@ -107,6 +120,16 @@ def launchd_plist(service: Service, log: Path) -> bytes:
     if service.user:
         content["UserName"] = service.user
     return plistlib.dumps(content, sort_keys=False)
+
+
+def unit_has_workers(unit: str) -> bool:
+    """Whether a unit file of ours is of several processes."""
+    return "\nExecReload=" in unit
+
+
+def plist_has_workers(plist: bytes) -> bool:
+    """Whether a property list of ours is of several processes."""
+    return has_workers(plistlib.loads(plist).get("ProgramArguments", ()), plist_environment(plist))
 
 
 def plist_environment(plist: bytes) -> dict[str, str]:

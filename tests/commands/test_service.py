@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 
 from addons.commands import service
 from addons.commands.running_gateway import Failed
-from addons.commands.service_files import NAME
+from addons.commands.service_files import (
+    NAME,
+    Service,
+    launchd_plist,
+    plist_has_workers,
+    systemd_unit,
+    unit_has_workers,
+)
 from tests.fakes.answers import Answer
 from tests.fakes.provider import Provider
 
@@ -144,6 +152,48 @@ def test_what_is_asked_of_systemd(installed: Machine, arguments: list[str], comm
     assert installed.asked() == [ANSWERS, command]
     installed.set(FAILS=NAME)
     assert service.main(arguments) == 3
+
+
+@pytest.mark.parametrize(
+    ("system", "command"),
+    [
+        ("linux", "systemctl --user reload-or-restart claude-gateway"),
+        ("darwin", f"launchctl kill SIGHUP gui/{os.getuid()}/claude-gateway"),
+    ],
+)
+def test_workers_are_replaced_one_by_one(
+    machine: Machine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, system: str, command: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert service.main(["install", "--", "--workers", "2"]) == 0
+    machine.asked()
+    serving = [{1, 2}, {1, 2}, {3, 2}, {3}, {3, 4}]
+    monkeypatch.setattr(service, "workers", lambda env: serving.pop(0))
+    assert service.main(["restart"]) == 0
+    assert machine.asked()[-1] == command
+    assert "2 workers were replaced one by one" in capfd.readouterr().out
+    monkeypatch.setattr(service, "workers", lambda env: {1, 2})
+    with pytest.raises(Failed, match="the old ones serve on"):
+        service.main(["restart"])
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "several"),
+    [
+        ("", "", False),
+        ("", "auto", True),
+        ("", "1", False),
+        ("--workers 1", "4", False),
+        ("-q --workers 2", "", True),
+        ("--workers=auto -q", "", True),
+        ("--workers=1", "", False),
+    ],
+)
+def test_whether_there_are_workers(options: str, variable: str, several: bool) -> None:
+    env = {"GATEWAY_WORKERS": variable} if variable else {}
+    made = Service(script=Path("/run.sh"), options=tuple(options.split()), environment=env)
+    assert unit_has_workers(systemd_unit(made)) == several
+    assert plist_has_workers(launchd_plist(made, Path("/log"))) == several
 
 
 def test_without_a_service_there_is_nothing_to_do(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

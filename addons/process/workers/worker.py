@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from mitmproxy.log import ALERT
 
@@ -18,7 +20,8 @@ from addons.process.startup import Startup
 from addons.process.workers.inheritance import Inheritance
 from addons.process.workers.line import Line, connected
 from addons.proxy.accepting import open_the_door
-from addons.state.siblings import Siblings
+from addons.state.control import Control
+from addons.state.exchange import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +32,10 @@ SAID_BY_ALL: Final = ("addons.config.reload", "addons.process.user_watch", "addo
 class Worker:
     """Is nothing where a process is alone."""
 
-    def __init__(self, inherited: Inheritance | None, startup: Startup, drain: Drain, siblings: Siblings) -> None:
-        self.inherited, self.startup, self.drain, self.siblings = inherited, startup, drain, siblings
+    def __init__(self, inherited: Inheritance | None, startup: Startup, drain: Drain, control: Control) -> None:
+        self.inherited, self.startup, self.drain, self.siblings = inherited, startup, drain, control.siblings
+        control.serve("workers", self.tell)
+        self.siblings.serve("workers", lambda _arguments: self.described())
         self.is_ready = False
         self.line: Line | None = None
         self.serving: asyncio.Task[None] | None = None
@@ -41,6 +46,15 @@ class Worker:
     def is_mine(self, record: logging.LogRecord) -> bool:
         """Whether this worker says it; until it is ready, an error is what ends its start."""
         return record.levelno >= logging.ERROR and not self.is_ready
+
+    def tell(self, _exchange: Exchange, _arguments: Mapping[str, Any]) -> object:
+        """The workers that serve, for `./run.sh service`."""
+        return self.siblings.gathered("workers", self.described(), serving)
+
+    def described(self) -> dict[str, Any]:
+        """This process."""
+        number = self.inherited.number if self.inherited else 1
+        return {"number": number, "pid": os.getpid(), "leaving": self.drain.leaving is not None}
 
     def running(self) -> None:
         if self.inherited:
@@ -78,3 +92,8 @@ class Worker:
                 self.siblings.inherits(message["estate"])
             elif "answers" in message:
                 self.siblings.answered(message["answers"], message["values"])
+
+
+def serving(workers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that go on to serve, in their order."""
+    return sorted((one for one in workers if not one["leaving"]), key=lambda one: int(one["number"]))
