@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.bench import contenders as who
+from tests.bench import workers
 from tests.bench.contenders import BARE, CCR, GATEWAY, INSTALL, LITELLM, Contender
 from tests.bench.figures import Figure, figures, limits_cost, names_in, table, verdicts
 from tests.bench.plot import can_plot, plot
@@ -39,6 +40,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", action="store_true", help="also LiteLLM proxy and claude-code-router")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="write PATH.png and PATH.svg (needs matplotlib)")
+    parser.add_argument("--workers", nargs="?", metavar="N", help="only what more workers bring (with --help: more)")
     parser.add_argument("--profile", action="store_true", help="afterwards show where the time goes (needs py-spy)")
     return parser.parse_args(given)
 
@@ -130,6 +132,9 @@ targets, as ratios to {BARE} in the same round; where several are named, all mus
 
 
 def main() -> None:
+    if any(option.partition("=")[0] == "--workers" for option in sys.argv[1:]):
+        workers.main()
+        return
     options = arguments()
     before = machine()
     results, profile_text = bench(

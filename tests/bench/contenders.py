@@ -17,7 +17,7 @@ from addons.state.users import KnownUser, User, UserFile
 from addons.team.keys import digest, make_id, make_key
 from tests.bench.load import TOKEN
 from tests.bench.server import Server
-from tests.fakes.launch import ROOT, command
+from tests.fakes.launch import ROOT, SUPERVISOR, command
 from tests.fakes.ports import port_of, reserve
 
 DIRECT, BARE, GATEWAY, POOL = "direct", "bare mitmdump", "gateway", "gateway, pool"
@@ -80,10 +80,11 @@ class Contender:
 
 
 class Ports(NamedTuple):
-    """Where the provider listens."""
+    """Where the provider listens, and the number of its process."""
 
     plain: int
     tls: int
+    process: int = 0
 
 
 @contextmanager
@@ -93,7 +94,8 @@ def provider() -> Iterator[Ports]:
     process = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin and process.stdout
     try:
-        yield Ports(*map(int, process.stdout.readline().split()))
+        plain, tls = map(int, process.stdout.readline().split())
+        yield Ports(plain, tls, process.pid)
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -111,10 +113,10 @@ def direct(upstream: int) -> Contender:
     return Contender(DIRECT, upstream)
 
 
-def mitmproxy(name: str, ports: Ports, directory: Path) -> Contender:
+def mitmproxy(name: str, ports: Ports, directory: Path, *, workers: int = 1) -> Contender:
     """The gateway as run.sh starts it, or mitmdump with `bare.py`."""
     upstream = f"http://127.0.0.1:{ports.plain}"
-    home = directory / name.replace(" ", "-")
+    home = directory / f"{name.replace(' ', '-')}-{workers}"
     home.mkdir()
     port = free_port()
     if name in (GATEWAY, TEAM):
@@ -122,6 +124,8 @@ def mitmproxy(name: str, ports: Ports, directory: Path) -> Contender:
         (home / ".env").write_text("".join(f"{key}={value}\n" for key, value in ENV.items()))
         arguments = command(upstream=upstream, port=port, directory=home)
         arguments += ["--set", "termlog_verbosity=alert"]
+        if workers > 1:
+            arguments = [sys.executable, "-P", str(SUPERVISOR), str(workers), "mitmdump", *arguments[1:]]
     else:
         arguments = [
             str(Path(sys.executable).with_name("mitmdump")),

@@ -87,7 +87,7 @@ async def ask_at_once(port: int, data: bytes, at_once: int) -> int:
 
 def measure(make: Callable[[str, int], bytes], *, at_once: int, size: int = SIZE, model: str = "glm") -> Cost:
     """Asks a new gateway, which has answered one small request before."""
-    with TemporaryDirectory(prefix="large-") as name, provider() as (upstream, _):
+    with TemporaryDirectory(prefix="large-") as name, provider() as (upstream, _, _):
         gateway = server("mitmdump", upstream, Path(name), ())
         gateway.start()
         try:

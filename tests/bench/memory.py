@@ -65,7 +65,7 @@ def server(program: str, upstream: int, directory: Path, options: Sequence[str])
 
 def measure(program: str, requests: int, size: int, options: Sequence[str] = ()) -> Growth:
     """Asks for it. Raises RuntimeError when a request fails."""
-    with TemporaryDirectory(prefix="memory-") as name, provider() as (upstream, _):
+    with TemporaryDirectory(prefix="memory-") as name, provider() as (upstream, _, _):
         gateway = server(program, upstream, Path(name), options)
         gateway.start()
         try:

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,11 +90,7 @@ class Server:
 
     def cpu_seconds(self) -> float | None:
         """User and system time of all its processes so far."""
-        ticks = 0
-        for pid in self.processes():
-            fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
+        return cpu_of(self.processes()) or None
 
     def peak_memory(self) -> float | None:
         """MiB of resident memory at the highest (VmHWM), added over its processes."""
@@ -104,3 +100,12 @@ class Server:
                 if line.startswith("VmHWM:"):
                     peak += int(line.split()[1])
         return peak / 1024 or None
+
+
+def cpu_of(processes: Iterable[int]) -> float:
+    """Seconds of user and system time of these processes so far."""
+    ticks = 0
+    for pid in processes:
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

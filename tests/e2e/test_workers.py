@@ -131,6 +131,20 @@ def test_whoever_is_asked_answers_for_all(gateway: Gateway, zai: Provider) -> No
     assert {row["requests_1h"] for pool in pools for row in pool["accounts"] if row["account"] == "zai:1"} == {count}
 
 
+def test_connections_that_are_kept_are_shared_out(gateway: Gateway) -> None:
+    secret = (gateway.directory / FILE_NAME).read_text().strip()
+    with ExitStack() as stack:
+        for _ in range(24):
+            client = stack.enter_context(RawClient(gateway))
+            client.write("GET /health HTTP/1.1\r\nhost: g\r\n\r\n")
+            assert client.read("GET").status == 200
+        told = json.loads(fetch(gateway, "POST", f"{PATH}workers", f"{HEADER}: {secret}"))
+    assert [one["number"] for one in told] == [1, 2]
+    assert {one["pid"] for one in told} == processes(gateway)
+    assert sum(one["clients"] for one in told) >= 24
+    assert min(one["clients"] for one in told) >= 24 // 2 - 5, "they came one after the other, while nobody was busy"
+
+
 def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -> None:
     """And what the others have written is whole."""
     both_serve(gateway)

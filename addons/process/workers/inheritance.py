@@ -14,6 +14,8 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+from addons.process.workers.balance import HESITATION, Balance
+
 VARIABLE: Final = "GATEWAY_WORKER"
 
 
@@ -51,11 +53,38 @@ inherited: Final = Inheritance.read(os.environ)
 """What this process inherits; None: it is alone."""
 
 
+balance: Final = Balance()
+"""What of the connections are this worker's."""
+
+
 class SharedSocket(socket.socket):
-    """A listening socket that others accept on too: how many may wait there isn't for one of them to say."""
+    """A listening socket that others accept on too."""
+
+    has_hesitated = False
+    server: Any = None
+    """asyncio's, which accepts here."""
 
     def listen(self, backlog: int = 0, /) -> None:
-        """It listens already."""
+        """How many may wait isn't for one of them to say: it listens already."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Let others come first, where this worker has more connections than they have."""
+        if balance.leads and not self.has_hesitated:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self)
+            loop.call_later(HESITATION, self.look_again)
+            raise BlockingIOError
+        accepted = super().accept()
+        self.has_hesitated = False
+        balance.changed()
+        return accepted
+
+    def look_again(self) -> None:
+        """Accept who is still waiting, or comes next."""
+        self.has_hesitated = True
+        if self.server.sockets:
+            self.server._serving = False  # noqa: SLF001  # so that it hands the socket to the event loop again
+            self.server._start_serving()  # noqa: SLF001
 
 
 def listen_on(descriptors: Sequence[int]) -> None:
@@ -67,13 +96,16 @@ def listen_on(descriptors: Sequence[int]) -> None:
         if self.mode.custom_listen_port is not None or self.mode.custom_listen_host is not None:
             raise OSError(f"workers listen at one place, which --listen-host and -p name: not at {self.mode.full_spec}")
         await asyncio.sleep(0)  # as opening a socket lets others go on: the script, whose mistakes end the start
-        # One connection a turn of the loop (asyncio's "backlog"): else the one that wakes up first takes all that wait.
-        return [
-            await asyncio.start_server(self.handle_stream, sock=shared(number), backlog=1, start_serving=False)
-            for number in descriptors
-        ]
+        return [await served(shared(number), self.handle_stream) for number in descriptors]
 
     AsyncioServerInstance.listen = listen  # type: ignore[assignment]
+
+
+async def served(listening: SharedSocket, handle: Any) -> asyncio.Server:
+    """A server that will accept there: one connection a turn of the event loop (asyncio's "backlog")."""
+    server = await asyncio.start_server(handle, sock=listening, backlog=1, start_serving=False)
+    listening.server = server
+    return server
 
 
 def shared(descriptor: int) -> SharedSocket:

@@ -27,6 +27,7 @@ from typing import Any, Final
 from addons.process.hub import ENVIRONMENT, Hub
 from addons.process.workers import fleet
 from addons.process.workers.asking import Question
+from addons.process.workers.balance import fewest
 from addons.process.workers.cores import cores
 from addons.process.workers.inheritance import Inheritance
 from addons.process.workers.line import Line, Message, connected
@@ -43,6 +44,9 @@ class Process:
     def __init__(self, worker: int, number: int, process: asyncio.subprocess.Process, line: Line) -> None:
         self.worker, self.number, self.process, self.line = worker, number, process, line
         self.is_ready = False
+        self.clients = 0
+        self.fewest: int | None = None
+        """What it knows of the others' connections."""
 
 
 class Supervisor:
@@ -153,6 +157,7 @@ class Supervisor:
         await asyncio.wait([listening], timeout=ANSWERS_WITHIN)  # its last words
         del self.processes[worker]
         one.line.close()
+        self.tell_fewest()
         for question in list(self.questions.values()):
             question.left(worker)
         self.act(self.fleet.ended(worker, status, time.monotonic()))
@@ -163,12 +168,24 @@ class Supervisor:
             if message.get("ready"):
                 one.is_ready = self.has_welcomed = True
                 self.act(self.fleet.became_ready(one.worker, time.monotonic()))
+            elif "clients" in message:
+                one.clients = message["clients"]
+                self.tell_fewest()
             elif "estate" in message:
                 self.bequeath(one, message)
             elif "ask" in message:
                 self.keep(self.ask_others(one, message))
             elif (question := self.questions.get(message.get("answer", 0))) is not None:
                 question.answered(one.worker, message.get("value"))
+
+    def tell_fewest(self) -> None:
+        """Tell each worker how many connections the others have."""
+        staying = {one.worker: one for one in self.processes.values() if self.fleet.stays(one.worker)}
+        for worker, count in fewest({worker: one.clients for worker, one in staying.items()}).items():
+            one = staying[worker]
+            if one.fewest != count:
+                one.fewest = count
+                one.line.say(fewest=count)
 
     def bequeath(self, one: Process, message: Message) -> None:
         """Hand what a worker leaves behind to one that stays."""
