@@ -41,6 +41,8 @@ class Drain:
         self.running_flows: WeakSet[http.HTTPFlow] = WeakSet()
         self.draining: asyncio.Task[None] | None = None
         self.leaving: asyncio.Task[None] | None = None
+        self.used = 0.0
+        """When somebody was served the last time, since it leaves (monotonic seconds)."""
 
     def load(self, loader: Loader) -> None:
         loader.add_option("gateway_drain", int, 30, "Seconds that running requests have to finish after SIGTERM.")
@@ -57,6 +59,8 @@ class Drain:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         self.running_flows.add(flow)
+        if self.leaving:
+            self.used = time.monotonic()
         exchange = exchange_of(flow)
         if self.draining and flow.response is None and not (exchange and exchange.own):
             flow.request.headers.pop("expect", None)
@@ -95,13 +99,14 @@ class Drain:
         if server is None:
             return
         await server.servers.update([])
-        now = quiet = time.monotonic()
-        deadline = now + LEAVES_WITHIN
-        while server.connections and now < deadline and now - quiet < QUIET:
-            await asyncio.sleep(LOOK_EVERY)
-            now = time.monotonic()
+        self.used = time.monotonic()
+        deadline = self.used + LEAVES_WITHIN
+        while time.monotonic() < min(deadline, self.used + QUIET):
+            await asyncio.sleep(LOOK_EVERY)  # before the first look too: who was let in just now isn't a client yet
+            if not server.connections:
+                break
             if self.running_flows or unsent():
-                quiet = now
+                self.used = time.monotonic()
         ctx.master.shutdown()
 
     async def drain(self, limit: float) -> None:

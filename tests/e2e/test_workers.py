@@ -53,6 +53,14 @@ def ask(gateway: Gateway, model: str = "glm", times: int = 1) -> list[int]:
         return [client.read().status for client in clients]
 
 
+def is_sent_away(client: RawClient) -> bool:
+    """Whether a client who asks over the connection that it keeps is answered, and told to keep it no longer."""
+    client.post(json.dumps(messages_body()).encode())
+    answer = client.read()
+    assert answer.status == 200
+    return answer.headers.get("connection") == "close"
+
+
 def fetch(gateway: Gateway, method: str, target: str, *lines: str) -> str:
     """The text of an answer, over a connection of its own."""
     with RawClient(gateway) as client:
@@ -185,22 +193,18 @@ def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -
 def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -> None:
     old, gate = processes(gateway), Gate()
     zai.script(say("before"), *(insert(say("to the very end", delta_size=3), gate, after=4) for _ in range(6)))
-    body = json.dumps(messages_body()).encode()
     with ExitStack() as stack:
         kept = stack.enter_context(RawClient(gateway))
-        kept.post(body)
-        assert kept.read().status == 200
+        assert not is_sent_away(kept)
         streams = [stack.enter_context(gateway.stream("glm", headers={"connection": "close"})) for _ in range(6)]
         for stream in streams:
             stream.until("content_block_delta")
         os.kill(gateway.pid, signal.SIGHUP)
+        gateway.wait_until(lambda: is_sent_away(kept))
+        assert kept.is_closed(), "its next request goes to another"
         gateway.wait_until(lambda: ask(gateway) == [200] and "all workers have been replaced" in gateway.log())
         assert len(processes(gateway) - old) == 2
         assert processes(gateway) & old, "they have not finished"
-        kept.post(body)
-        answer = kept.read()
-        assert (answer.status, answer.headers["connection"]) == (200, "close"), "it is sent to another"
-        assert kept.is_closed()
         gate.open()
         for stream in streams:
             stream.read()
