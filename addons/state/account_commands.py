@@ -85,7 +85,8 @@ class AccountCommands:
         return {"resumed": self.resume(str(arguments.get("account", "")))}
 
     def test(self, exchange: Exchange, arguments: Mapping[str, Any]) -> None:
-        """Turn the command's request into a count_tokens request with one account, for `./run.sh pool test`."""
+        """Turn the command's request into a count_tokens request with one account, for `./run.sh pool test`.
+        Raises ControlError for an account that there isn't, or that can't be asked."""
         self.pools.follow(self.clock())
         wanted = str(arguments.get("account", ""))
         pools = self.pools.with_providers()

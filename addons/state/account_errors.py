@@ -28,7 +28,8 @@ def named(pool: AccountPool, provider: Provider) -> str:
 
 
 def why_none(pool: AccountPool, provider: Provider, wait: float | None, now: float, said: str = "") -> ProviderError:
-    """What a client is told when no account can be used: waiting helps against a limit, not against a refusal."""
+    """What a client is told when no account can be used: waiting helps against a limit (429), not against a refusal
+    (403). `wait`: seconds until the first is back; None: all are refused. `said`: the provider's last words."""
     if wait is None:
         words = f"{named(pool, provider)} refused by {provider.name}: renew {provider.key_source}"
         return ProviderError(403, "permission_error", words)

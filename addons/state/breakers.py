@@ -52,6 +52,7 @@ class Health:
         return len(self.sessions) >= THRESHOLD or (failures is not None and failures.count >= THRESHOLD)
 
     def until(self) -> float:
+        """When it may be asked again, in the seconds of the clock that its callers use."""
         return max(self.open_until, self.probe_until)
 
 
@@ -79,7 +80,7 @@ class Breakers:
         self, target: Target, session: str, request: str, now: float, cooldown: float, *, kind: str, why: str = ""
     ) -> None:
         """The target failed in a way that is its own fault. `session`: whose request it was; `kind`: that of the
-        outcome."""
+        outcome; `cooldown`: seconds for which it is avoided once too many have failed."""
         scope: Scope = (target.provider.name, None if kind == "connect" else target.model)
         health = self._health.setdefault(scope, Health())
         if len(self._health) > MOST_TARGETS:
@@ -102,7 +103,7 @@ class Breakers:
                 self._limits.pop(scope, None)
 
     def limit(self, target: Target, until: float) -> None:
-        """This model of the provider is over its limit until then."""
+        """This model of the provider is over its limit until then (the clock's seconds, as `now`)."""
         self._limits[target.provider.name, target.model] = until
         if len(self._limits) > MOST_TARGETS:
             self._limits.popitem(last=False)
@@ -126,7 +127,8 @@ class Breakers:
         return sorted(targets, key=lambda target: self.avoided(target, session, now) is not None)
 
     def ask(self, target: Target, session: str, now: float, cooldown: float) -> None:
-        """A request goes to this target first: after an outage it is the probe, and the others wait for it."""
+        """A request goes to this target first: after an outage it is the probe, and the others wait for it, for
+        `cooldown` seconds at most."""
         for model in (target.model, None):
             health = self._health.get((target.provider.name, model))
             if health and health.concerns(session) and now >= health.until():

@@ -199,10 +199,11 @@ class AccountPool:
         return room.weekly_reset(now) or 0.0 if self.strategy == "drain" else room.fullness(now)
 
     def is_usable(self, account: Account, model: str, now: float) -> bool:
+        """Whether the account may be used for the model at this moment (epoch seconds)."""
         return self.free_at(account, model, now) <= now
 
     def free_at(self, account: Account, model: str, now: float) -> float:
-        """When the account may be used for the model again; `now` when it may already."""
+        """When the account may be used for the model again, in epoch seconds; `now` when it may already."""
         mark = account.fingerprint
         if not self.cooldowns and not self.refused:
             return now
@@ -276,6 +277,7 @@ class AccountPool:
         return min(waits, key=lambda wait: (self.is_refused(wait[0], now), wait[1]), default=None)
 
     def is_refused(self, account: Account, now: float) -> bool:
+        """Whether the provider has refused the account itself, and it hasn't got another chance yet."""
         refusal = self.refused.get(account.fingerprint)
         return refusal is not None and refusal.until > now
 

@@ -30,7 +30,8 @@ class LockedOut(OSError):
 
 @contextmanager
 def refresh_lock(file: Path, *, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the client's lock for this credentials file, and the one that its older versions take. Raises LockedOut."""
+    """Hold the client's lock for this credentials file, and the one that its older versions take. `patience`: seconds
+    to wait for whoever has it. Raises LockedOut when that is over, OSError when no lock can be made."""
     folder = file.parent
     with ExitStack() as stack:
         stack.enter_context(held(folder / ".oauth_refresh.lock", patience))
@@ -58,7 +59,7 @@ def held(lock: Path, patience: float) -> Iterator[None]:
 
 
 def take(lock: Path, deadline: float) -> None:
-    """Make the folder, as soon as nobody else has it."""
+    """Make the folder, as soon as nobody else has it. Raises LockedOut past the deadline (of the monotonic clock)."""
     while True:
         try:
             lock.mkdir()

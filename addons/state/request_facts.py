@@ -109,6 +109,7 @@ class RequestFacts:
         )
 
     def exceeds(self, tokens: int) -> bool:
+        """Whether the input is larger than so many tokens, as it is estimated: what rules on tokens ask."""
         return at_most(self.body.raw) > tokens and self.tokens > tokens
 
     def surely_exceeds(self, tokens: int) -> bool:

@@ -235,6 +235,7 @@ class Store:
         return batch
 
     def write(self, batch: list[Item]) -> None:
+        """Put a batch into the file, in one transaction. One that can't be written costs the batch, and a warning."""
         rows = [row for row in batch if isinstance(row, Finished)]
         seats = [[cell(value) for value in seat] for seat in batch if isinstance(seat, Seat)]
         holds = [[cell(value) for value in hold] for hold in batch if isinstance(hold, Hold)]

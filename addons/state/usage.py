@@ -177,8 +177,8 @@ def sessions(
 
 
 def spent(path: Path, since: float, users: Collection[str] = ()) -> dict[str, float]:
-    """What each user (or these) has spent from a moment on, in US dollars, with what is assumed of models without a
-    price. The moment is a midnight, or any other quarter of an hour; of the last 62 days."""
+    """What each user (or these) has spent from a moment on (epoch seconds), in US dollars, with what is assumed of
+    models without a price. The moment is a midnight, or any other quarter of an hour; of the last 62 days."""
     wanted = Conditions()
     wanted.add("slot >= ?", int(since) // SLOT)
     if users:
@@ -228,7 +228,7 @@ def attempts(path: Path, request: RequestRow) -> list[AttemptRow]:
 
 
 def failovers(path: Path, since: float) -> list[Failover]:
-    """The failures of providers from a moment on, most frequent first."""
+    """The failures of providers from a moment on (epoch seconds), most frequent first."""
     statement = """
         SELECT request, number, provider, outcome, status FROM attempts
         WHERE time >= ? AND (number > 1 OR outcome <> '')

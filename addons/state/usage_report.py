@@ -192,6 +192,7 @@ def day_of(said: str, today: date) -> str:
 
 
 def wrong(said: str) -> str:
+    """Raises ControlError, which says how days are written."""
     raise ControlError(f"{said[:40]!r} is no day: 2026-11-28, or 7d for the last seven days (2w, 3m)")
 
 

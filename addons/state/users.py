@@ -123,7 +123,7 @@ def read_users(path: Path) -> Roll:
 
 
 def read(connection: sqlite3.Connection) -> Roll:
-    """The users in an open file."""
+    """The users in an open file. Raises OSError when its tables are not as they must be, sqlite3.Error."""
     # One statement, so that it is all of one moment.
     rows = connection.execute(f"SELECT version, closed, {COLUMNS} FROM gate LEFT JOIN users ORDER BY name").fetchall()  # noqa: S608
     if not rows:
@@ -183,7 +183,7 @@ class UserFile:
         return found(self.read(), name)
 
     def add(self, known: KnownUser) -> None:
-        """Add a user; the gate is closed from now on."""
+        """Add a user; the gate is closed from now on. Raises Mistake for a name that is taken or can be none."""
         check_name(known.user.name)
         with closing(opened(self.path)) as connection, transaction(connection):
             roll = read(connection)

@@ -116,6 +116,7 @@ class AnswerReader:
 
     @property
     def usage(self) -> Usage:
+        """The tokens that the provider has told of up to now."""
         return self._usage or self._events.usage
 
     @property
@@ -125,6 +126,7 @@ class AnswerReader:
 
     @property
     def stop_reason(self) -> str | None:
+        """Why the answer has ended, in Anthropic's words; None: it hasn't, or doesn't say."""
         return self._stop_reason or self._events.stop_reason
 
     def feed(self, data: bytes) -> bytes:

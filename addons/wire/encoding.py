@@ -27,7 +27,9 @@ _ZSTD_SLICE: Final = 32
 class _Coding(Protocol):
     """One coding, undone: the bytes as they come in, their contents in steps."""
 
-    def steps(self, data: bytes) -> Iterator[bytes]: ...
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        """What these bytes, the next ones, unpack to: a piece of bounded size at a time, so that the caller can stop.
+        Raises ValueError when they are not of this coding."""
 
 
 class Decoder:

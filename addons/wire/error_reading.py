@@ -241,5 +241,6 @@ def page_words(text: str) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
+    """The text on one line, of at most `limit` characters; `…` stands for what was cut off."""
     line = " ".join(text[: limit * 20].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

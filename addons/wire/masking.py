@@ -211,6 +211,7 @@ def masks(secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=64)
 def masks_in_bytes(secrets: tuple[str, ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Each secret in every form in which it may stand, and what is shown in its place: `masks`, as bytes."""
     return tuple((to_bytes(secret), to_bytes(shown)) for secret, shown in masks(secrets))
 
 

@@ -80,7 +80,7 @@ class Model(msgspec.Struct, frozen=True, omit_defaults=True):
         return cls(("~", ""), (When(rates),))
 
     def rates(self, at: float) -> tuple[Rates, Rates]:
-        """The prices at a time, and those of fast mode."""
+        """The prices at a time (epoch seconds), in US dollars per million tokens; then those of fast mode."""
         if len(self.prices) == 1:
             standard = self.prices[0].rates
         else:
@@ -214,7 +214,8 @@ def at_size(price: Amount, size: int) -> float:
 
 
 def stepped(prices: Sequence[float], size: int) -> float:
-    """The price past the last step that is exceeded."""
+    """The price past the last step that is exceeded. `prices`: price, step, price, step, price …, steps in tokens of
+    input; `size`: tokens of this input."""
     price = prices[0]
     for index in range(1, len(prices) - 1, 2):
         if size > prices[index]:

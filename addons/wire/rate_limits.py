@@ -69,6 +69,7 @@ def read(headers: Mapping[str, str], now: float, cooldown: float) -> Limit:
 
 
 def rejected_windows(fields: Mapping[str, str]) -> list[str]:
+    """The windows (`5h`, `7d` …) whose status in these headers, lower-case names, is `rejected`."""
     matches = ((WINDOW_STATUS.fullmatch(name), value) for name, value in fields.items())
     return sorted(match[1] for match, value in matches if match and is_rejected(value))
 

@@ -93,7 +93,8 @@ def number(text: str) -> int:
 
 
 def overflow_message(tokens: int | None, maximum: int | None) -> str:
-    """The wording that makes Claude Code compact the conversation (it looks for `prompt is too long`)."""
+    """The wording that makes Claude Code compact the conversation (it looks for `prompt is too long`). `tokens`: of
+    the input, `maximum`: of the window; None: not known."""
     if tokens is not None and maximum is not None:
         return f"prompt is too long: {tokens} tokens > {maximum} maximum"
     if maximum is not None:

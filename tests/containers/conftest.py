@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -24,11 +25,11 @@ NEEDED = ("buildah", "podman", "runc")
 BASE = "docker.io/library/python:3.13-slim"
 IMAGE = "localhost/claude-gateway"
 CONFIGURATION = {
-    "storage.conf": '[storage]\ndriver = "vfs"\nrunroot = "{0}/run"\ngraphroot = "{0}/graph"\n',
+    "storage.conf": '[storage]\ndriver = "{1}"\nrunroot = "{0}/run"\ngraphroot = "{0}/graph"\n',
     "containers.conf": '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
     '[engine]\nruntime = "runc"\n',
 }
-"""What works inside a container too."""
+"""What works inside a container too, where layers can't be mounted (`vfs` copies them: minutes)."""
 FOR_PIP = ("/etc/ssl/certs", "/etc/pip.conf")
 """What pip may need of this machine to reach its index."""
 
@@ -58,6 +59,20 @@ def run(*command: str | Path, env: dict[str, str], timeout: float = 600, cwd: Pa
     return done.stdout
 
 
+def can_mount_layers(beside: Path) -> bool:
+    """Whether the kernel, and the file system of this folder, can put one folder over another."""
+    with TemporaryDirectory(dir=beside) as folder:
+        lower, upper, work, all_of_it = parts = [Path(folder, name) for name in ("lower", "upper", "work", "all")]
+        for part in parts:
+            part.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(all_of_it)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            return False
+        subprocess.run(["umount", str(all_of_it)], check=True)
+        return True
+
+
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """The environment in which buildah, podman and podman-compose work here."""
@@ -65,10 +80,11 @@ def environment() -> dict[str, str]:
         pytest.skip(f"not installed: {', '.join(missing)} (apt install buildah podman runc)")
     if os.geteuid():
         pytest.skip("only tried as root")
-    folder = Path(CONTAINERS, "storage")
+    driver = "overlay" if can_mount_layers(Path(CONTAINERS)) else "vfs"
+    folder = Path(CONTAINERS, driver)
     folder.mkdir(exist_ok=True)
     for name, text in CONFIGURATION.items():
-        (folder / name).write_text(text.format(folder))
+        (folder / name).write_text(text.format(folder, driver))
     return {
         "PATH": f"{CONTAINERS}/bin:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/root"),

@@ -58,7 +58,7 @@ class Contents:
         return []
 
     def content(self, content: Any, place: str, depth: int = 0) -> list[Part]:
-        """The parts for a string, or for an array of blocks."""
+        """The parts for a string, or for an array of blocks. Raises BadRequest, which names `place`."""
         if content is UNSET or raw_json.first(content) == "n":
             return []
         if raw_json.first(content) == '"':
@@ -148,7 +148,7 @@ def string(fields: Fields, name: str) -> str:
 
 
 def required(fields: Fields, name: str, place: str) -> Raw:
-    """A string field as it came."""
+    """A string field as it came. Raises BadRequest where there is none."""
     piece = fields.get(name, UNSET)
     if piece is UNSET or raw_json.first(piece) != '"':
         raise BadRequest(f"{place}.{name}", "must be a string")

@@ -77,7 +77,7 @@ def read_objects(content: str, tools: Tools) -> list[WrittenCall]:
 
 
 def from_object(call: Any, tools: Tools) -> WrittenCall:
-    """The call that a JSON value is, in the spellings that models have for it."""
+    """The call that a JSON value is, in the spellings that models have for it. Raises ValueError for what is none."""
     if isinstance(call, dict) and isinstance(call.get("function"), dict):
         call = call["function"]
     if not isinstance(call, dict):
