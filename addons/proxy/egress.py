@@ -15,12 +15,15 @@ from cryptography import x509
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.net.server_spec import ServerSpec
+from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from OpenSSL import SSL, crypto
 
 from addons.config.ca_bundle import CaBundle
 from addons.config.egress import Egress, EgressProxy
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange
+from addons.wire import limits
 
 ALPN = (b"http/1.1",)
 
@@ -47,14 +50,32 @@ def authorize(tunnel: connection.Connection, proxy: EgressProxy) -> None:
 
 
 def put_authorization(flow: http.HTTPFlow) -> None:
-    """Put it on the CONNECT request that goes out, and that nobody sees: it has no flow in any list. (mitmproxy leaves
-    the brackets of an IPv6 address out.)"""
+    """Put it on the CONNECT request that goes out, and that nobody sees: it has no flow in any list. (mitmproxy 12.2
+    leaves the brackets of an IPv6 address out.)"""
     if ":" in (host := flow.request.host):
         flow.request.authority = authority = f"[{host}]:{flow.request.port}"
         if "host" in flow.request.headers:
             flow.request.headers["host"] = authority
     if value := _authorizations.get(flow.server_conn):
         flow.request.headers["proxy-authorization"] = value
+
+
+def bound_answer(side: Layer) -> None:
+    """Have the proxy's answer to CONNECT be no longer than any other's head: mitmproxy waits for its end, whatever
+    comes. `side`: the layers of the tunnel."""
+    while not isinstance(side, HttpUpstreamProxy):
+        child = getattr(side, "child_layer", None)
+        if not isinstance(child, Layer):
+            return
+        side = child
+    tunnel, receive = side, side.receive_handshake_data
+
+    def bounded(data: bytes) -> CommandGenerator[tuple[bool, str | None]]:
+        if len(tunnel.buf) > limits.HEAD:
+            return False, f"the head of the proxy's answer is over {limits.HEAD} bytes"
+        return (yield from receive(data))
+
+    side.receive_handshake_data = bounded  # type: ignore[method-assign]
 
 
 def trust_too(server: connection.Connection, bundle: CaBundle) -> None:

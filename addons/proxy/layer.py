@@ -28,7 +28,7 @@ from addons.config.egress import Egress
 from addons.proxy.body_budget import BodyBudget
 from addons.proxy.connections import read_client
 from addons.proxy.dismissal import Dismissal
-from addons.proxy.egress import ALPN, authorize, trust_too
+from addons.proxy.egress import ALPN, authorize, bound_answer, trust_too
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
@@ -208,6 +208,7 @@ class GatewayLayer(HttpLayer):
                         trust_too(tunnel, egress.ca_bundle)
                 if egress.proxy:
                     server.alpn_offers = ALPN
+                    bound_answer(self.connections[server])
                     if tunnel:
                         authorize(tunnel, egress.proxy)
 

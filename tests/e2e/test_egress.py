@@ -38,7 +38,7 @@ def proxy() -> Iterator[ConnectProxy]:
 @pytest.fixture(autouse=True)
 def as_new(proxy: ConnectProxy) -> None:
     proxy.asked.clear()
-    proxy.silent = False
+    proxy.silent = proxy.endless = False
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +149,13 @@ def test_a_proxy_that_does_not_answer(gateway: Gateway, kimi: Provider, proxy: C
         assert stream.headers["x-gateway-provider"] == "kimi-direct"
     assert len(proxy.asked) == 2
     kimi.wait_for(lambda: proxy.unanswered == 0)
+
+
+def test_a_proxy_whose_answer_has_no_end(gateway: Gateway, kimi: Provider, proxy: ConnectProxy) -> None:
+    proxy.endless, before = True, proxy.open
+    answer = gateway.post("openrouter-by-name")
+    assert (answer.status_code, "the head of the proxy's answer is over" in answer.text) == (502, True)
+    kimi.wait_for(lambda: proxy.open <= before)
 
 
 def test_no_tunnel_is_left_behind(gateway: Gateway, zai: Provider, kimi: Provider, proxy: ConnectProxy) -> None:

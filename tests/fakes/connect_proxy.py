@@ -32,6 +32,8 @@ class ConnectProxy:
         """Those of them that it doesn't answer."""
         self.silent = False
         """It takes requests and never answers them."""
+        self.endless = False
+        """Its answers go on and on."""
         self.lock = threading.Lock()
         self.host = host
         self.listener = listening(host)
@@ -87,6 +89,10 @@ class ConnectProxy:
         if address.count(":") > 1 and not address.startswith("["):
             client.sendall(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
             return
+        if self.endless:
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                client.sendall(b"x-more: and more\r\n" * 1000)
         if self.silent:
             with self.lock:
                 self.unanswered += 1

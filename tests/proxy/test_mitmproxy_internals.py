@@ -48,6 +48,7 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHook
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
+from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.test import taddons, tflow
@@ -343,7 +344,9 @@ class TestTunnels:
         assert tunnel_connection.address == ("proxy.test", 3128)
         assert isinstance(inner, connection.Server)
         assert (inner.address, inner.via) == (("one.test", 80), ("http", ("proxy.test", 3128)))
-        assert play.http.connections[inner] is play.http.connections[tunnel_connection]
+        assert isinstance(side := play.http.connections[inner], HttpUpstreamProxy)
+        assert play.http.connections[tunnel_connection] is side
+        assert (len(side.buf), side.conn, side.tunnel_connection) == (0, inner, tunnel_connection)
         play.server(1).sends(b"HTTP/1.1 200 OK\r\n\r\n")
         assert inner.connected
         assert not play.http.waiting_for_establishment
@@ -353,10 +356,10 @@ class TestTunnels:
         assert flow.server_conn is play.server(1).connection
         assert play.server(1).received.startswith(b"CONNECT one.test:80 HTTP/1.1\r\n")
 
-    def test_an_address_of_ipv6_has_no_brackets_there(self):
-        """Why `put_authorization` writes it anew."""
+    def test_an_address_of_ipv6_is_known_there(self):
+        """mitmproxy 12.2 writes `::1:80`, 12.3 `[::1]:80`: `put_authorization` writes it anew."""
         _, (flow,) = self.through("::1")
-        assert (flow.request.authority, flow.request.host, flow.request.port) == ("::1:80", "::1", 80)
+        assert (flow.request.host, flow.request.port) == ("::1", 80)
 
     def test_an_addon_before_mitmproxys_may_begin_tls(self):
         own = TlsConfig()
