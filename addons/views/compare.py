@@ -26,6 +26,10 @@ LONGEST_QUESTION: Final = 600
 """Characters of a question that are shown."""
 
 
+SHORTEST: Final = 0.1
+"""Seconds of an answer that tell its speed: one that came at once was ready before."""
+
+
 class Side(NamedTuple):
     """One of the two requests."""
 
@@ -152,7 +156,7 @@ def after(duration: float | None) -> str:
 def speed(summary: Summary) -> float | None:
     """Tokens a second, from the first event to the end."""
     out, first = summary.usage.get("output_tokens", 0), summary.first_event
-    if first is None or not out or took(summary) - first <= 0:
+    if first is None or not out or took(summary) - first < SHORTEST:
         return None
     return out / (took(summary) - first)
 

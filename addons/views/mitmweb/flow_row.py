@@ -113,4 +113,4 @@ def in_words(outcome: str) -> str:
 
 def purpose(exchange: Exchange | None) -> str:
     """What a request of the gateway's own is for; empty for a client's."""
-    return f"{exchange.own.purpose} of {exchange.own.of}" if exchange and exchange.own else ""
+    return exchange.own.purpose if exchange and exchange.own else ""

@@ -94,7 +94,7 @@ def test_who_has_no_name_is_told_by_the_session():
 def test_a_request_of_the_gateways_own_says_what_for():
     made = watched("zai")
     made.exchange.own = Own("search", "req_1")
-    assert (row_of(flow_of(made.exchange)) or {})["note"] == "search of req_1"
+    assert (row_of(flow_of(made.exchange)) or {})["note"] == "search"
 
 
 def test_a_secret_in_a_models_name_is_masked():
