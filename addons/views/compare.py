@@ -22,6 +22,9 @@ from addons.wire.raw_json import load, split_array
 
 Better = Literal["left", "right", ""]
 
+IN_ONE_PIECE: Final = 0.05
+"""The part of a request's time below which its answer has not been streamed."""
+
 LONGEST_QUESTION: Final = 600
 """Characters of a question that are shown."""
 
@@ -154,11 +157,12 @@ def after(duration: float | None) -> str:
 
 
 def speed(summary: Summary) -> float | None:
-    """Tokens a second, from the first event to the end."""
+    """Tokens a second: from the first event on, or over all of the time for an answer that came in one piece."""
     out, first = summary.usage.get("output_tokens", 0), summary.first_event
-    if first is None or not out or took(summary) - first < SHORTEST:
+    if first is None or not out or took(summary) <= 0:
         return None
-    return out / (took(summary) - first)
+    streamed = took(summary) - first
+    return out / (streamed if streamed > IN_ONE_PIECE * took(summary) else took(summary))
 
 
 def rate(tokens: float | None) -> str:

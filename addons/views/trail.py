@@ -84,7 +84,7 @@ def story(summary: Summary) -> list[str]:
         said = " → ".join(fold(part, LONGEST_IN_STORY) for part in (failed, verdict) if part)
         out.append(f"{mark} {attempt.number}  {target:<{width}}  {said}".rstrip())
     if summary.ending.told:
-        out.append(f"✗ told  {fold(summary.ending.told, LONGEST)}")
+        out.append(f"✗ the client was told: {fold(summary.ending.told, LONGEST)}")
     return [*out, ""] if out else []
 
 

@@ -107,8 +107,8 @@ def morning(url: str, *, streams: bool = True) -> Iterator[tuple[Asked, int]]:
     session = [user(TASK), {"role": "assistant", "content": content}, result_of(content)]
     for asked in (
         Asked("alice", "claude-sonnet-5-5", session, stream=True),
-        Asked("carol", "glm", [user(QUESTION)], tools=[]),
-        Asked("carol", "kimi", [user(QUESTION)], tools=[]),
+        Asked("carol", "glm", [user(QUESTION)], stream=True, tools=[]),
+        Asked("carol", "kimi", [user(QUESTION)], stream=True, tools=[]),
         Asked("alice", "openrouter", [user(TASK)], stream=True),
         Asked("carol", "local", [user(QUESTION)]),
         Asked("alice", "glm", [user(SEARCH)], tools=[WEB_SEARCH]),

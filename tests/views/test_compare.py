@@ -18,8 +18,8 @@ def asked(*said):
     return {"model": "glm", "max_tokens": 9, "messages": [{"role": "user", "content": one} for one in said]}
 
 
-def ended(words, *, seconds=1.0, question="Why?", provider="zai", fails=False):
-    """A flow that was answered in so many seconds, or refused."""
+def ended(words, *, seconds=1.0, question="Why?", provider="zai", fails=False, streamed=1.0):
+    """A flow whose answer began after so many seconds and took as many as are given, or that was refused."""
     watched = Watched(provider, body=asked("first", question))
     watched.sends()
     flow = tflow.tflow(req=http.Request.make("POST", "https://zai.test/v1/messages", b""))
@@ -28,7 +28,7 @@ def ended(words, *, seconds=1.0, question="Why?", provider="zai", fails=False):
         made, body, code = watched.exchange, b"{}", 429
     else:
         watched.streams(sse(whole(text(0, words))), first=seconds)
-        watched.now += 1
+        watched.now += streamed
         made = watched.ends()
         assert made.recorded.response
         body, code = bytes(made.recorded.response.body), 200
@@ -58,6 +58,11 @@ def test_answers_times_tokens_and_costs_stand_side_by_side():
     assert by_name["time"][1:] == ("2.1 s", "4.1 s", "left")
     assert by_name["tokens out"].left
     assert by_name["cost"].left.startswith("$")
+
+
+def test_an_answer_in_one_piece_has_the_speed_of_all_of_its_time():
+    a, b = ended("Because.", seconds=1.4), ended("Because.", seconds=2.9, streamed=0.001)
+    assert rows(a, b)["speed"][1:] == ("15 tokens/s", "5 tokens/s", "left")
 
 
 def test_who_fails_at_once_is_not_the_faster_one():

@@ -87,7 +87,7 @@ def test_a_request_that_nobody_could_serve():
     assert shown.split("\n")[0] == "alice · claude-sonnet-5-5 → no answer · 529 · 0.800 s"
     assert shown.split("\n")[3:5] == [
         "✗ 2  zai/glm-5                    after 0.300 s: 529 overloaded_error: Overloaded → nothing is left to try",
-        "✗ told  Overloaded",
+        "✗ the client was told: Overloaded",
     ]
     assert section(shown, "attempt 2")[-1] == "verdict      nothing is left to try"
 
@@ -118,7 +118,7 @@ def test_a_request_that_was_refused_before_its_body_was_read():
     )
     shown = trail.render(made)
     assert shown.split("\n")[0] == "anyone · POST /v1/messages · 401 · 0.000 s"
-    assert shown.split("\n")[2] == "✗ told  wrong gateway token (x)"
+    assert shown.split("\n")[2] == "✗ the client was told: wrong gateway token (x)"
     assert shown.endswith("No provider was asked.")
 
 
