@@ -266,8 +266,11 @@ class Failover:
         """Note a failure that says something about the provider, or about its limit.
 
         Counting tokens has limits of its own, comes in bursts, and may work while nothing else does, or not at all.
+        What was done in place of asking it has asked by requests of the gateway's own, which count by themselves.
         """
         if attempt.target is None or outcome.kind == "skipped" or died_of_age(attempt) or exchange.kind != "messages":
+            return
+        if attempt.instead:
             return
         now, cooldown, target = exchange.clock(), exchange.config.failover.cooldown, attempt.target
         if outcome.error.status >= 500 or outcome.kind not in ("status", "error event"):

@@ -67,7 +67,7 @@ _startup = Startup()
 _drain = Drain()
 _shared = Shared()
 _limits = Limits(_settings, shared=_shared)
-_allowances = partial(allowances, _users, _limits.budgets)
+_allowances = partial(allowances, _users, _limits.budgets, _limits.windows)
 _sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
 _masking = LogMasking(_settings)
 _accounts = Accounts(_settings, _store, live=_live, control=_control, shared=_shared)
@@ -94,7 +94,7 @@ addons = fail_closed(
         Metrics(_control, _drain.running_flows, _allowances),
         ControlChannel(_settings, _control),
         Endpoints(_shared),
-        ModelRouter(_control, settings=_settings, store=_store, share=_limits.share),
+        ModelRouter(_control, settings=_settings, store=_store, share=_limits.share, users=_users),
         _limits,
         Search(),
         Credentials(_settings, _live),

@@ -29,6 +29,8 @@ from addons.state.explanation import explain, facts_of
 from addons.state.request_facts import RequestFacts
 from addons.state.store import Hold, Released, Store
 from addons.state.users import User
+from addons.team.limits import named
+from addons.team.users import Users
 from addons.wire import limits
 from addons.wire.encoding import decode
 from addons.wire.errors import BadRequest
@@ -52,10 +54,11 @@ class ModelRouter:
         store: Store | None = None,
         clock: Callable[[], float] = time.time,
         share: Callable[[Exchange], float] = lambda _exchange: 0.0,
+        users: Users | None = None,
     ) -> None:
         """`settings` and `store`: where the conversations of the last process are remembered; `clock` gives epoch
         seconds; `share`: how much of the fullest budget of who asks is used, in percent."""
-        self.share = share
+        self.share, self.users = share, users or Users()
         self.conversations = Conversations()
         self.control = control or Control()
         self.control.serve("routes/explain", self.explain)
@@ -77,9 +80,10 @@ class ModelRouter:
         asked = arguments.get("request")
         try:
             facts = facts_of(asked if isinstance(asked, dict) else {}, self.conversations, exchange.clock())
+            user = named(self.users, facts.user, exchange.config.users)
         except (BadRequest, ValueError, TypeError) as error:
             raise ControlError(str(error)) from None
-        return explain(exchange.config, facts, self.control.account_of)
+        return explain(exchange.config, facts, self.control.account_of, user)
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)

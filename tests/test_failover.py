@@ -381,6 +381,16 @@ class TestTheAddon:
             self.fail(status(500), "zai", addon=addon, address=other)
         assert self.order(addon, address="10.0.0.10") == ["kimi", "zai"]
 
+    def test_what_was_done_in_its_place_counts_by_its_own_requests(self) -> None:
+        addon = Failover(lambda: NOW)
+        for number in range(3):
+            tried = trying(exchange(*targets("zai", "kimi")))
+            tried.exchange.client.session = f"s{number}"
+            tried.attempt.instead = (_ for _ in ())  # type: ignore[assignment]
+            failed(tried.attempt, status(503))
+            addon.verdict(tried)
+        assert self.order(addon) == ["zai", "kimi"]
+
     def test_a_timeout_is_not_waited_for_again_by_the_same_session(self) -> None:
         addon = Failover(lambda: NOW)
         tried = trying(exchange(*targets("zai", "kimi")))

@@ -3,6 +3,7 @@
   ./run.sh routes                                       rules and models
   ./run.sh routes --explain '{"model": "glm"}'          which rule, targets and accounts this request would get
   ./run.sh routes --explain-file request.json           the same for the body in a file (-: standard input)
+  ./run.sh routes --explain … --user alice              what alice would get, who may not use every model
 
 Beside the fields of a request a question may have what rules ask for: class, agent, user, header, tokens, image,
 session. Nothing is sent to a provider. Without a running gateway the answer comes from the files, and knows of no
@@ -14,17 +15,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from addons.commands.database import add_option, path_of
 from addons.commands.running_gateway import NotRunning, RunningGateway, add_options, run, show
 from addons.config.config import Config, ConfigError
 from addons.config.reload import shown
 from addons.config.settings import settings
 from addons.state.conversations import Conversations
 from addons.state.explanation import explain, facts_of
+from addons.state.users import read_users
+from addons.team.limits import named
+from addons.team.users import Users
 from addons.wire.errors import BadRequest
 
 
@@ -50,8 +57,12 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--explain", metavar="JSON", help="a request's body, or what there is of it")
     which.add_argument("--explain-file", metavar="FILE", help="a file with it")
+    parser.add_argument("--user", metavar="NAME", help="who asks (a user)")
+    add_option(parser)
     options = parser.parse_args(arguments)
     options.parser = parser
+    if options.user and not (options.explain or options.explain_file):
+        parser.error("--user goes with --explain or --explain-file")
     return options
 
 
@@ -72,7 +83,7 @@ def question(options: argparse.Namespace) -> dict[str, Any] | None:
         options.parser.error(f"not JSON: {error}")
     if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
         options.parser.error('a request is a JSON object with a "model"')
-    return asked
+    return {**asked, "user": options.user} if options.user else asked
 
 
 def configuration(env: Mapping[str, str] = os.environ) -> Config:
@@ -120,15 +131,27 @@ def tell(options: argparse.Namespace, asked: dict[str, Any]) -> int:
         sys.stderr.write(f"{error}; the files say:\n")
         try:
             facts = facts_of(asked, Conversations(), 0.0)
+            config = configuration()
+            user = named(users_in(path_of(options)), facts.user, config.users)
+        except ConfigError:
+            raise
         except (BadRequest, ValueError, TypeError) as problem:
             sys.stderr.write(f"{problem}\n")
             return 1
-        found = explain(configuration(), facts, lambda *_: (None, None))
+        found = explain(config, facts, lambda *_: (None, None), user)
     if options.json:
         show(found)
     else:
         sys.stdout.write(described(found))
     return 0 if found["targets"] else 1
+
+
+def users_in(path: Path) -> Users:
+    """The users in the file, who are nobody where it can't be read."""
+    users = Users()
+    with suppress(OSError, sqlite3.Error):
+        users.take(read_users(path))
+    return users
 
 
 def described(found: dict[str, Any]) -> str:

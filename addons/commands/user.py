@@ -65,9 +65,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="./run.sh user", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print JSON")
-    add_option(common)
+    # Before the action too, where they have their defaults: behind it they say nothing by themselves.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    for one in (parser, common):
+        one.add_argument("--json", action="store_true", help="print JSON")
+        add_option(one)
     limits = argparse.ArgumentParser(add_help=False)
     limits.add_argument("--budget", metavar="day=5,week=20,month=60", help="US dollars")
     limits.add_argument("--models", metavar="'glm*,claude-*'", help="models that may be asked for ('*': all)")
@@ -163,6 +165,11 @@ def change(file: UserFile, options: argparse.Namespace) -> None:
     """Change a user's limits."""
     roll = file.read()
     before = roll.find(options.name)
+    if options.admin and options.name.lower() == SHARED:
+        raise Mistake(
+            f"{SHARED} is everybody who has PROXY_STATIC_TOKEN, and all of them would be administrators: make a user "
+            "(`./run.sh user add NAME --admin`), or use LITELLM_MASTER_KEY"
+        )
     known = file.change(options.name, **limits_of(options, before.user if before else User("", "")))
     tell(file, options, known, f"{known.user.name}: {limits_in_words(known.user)}")
 

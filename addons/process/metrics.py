@@ -39,10 +39,10 @@ class Metrics:
         self,
         control: Control,
         flows: Iterable[http.HTTPFlow] = (),
-        users: Callable[[UserSettings, float], list[User]] = lambda _settings, _now: [],
+        users: Callable[[UserSettings], list[User]] = lambda _settings: [],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
+        """`flows`: of the requests that are running. `users`: all users with their budgets."""
         self.control, self.flows, self.users, self.clock = control, flows, users, clock
         self.counters = Counters(clock)
         control.serve("metrics", self.tell)
@@ -103,7 +103,7 @@ class Metrics:
         """What is the same for all processes."""
         budgets: dict[tuple[str, str], float] = {
             (self.counters.user(user.name), budget.period): budget.spent / budget.limit if budget.limit else 1.0
-            for user in self.users(exchange.config.users, self.clock())
+            for user in self.users(exchange.config.users)
             for budget in user.budgets
         }
         return Gauges(version=own_version(), budgets=budgets)

@@ -87,7 +87,7 @@ class Page:
         control: Control,
         sign_in: SignIn,
         flows: Iterable[http.HTTPFlow] = (),
-        users: Callable[[UserSettings, float], list[User]] = lambda _settings, _now: [],
+        users: Callable[[UserSettings], list[User]] = lambda _settings: [],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
@@ -190,7 +190,7 @@ class Page:
     def present(self, config: Config) -> Present:
         """What is the same for all processes."""
         now, users = self.clock(), config.users
-        return Present(now=now, zone=users.timezone, providers=providers(config), users=self.users(users, now))
+        return Present(now=now, zone=users.timezone, providers=providers(config), users=self.users(users))
 
     def attempt(self, trying: Trying) -> None:
         exchange = trying.exchange

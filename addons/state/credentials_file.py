@@ -13,11 +13,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from typing import NamedTuple
 from uuid import uuid4
 
 from addons.state.refresh_lock import PATIENCE, LockedOut, refresh_lock
 from addons.wire.claude_login import Later, Login, Refused, read_login, read_renewal, renewal, renewed
+
+READ_AGAIN = 5
+READ_PAUSE = 0.1
+"""How often a file that can't be understood is read again, and after how many seconds each."""
 
 
 class Answer(NamedTuple):
@@ -47,7 +52,13 @@ Outcome = Login | Unsaved | Refused | Later
 
 
 def read(path: Path) -> tuple[Login, bytes]:
-    """The login in the file, and all that the file says. Raises OSError and ValueError."""
+    """The login in the file, and all that the file says. What can't be understood is read again for a moment: somebody
+    may be writing it, in place. Raises OSError and ValueError."""
+    for _ in range(READ_AGAIN):
+        data = path.read_bytes()
+        with suppress(ValueError):
+            return read_login(data), data
+        sleep(READ_PAUSE)
     data = path.read_bytes()
     return read_login(data), data
 
@@ -68,7 +79,7 @@ def renew(
 
 
 def _renew(path: Path, post: Post, clock: Callable[[], float], doubted: str) -> Outcome:
-    login, _ = read(path)
+    login, data = read(path)
     if login.access_token != doubted and not login.is_due(clock()):
         return login  # another process was faster
     if not login.refresh_token:
@@ -81,7 +92,10 @@ def _renew(path: Path, post: Post, clock: Callable[[], float], doubted: str) -> 
     tokens = read_renewal(answer.status, answer.headers, answer.body, now)
     if isinstance(tokens, Later):
         return tokens
-    current, current_data = read(path)
+    try:
+        current, current_data = read(path)
+    except ValueError:
+        current, current_data = login, data  # what was renewed must not be lost: the file has nothing that is good
     if current.refresh_token != login.refresh_token:
         return current  # somebody has logged in meanwhile: that is the login that counts
     if isinstance(tokens, Refused):

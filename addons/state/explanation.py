@@ -15,6 +15,7 @@ from addons.state.context_window import too_small
 from addons.state.control import AccountOf
 from addons.state.conversations import Conversations
 from addons.state.request_facts import AGENT_TYPE_HEADER, CLASS_HEADER, RequestFacts
+from addons.state.users import User
 from addons.wire.messages.body import RequestBody, session_of
 
 FACTS = ("class", "agent", "user", "tokens", "image", "header", "headers", "session")
@@ -65,8 +66,8 @@ def facts_of(asked: Mapping[str, Any], conversations: Conversations, now: float)
     return facts
 
 
-def explain(config: Config, facts: RequestFacts, account_of: AccountOf) -> dict[str, Any]:
-    """What this request would get."""
+def explain(config: Config, facts: RequestFacts, account_of: AccountOf, user: User | None = None) -> dict[str, Any]:
+    """What this request would get. `user`: who would ask, with all limits that hold; None: somebody who is no user."""
     held = facts.conversations.held(facts.conversation, facts.now)
     rule = first_rule(config.rules, facts, held)
     name = rule.to if rule else facts.model
@@ -74,14 +75,24 @@ def explain(config: Config, facts: RequestFacts, account_of: AccountOf) -> dict[
     return {
         "rule": str(rule) if rule else None,
         "model": name,
-        "targets": [explained(target, facts, account_of) for target in targets],
+        "targets": [explained(target, facts, account_of, not_allowed(user, targets, target)) for target in targets],
     }
 
 
-def explained(target: Target, facts: RequestFacts, account_of: AccountOf) -> dict[str, Any]:
+def not_allowed(user: User | None, targets: list[Target], target: Target) -> str:
+    """Why the user isn't let to a target: to none, where it isn't to the first. Empty: the user is."""
+    if user is None:
+        return ""
+    refused = next((one.alias for one in (targets[0], target) if not user.may_ask_for(one.alias)), None)
+    return f"{user.name} may not use the model {refused!r}" if refused is not None else ""
+
+
+def explained(target: Target, facts: RequestFacts, account_of: AccountOf, not_allowed: str) -> dict[str, Any]:
     """One target, in the order in which they would be asked."""
     account, skipped = account_of(target, facts.session)
-    if target.provider.missing:
+    if not_allowed:
+        account, skipped = None, not_allowed
+    elif target.provider.missing:
         account, skipped = None, f"{target.provider.missing} is not set"
     elif reason := too_small(target, facts):
         skipped = reason

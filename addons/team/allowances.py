@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from addons.config.routing import UserSettings
 from addons.state.users import KnownUser
 from addons.state.users import User as Caller
@@ -9,12 +11,15 @@ from addons.team.budgets import Budgets
 from addons.team.limits import ANYONE, limited
 from addons.team.report import PERIODS, Budget, User
 from addons.team.users import Users
-from addons.team.windows import Window, windows_at
+from addons.team.windows import Window
 
 
-def allowances(users: Users, budgets: Budgets, settings: UserSettings, now: float) -> list[User]:
-    """The users by their names, then those without a key who have spent something. `now`: epoch seconds."""
-    windows = windows_at(now, settings.timezone)
+def allowances(
+    users: Users, budgets: Budgets, running: Callable[[], tuple[Window, ...]], settings: UserSettings
+) -> list[User]:
+    """The users by their names, then those without a key who have spent something. `running`: the windows by which they
+    are let in now."""
+    windows = running()
     known = list(users.roll.users)
     names = {one.user.name for one in known}
     others = [caller for caller in (users.shared, ANYONE) if caller.name not in names and caller.name in budgets.purses]

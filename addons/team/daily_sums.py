@@ -7,7 +7,7 @@ are read again only after a minute: the page asks every few seconds, and a large
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -63,6 +63,15 @@ class DailySums:
         costs[place] += cost
         counts[place] += tokens
 
+    def copy(self) -> DailySums:
+        """Others that are the same, to which more may be added. (`deepcopy` takes a tenth of what the page takes.)"""
+        made = DailySums(())
+        made.places = self.places
+        made.names = {name: (costs.copy(), counts.copy()) for name, (costs, counts) in self.names.items()}
+        made.days = [replace(sums) for sums in self.days]
+        made.users = {name: replace(sums) for name, sums in self.users.items()}
+        return made
+
     @property
     def lines(self) -> list[Line]:
         """What the charts show."""
@@ -86,6 +95,6 @@ class Reader:
             if len(self.known) >= MOST_REMEMBERED:
                 self.known.clear()
             self.known[key] = now, known
-        found = deepcopy(known)
+        found = known.copy()
         found.read(path, by, own, yesterday, today)
         return found

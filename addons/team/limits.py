@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Final
 
 from addons.config.routing import Budget, UserSettings
-from addons.state.users import User
+from addons.state.users import RESERVED, SHARED, User
 from addons.team.budgets import Fullest, Over
+from addons.team.users import Users
 from addons.wire.errors import ProviderError
 
 UNIFIED: Final = "anthropic-ratelimit-unified-"
@@ -61,6 +62,16 @@ def limited(user: User, settings: UserSettings) -> User:
         rpm=settings.requests_per_minute if user.rpm is None else user.rpm,
         sessions=settings.sessions if user.sessions is None else user.sessions,
     )
+
+
+def named(users: Users, name: str, settings: UserSettings) -> User | None:
+    """The user of this name with all limits that hold; None: it is the name of somebody who is no user. Raises
+    ValueError when nobody is called so."""
+    known = users.roll.find(name)
+    if known is None and name.lower() not in RESERVED and users.roll.users:
+        raise ValueError(f"there is no user {name[:64]!r}")
+    user = known.user if known else users.shared if name in (SHARED, "token") else None
+    return user and limited(user, settings)
 
 
 @dataclass(slots=True, frozen=True)

@@ -6,6 +6,7 @@ content security policy forbids it).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
@@ -16,6 +17,9 @@ VOID: Final = frozenset({"br", "input", "meta", "link", "rect", "line", "circle"
 
 UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that aren't seen as they stand."""
+
+
+SPECIAL: Final = re.compile("[&<>\"']")
 
 
 class Markup(str):
@@ -43,7 +47,7 @@ def attribute(item: tuple[str, str | float | bool | None]) -> str:
     if value is None or value is False:
         return ""
     name = name.rstrip("_").replace("_", "-") if name != "viewBox" else name
-    return f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+    return f" {name}" if value is True else f' {name}="{escaped(str(value))}"'
 
 
 def joined(children: Child) -> Markup:
@@ -53,10 +57,15 @@ def joined(children: Child) -> Markup:
     if isinstance(children, Markup):
         return children
     if isinstance(children, str):
-        return Markup(escape(visible(children)))
+        return Markup(escaped(visible(children)))
     if isinstance(children, int):
         return Markup(children)
     return Markup("".join(map(joined, children)))
+
+
+def escaped(text: str) -> str:
+    """A text in which nothing is markup. (Most have nothing to escape, and `escape` goes through them five times.)"""
+    return escape(text) if SPECIAL.search(text) else text
 
 
 def visible(text: str) -> str:

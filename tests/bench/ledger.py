@@ -24,6 +24,12 @@ from addons.state.database import opened, transaction
 from addons.state.ledger_rows import Finished, write
 from addons.state.store import Store
 from addons.state.usage_report import VIEWS, report, status
+from addons.team import page
+from addons.team.daily_sums import Reader
+from addons.team.metrics import Gauges, Metrics
+from addons.team.page_report import Asked, Present, Viewer
+from addons.team.page_report import report as report_of
+from addons.team.report import Budget, User
 from tests.finished import finished
 
 DAY = 86_400.0
@@ -99,11 +105,40 @@ def reads(path: Path, now: float) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "usage daily, all of it", lambda: report(path, {"view": "daily", "since": "1970-01-01"}, zone=UTC, now=now)
     yield "usage daily, one user", lambda: report(path, {"view": "daily"}, zone=UTC, now=now, only="user1")
     yield "statusline", lambda: status(path, "user1", "no such session", zone=UTC, now=now)
+    known = Reader()
+    yield "page, the first time", lambda: shown(path, now, Reader())
+    yield "page, again (it polls)", lambda: shown(path, now, known)
+    counted = busy()
+    yield "/metrics", lambda: counted.text(Gauges())
     yield "page: slowest of a day", lambda: usage.requests(path, since=now - DAY, order="duration", limit=20)
     yield "page: failed of a day", lambda: usage.requests(path, since=now - DAY, failed=True, limit=20)
     yield "page: failovers of a day", lambda: usage.failovers(path, now - DAY)
     yield "budgets: spent in a month, all users", lambda: usage.spent(path, now - 31 * DAY)
     yield "budgets: spent today, one user", lambda: usage.spent(path, now - now % DAY, ["user1"])
+
+
+def shown(path: Path, now: float, known: Reader) -> str:
+    """The page, as the administrator sees it."""
+    users = [User(name, [Budget("month", 10.0, 100.0, now)]) for name in USERS]
+    present = Present(now=now, zone=UTC, users=users)
+    return str(page.page(report_of(path, Viewer("admin", sees_all=True), Asked(), present, known)))
+
+
+def busy() -> Metrics:
+    """What a gateway has counted that many have used."""
+    metrics = Metrics()
+    for provider, model in MODELS:
+        for request_class in set(CLASSES):
+            metrics.requests.add((provider, model, request_class, "ok"))
+        for kind in ("input", "output", "cache_read", "cache_write"):
+            metrics.tokens.add((provider, model, kind), 1)
+        metrics.cost.add((provider, model), 1.0)
+        metrics.duration.observe((provider,), 1.0)
+        metrics.first_event.observe((provider,), 1.0)
+    for name in USERS:
+        metrics.user_requests.add((name,))
+        metrics.user_cost.add((name,), 1.0)
+    return metrics
 
 
 def started(path: Path, now: float) -> None:

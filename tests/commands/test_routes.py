@@ -28,6 +28,13 @@ def test_a_question_that_is_none(asked: str, capsys: pytest.CaptureFixture[str])
     assert "JSON" in capsys.readouterr().err
 
 
+def test_who_asks_is_a_part_of_the_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert question(parsed(["--explain", '{"model": "glm"}', "--user", "alice"])) == {"model": "glm", "user": "alice"}
+    with pytest.raises(SystemExit):
+        parsed(["--user", "alice"])
+    assert "--user goes with --explain" in capsys.readouterr().err
+
+
 def test_the_answer_in_lines() -> None:
     plain = {"provider": "zai", "model": "glm-5", "account": "zai:1", "skipped": None}
     off = {"provider": "kimi", "model": "k2", "account": None, "skipped": "KIMI_API_KEY is not set"}

@@ -83,6 +83,16 @@ def test_a_user_as_json(run: Run, database: Path) -> None:
         assert added["key"].encode() not in file.read_bytes() and added["key"][-20:].encode() not in file.read_bytes()
 
 
+def test_options_may_stand_before_the_action(
+    run: Run, database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("add", "alice")
+    assert main(["--json", "show", "alice"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "alice"
+    assert main(["--db", str(tmp_path / "other.db"), "--json", "list"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
 def test_changes(run: Run) -> None:
     first = run("add", "alice", "--budget", "day=5", "--rpm", "60")
     assert run("set", "alice", "--budget", "month=50")["budget"] == {"day": 5.0, "week": None, "month": 50.0}
@@ -170,6 +180,8 @@ def test_what_cannot_be_done(run: Run, database: Path) -> None:
     with pytest.raises(Failed, match="there is a user alice already"):
         main(["add", "Alice"])
     run("set", "shared", "--rpm", "5")
+    with pytest.raises(Failed, match="all of them would be administrators"):
+        main(["set", "shared", "--admin"])
     for keyless in ("revoke", "rotate"):  # it has no key: saying that it is kept out would be a lie
         with pytest.raises(Failed, match="shared is whoever has PROXY_STATIC_TOKEN: change it"):
             main([keyless, "shared"])

@@ -285,6 +285,9 @@ def test_allowed_models(gateway: Gateway, zai: Provider, anthropic: Provider, na
     assert [model["id"] for model in listed["data"]] == ["glm", "claude-via-glm"]
     assert gateway.client.get("/v1/models/kimi", headers={KEY: key}).status_code == 404
     assert gateway.client.get("/v1/models/glm", headers={KEY: key}).status_code == 200
+    asked = {"request": {"model": "glm-fast", "user": name}}
+    explained = gateway.client.post(f"{PATH}routes/explain", json=asked, headers={KEY: ADMIN}).json()
+    assert explained["targets"][0]["skipped"] == f"{name} may not use the model 'glm-fast'"
     user(gateway, "set", name, "--models", "*")
     assert status(gateway, key, "glm-fast") == 200
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from addons.team.allowances import allowances
 from addons.team.budgets import Budgets
 from addons.team.sign_in import SignIn
 from addons.team.users import Users
+from addons.team.windows import windows_at
 from addons.team.wrong_keys import WrongKeys
 from addons.wire.limits import WRONG_KEYS
+from tests.finished import NOW
 
 ADMIN = "admin-key-0123456789"
 CONFIG = Config(providers={}, models=(), admin_key=ADMIN, static_token="static-token-0123456789")
@@ -54,7 +57,7 @@ def page(users: Users) -> Page:
         settings,
         Control(),
         SignIn(users, WrongKeys(), lambda: "secret"),
-        users=partial(allowances, users, Budgets()),
+        users=partial(allowances, users, Budgets(), lambda: windows_at(NOW, UTC)),
         clock=Clock(),
     )
 

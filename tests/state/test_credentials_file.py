@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from addons.state import credentials_file
 from addons.state import refresh_lock as locks
 from addons.state.credentials_file import Answer, Unsaved, read, renew, save_later
 from addons.state.refresh_lock import LockedOut, refresh_lock
@@ -75,6 +76,25 @@ def test_without_a_new_refresh_token_the_old_one_stays(file: Path) -> None:
     endpoint = Endpoint()
     endpoint.answers = [Answer(200, {}, b'{"access_token": "access-1", "expires_in": 100}')]
     assert renew(file, endpoint, clock) == Login("access-1", "refresh-0", NOW + 100)
+
+
+def test_a_file_that_is_being_written_in_place_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = file.read_bytes()
+    endpoint, after = Endpoint(), [b"", whole[:40], whole]
+
+    def go_on(_seconds: float) -> None:
+        file.write_bytes(after.pop(0))
+
+    monkeypatch.setattr(credentials_file, "sleep", go_on)
+    file.write_bytes(whole[:20])
+    assert read(file)[0].access_token == "access-0"
+    endpoint.during = lambda: file.write_bytes(b"{")  # what is renewed gets lost nowhere
+    after[:] = [b"{"] * 10
+    assert renew(file, endpoint, clock) == read(file)[0] == Login("access-1", "refresh-1", NOW + 28_800)
+    file.write_text("no login")
+    after[:] = [b"no login"] * 10
+    with pytest.raises(ValueError, match="JSON"):
+        read(file)
 
 
 def test_without_any_refresh_token_nobody_is_asked(file: Path) -> None:

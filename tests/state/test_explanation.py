@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from addons.config.config import Config, Route, Target
 from addons.config.rules import Rule, When
 from addons.state.conversations import Conversations
 from addons.state.explanation import explain, facts_of
+from addons.state.users import User
 from tests.exchanges import provider
 
 
@@ -88,6 +90,13 @@ class TestAnAnswer:
         assert target["skipped"] == "about 2000 tokens don't fit into 1000"
         (target,) = explain(config(), facts(model="glm"), lambda *_: (None, "all rest"))["targets"]
         assert target["skipped"] == "all rest"
+
+    def test_a_user_is_let_to_models_of_some_names_only(self) -> None:
+        alice = User("alice", "a", models=("kimi*",))
+        (target,) = explain(config(), facts(model="glm"), first_account, alice)["targets"]
+        assert (target["account"], target["skipped"]) == (None, "alice may not use the model 'glm'")
+        (target,) = explain(config(), facts(model="glm"), first_account, replace(alice, models=("g*",)))["targets"]
+        assert target["skipped"] is None
 
     def test_an_unknown_model_has_no_targets(self) -> None:
         assert explain(config(), facts(model="unheard-of"), first_account)["targets"] == []

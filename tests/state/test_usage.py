@@ -105,8 +105,8 @@ def test_sessions(path: Path) -> None:
 
 
 def test_the_models_that_were_used(path: Path) -> None:
-    assert usage.models(path, "day") == {"2026-09-21": ["glm-5"], "2026-09-22": ["glm-5", "k3"]}
-    assert usage.models(path, "user", since="2026-09-22", model="k*") == {"bob": ["k3"]}
+    assert usage.models(path, "day") == {"2026-09-21": {"glm-5"}, "2026-09-22": {"glm-5", "k3"}}
+    assert usage.models(path, "user", since="2026-09-22", model="k*") == {"bob": {"k3"}}
 
 
 def test_what_was_spent_since(path: Path) -> None:

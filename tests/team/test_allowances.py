@@ -24,7 +24,7 @@ def test_budgets() -> None:
     users.take(Roll(1, is_closed=True, users=roll))
     budgets.seed({"day": {"alice": 1.5}, "month": {"alice": 3.0, "anyone": 2.0}}, (DAY, WEEK, MONTH))
     settings = UserSettings(timezone=UTC, budget=Budget(month=100.0))
-    assert allowances(users, budgets, settings, NOW) == [
+    assert allowances(users, budgets, lambda: (DAY, WEEK, MONTH), settings) == [
         report.User(
             "alice",
             [report.Budget("day", 1.5, 5.0, DAY.end), report.Budget("month", 3.0, 100.0, MONTH.end)],

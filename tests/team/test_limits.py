@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from addons.config.routing import Budget, UserSettings
-from addons.state.users import User
+from addons.state.users import KnownUser, Roll, User
 from addons.team.budgets import Fullest, Over
-from addons.team.limits import Terms, budget_lines, limited, over_budget, too_fast, too_many_sessions
+from addons.team.limits import Terms, budget_lines, limited, named, over_budget, too_fast, too_many_sessions
+from addons.team.users import Users
 from addons.team.windows import windows_at
 
 UTC = ZoneInfo("UTC")
@@ -36,6 +37,18 @@ def test_limits_are_found_anew_when_the_user_or_the_settings_change() -> None:
     assert terms.of(slower, COMMON).rpm == 1
     assert terms.of(alice, COMMON).rpm == 60
     assert terms.of(alice, UserSettings()) == alice
+
+
+def test_somebody_by_name() -> None:
+    users = Users()
+    assert named(users, "nobody-yet", COMMON) is None
+    users.take(Roll(1, True, (KnownUser(User("alice", "a", rpm=1), b""),)))
+    alice, shared = named(users, "Alice", COMMON), named(users, "shared", COMMON)
+    assert alice and (alice.rpm, alice.models) == (1, ("glm*",))
+    assert shared and (shared.name, shared.rpm) == ("shared", 60)
+    assert named(users, "admin", COMMON) is None
+    with pytest.raises(ValueError, match="no user 'bob'"):
+        named(users, "bob", COMMON)
 
 
 @pytest.mark.parametrize(("window", "words"), [(DAY, "today"), (WEEK, "this week"), (MONTH, "this month")])
