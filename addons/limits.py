@@ -169,6 +169,8 @@ class Limits:
             if not self.serve_for_nothing(exchange, flow, refusal, open_to_all):
                 return
         exchange.allowance = Allowance(user)
+        if user.budget:
+            self.tell(exchange, user)
         if others and exchange.plan.targets:
             self.ask(flow, exchange, exchange.allowance, exchange.plan.targets[0], counts=True)
 
@@ -229,14 +231,17 @@ class Limits:
         windows = self.windows()
         allowance.reserved = self.price(exchange, target, user, windows)
         self.budgets.reserve(user.name, allowance.reserved)
-        fullest = self.budgets.fullest(user.name, user.budget, windows)
+
+    def tell(self, exchange: Exchange, user: User) -> None:
+        """Have the client told how much of its user's budget is used, whenever the head of its answer goes out."""
+        fullest = self.budgets.fullest(user.name, user.budget, self.windows())
         exchange.told = budget_lines(fullest) if fullest else ()
 
     def seat(self, trying: Trying, allowance: Allowance, user: User) -> bool:
         """Whether its session counts among those of its user; else the attempt waits, or isn't made."""
         exchange, now = trying.exchange, trying.exchange.clock()
         assert user.sessions
-        session = exchange.client.session or ""
+        session = exchange.client.who
         if self.sessions.take(user.name, session, user.sessions, now):
             allowance.seated = True
             return True
@@ -262,7 +267,7 @@ class Limits:
         user, windows = allowance.user, self.windows()
         dollars = self.price(exchange, target, user, windows) if user.budget else 0.0
         allowance.asked_for = target
-        self.others.ask(allowance, exchange.client.session or "", windows, dollars, waker(flow), counts=counts)
+        self.others.ask(allowance, exchange.client.who, windows, dollars, waker(flow), counts=counts)
 
     def go_by_others(self, trying: Trying, allowance: Allowance, user: User) -> None:
         """Go on when nothing more has to be asked: for a place, or for a target that may cost more."""
@@ -273,8 +278,7 @@ class Limits:
             if allowance.asked:
                 trying.attempt.postponed = ANSWERED_WITHIN
         if user.budget and not trying.attempt.postponed:
-            fullest = self.budgets.fullest(user.name, user.budget, self.windows())
-            exchange.told = budget_lines(fullest) if fullest else ()
+            self.tell(exchange, user)
 
     def heard(self, trying: Trying, allowance: Allowance, asked: Asked) -> bool:
         """Take over what the others have said. False: nothing yet, or the attempt isn't made."""
@@ -288,7 +292,7 @@ class Limits:
             wait = self.rates.wait(user.name, question.rpm, exchange.clock()) if question.rpm else 0.0
         else:
             wait = said.wait
-            self.others.take(allowance, question, said, exchange.client.session or "")
+            self.others.take(allowance, question, said, exchange.client.who)
         if wait:
             assert user.rpm
             self.refuse(exchange, trying.flow, too_fast(user.name, user.rpm, wait, exchange.config.users.message))
@@ -322,7 +326,7 @@ class Limits:
 
     def leave(self, exchange: Exchange, allowance: Allowance) -> None:
         """Free the place of a session's request; and whatever is granted from here on."""
-        session = exchange.client.session or ""
+        session = exchange.client.who
         if allowance.seated:
             allowance.seated = False
             self.sessions.leave(allowance.user.name, session, exchange.clock())

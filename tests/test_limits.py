@@ -149,6 +149,17 @@ def test_a_session_that_finds_no_place_is_refused_after_a_while(gate: Gate, stre
     assert int(outcome.headers["retry-after"]) > 0
 
 
+def test_requests_without_a_session_count_by_their_address(gate: Gate) -> None:
+    user = User("carol", "c", sessions=2)
+    postponed = []
+    for address in ("10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.3"):
+        tried = gate.request(user, session="")
+        tried.exchange.client.address = address
+        gate.addon.attempt(tried)
+        postponed.append(bool(tried.attempt.postponed))
+    assert postponed == [False, False, False, True]
+
+
 def test_a_session_gets_the_place_of_one_that_is_over(gate: Gate) -> None:
     user = User("carol", "c", sessions=1)
     running = gate.request(user)

@@ -297,8 +297,8 @@ class UserSettings:
     requests_per_minute: int | None = None
     """Default: no limit."""
     sessions: int | None = None
-    """Sessions at once; one counts for five minutes after its last request. A new one waits for a minute. Default: no
-    limit."""
+    """Sessions at once; one counts for five minutes after its last request (what comes without an id of a session: one
+    for each address). A new one waits for a minute. Default: no limit."""
     models: tuple[str, ...] = ()
     """Patterns of the names of models that may be asked for: `["glm*", "claude-*"]`. Default: all."""
     message: str = "Ask whoever runs this gateway."

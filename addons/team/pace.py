@@ -44,7 +44,7 @@ class Seat:
 
 
 class Sessions:
-    """The sessions of each user that count. Requests without a session share one."""
+    """The sessions of each user that count. Those without an id count by who asks, and from where."""
 
     def __init__(self) -> None:
         self.seats: dict[str, dict[str, Seat]] = {}

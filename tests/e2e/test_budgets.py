@@ -123,6 +123,7 @@ def test_a_fallback_that_is_refused_under_a_200_is_an_error_event(
     assert ask(early, key).status_code == 200
     openrouter.script(hang(), error(529))  # the second, because a connection may have died of age
     with early.stream("free", headers={KEY: key}) as stream:
+        assert stream.headers[f"{UNIFIED}overage-utilization"] == "0.99"  # in a head that waits for no provider, too
         stream.until("ping")
         openrouter.wait_for(lambda: openrouter.requests)
         openrouter.hang_up()

@@ -88,7 +88,11 @@ def test_a_file_that_is_being_written_in_place_is_read_again(file: Path, monkeyp
     monkeypatch.setattr(credentials_file, "sleep", go_on)
     file.write_bytes(whole[:20])
     assert read(file)[0].access_token == "access-0"
-    endpoint.during = lambda: file.write_bytes(b"{")  # what is renewed gets lost nowhere
+
+    def begin() -> None:
+        file.write_bytes(b"{")
+
+    endpoint.during = begin  # what is renewed gets lost nowhere
     after[:] = [b"{"] * 10
     assert renew(file, endpoint, clock) == read(file)[0] == Login("access-1", "refresh-1", NOW + 28_800)
     file.write_text("no login")
