@@ -24,9 +24,10 @@ from addons.config.settings import HOME, Settings, closed_mark, settings
 from addons.wire.masking import is_credential_header, mask
 
 BUDGET_COSTS = (
-    "With CLAUDE_CODE_USE_GATEWAY=1 Claude Code shows how much of a budget is used (from 75 % on, and in /usage). It "
-    "takes the address only behind TLS or on this machine, sends the key as its own login, leaves out most of its beta "
-    "features, and doesn't use a claude.ai login beside it."
+    "With CLAUDE_CODE_USE_GATEWAY=1 Claude Code shows how much of a budget is used: at 75 %, at 95 %, in /usage. It "
+    "takes the address only behind TLS or on this machine, sends the key as its own login, and doesn't use a claude.ai "
+    "login beside it. It leaves out some of its beta features: the effort level, context management, and tools that "
+    "change in the middle of a conversation. Auto mode goes on asking for verdicts (seen with Claude Code 2.1.332)."
 )
 
 A_PLACE = (PLACEHOLDER, "YOUR_")

@@ -86,7 +86,7 @@ def test_what_makes_the_client_show_budgets(run: Any) -> None:
     assert status == 0
     assert env["CLAUDE_CODE_USE_GATEWAY"] == "1" and env["ANTHROPIC_AUTH_TOKEN"] == "YOUR_GATEWAY_KEY"
     assert "ANTHROPIC_CUSTOM_HEADERS" not in env
-    assert "only behind TLS or on this machine" in said
+    assert "only behind TLS or on this machine" in said and "leaves out some of its beta features" in said
 
 
 BLOCK = {"ANTHROPIC_BASE_URL": "http://localhost:4000", "ANTHROPIC_MODEL": "glm", "ANTHROPIC_AUTH_TOKEN": "any-value"}
