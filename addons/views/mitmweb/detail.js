@@ -74,7 +74,7 @@ const open = (tab) => {
   draw();
 };
 
-export const draw = () => {
+export const draw = (changed = true) => {
   const nav = one(".flow-detail > nav"), [flow] = selected();
   if (!nav || !flow) return;
   if (!one(".gw-tabs", nav)) {
@@ -95,7 +95,7 @@ export const draw = () => {
   nav.parentElement.classList.toggle("gw-ours", ours);
   nav.classList.toggle("gw-foreign", !flow.gateway);
   for (const tab of nav.querySelectorAll(".gw-tab")) tab.classList.toggle("active", ours && tab.textContent === choice.tab);
-  colour();
+  if (changed) colour(); // of what may be thousands of lines
 };
 
 const view = () => (isOurs() ? choice.tab : choice[store.getState().ui.flow.tab]);
@@ -123,12 +123,19 @@ const colour = () => {
   }
 };
 
-// An answer that runs is shown as it comes: mitmweb asks for a view again when the hash of its body is another one.
-let turn = 0;
+// An answer that runs is shown as it comes: mitmweb asks for a view again when the hash of its body is another one. What
+// takes the gateway long is asked for less often.
+const GROWING = ["Trail", "Answer"], EVERY = 1500, PAUSE = 20; // milliseconds, and times as long as it took
+let turn = 0, asked = 0, took = 0;
+new PerformanceObserver((found) => {
+  for (const entry of found.getEntries()) if (entry.name.includes("/content/")) took = entry.duration;
+}).observe({ type: "resource" });
 setInterval(() => {
   const [flow, another] = selected();
-  if (!flow || another || document.hidden || flow.gateway?.state !== "running" || !isOurs()) return;
+  if (!flow || another || document.hidden || flow.gateway?.state !== "running" || !GROWING.includes(choice.tab)) return;
+  if (performance.now() - asked < Math.max(EVERY, PAUSE * took)) return;
+  asked = performance.now();
   const hash = `${flow.request.contentHash.split("#")[0]}#${++turn}`;
   const again = { ...flow, request: { ...flow.request, contentHash: hash } };
   store.dispatch({ type: "flows/update", payload: { flow: again, matching_filters: {} } });
-}, 1500);
+}, 500);

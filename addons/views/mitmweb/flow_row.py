@@ -6,6 +6,7 @@ a file has the same row; of one that runs, what is known so far. Every text is f
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Final
 
 from mitmproxy import flow, http
@@ -76,10 +77,15 @@ def ended(summary: Summary, note: str = "") -> dict[str, Any]:
         "tokens_in": usage.get("input_tokens", 0) + cached + usage.get("cache_creation_input_tokens", 0),
         "tokens_cached": cached,
         "tokens_out": usage.get("output_tokens", 0),
-        "cost": summary.cost,
-        "first": summary.first_event,
-        "seconds": end.seconds,
+        "cost": finite(summary.cost),
+        "first": finite(summary.first_event),
+        "seconds": finite(end.seconds),
     }
+
+
+def finite(number: float | None) -> float | None:
+    """The number, unless JSON has none such: a file may say anything."""
+    return number if number is not None and isfinite(number) else None
 
 
 def who(caller: str, session: str) -> str:

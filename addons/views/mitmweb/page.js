@@ -6,10 +6,13 @@ import * as list from "./list.js";
 import * as menus from "./menus.js";
 import { store } from "./parts.js";
 
-const draw = () => {
-  for (const part of [list, detail, menus]) part.draw();
+const draw = (changes) => {
+  list.draw();
+  detail.draw(!changes || changes.some(inDetail));
+  menus.draw();
   drawn.takeRecords();
 };
+const inDetail = ({ target }) => (target.nodeType === Node.ELEMENT_NODE ? target : target.parentElement)?.closest(".flow-detail");
 const drawn = new MutationObserver(draw);
 
 let waiting = false;

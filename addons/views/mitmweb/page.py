@@ -17,8 +17,9 @@ from addons.views.mitmweb.flow_row import row_of
 FOLDER: Final = Path(__file__).parent
 
 NAMES: Final = ",".join(view.view for view in VIEWS)
+SCHEMES: Final = '<meta name="color-scheme" content="light dark">'
 TAGS: Final = (
-    '<meta name="color-scheme" content="light dark">'
+    f"{SCHEMES}"
     '<link rel="stylesheet" href="/gateway/page.css">'
     f'<script type="module" src="/gateway/page.js" data-views="{NAMES}"></script></head>'
 ).encode()
@@ -31,6 +32,10 @@ class Index(IndexHandler):
         self.finish(self.render_string("../index.html").replace(b"</head>", TAGS, 1))
 
     post = get  # the login form
+
+    def auth_fail(self, invalid_password: bool) -> None:
+        door = self.render_string("login.html", invalid_password=invalid_password)
+        self.finish(door.replace(b"</head>", f"{SCHEMES}</head>".encode(), 1))
 
 
 class OurFile(tornado.web.StaticFileHandler):

@@ -1,5 +1,7 @@
 """What the flow list shows of a request."""
 
+import json
+
 from mitmproxy import http
 from mitmproxy.test import tflow
 
@@ -104,6 +106,15 @@ def test_a_secret_in_a_models_name_is_masked():
     made.sends()
     for ended in (False, True):
         assert secret not in str(row_of(flow_of(made.exchange, ended=ended)))
+
+
+def test_a_file_may_say_what_json_cannot():
+    made = watched("zai")
+    made.sends()
+    flow = flow_of(made.exchange)
+    flow.metadata[METADATA]["ending"]["seconds"] = float("nan")
+    flow.metadata[METADATA]["cost"] = float("inf")
+    json.dumps(row_of(flow), allow_nan=False)
 
 
 def test_another_flow_has_no_row():
