@@ -25,6 +25,7 @@ from addons.state.control import FILE_NAME, HEADER, PATH
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.raw_http import RawClient
+from tests.e2e.workers import processes
 from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, insert, say
 
@@ -32,11 +33,6 @@ pytestmark = [
     pytest.mark.skipif(SAVING, reason="who serves, not what is said"),
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux says which processes are whose"),
 ]
-
-
-def processes(gateway: Gateway) -> set[int]:
-    """The workers of a gateway."""
-    return {int(pid) for pid in Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()}
 
 
 def lines(gateway: Gateway) -> list[dict[str, Any]]:

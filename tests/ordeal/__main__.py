@@ -17,11 +17,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="that of an earlier run, to repeat it")
     parser.add_argument("--sessions", type=int, default=200, help="agents at once (default: %(default)s)")
     parser.add_argument("--long-way", action="store_true", help="with gateway_short_way=false")
+    parser.add_argument("--workers", type=int, default=1, help="processes that serve (default: %(default)s)")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}, {options.sessions} sessions, {options.seconds:.0f} s", flush=True)
+    print(f"seed {seed}, {options.sessions} sessions, {options.workers} workers, {options.seconds:.0f} s", flush=True)
     started = time.monotonic()
-    result = run(seconds=options.seconds, seed=seed, sessions=options.sessions, short_way=not options.long_way)
+    result = run(
+        seconds=options.seconds,
+        seed=seed,
+        sessions=options.sessions,
+        workers=options.workers,
+        short_way=not options.long_way,
+    )
     print(*report(result, time.monotonic() - started), sep="\n")
     for wrong in result.wrongs[:50]:
         print("BROKEN:", wrong)

@@ -1,13 +1,16 @@
 """What goes on around the requests: files are rewritten, tokens come and go, providers refuse, the gateway restarts."""
 
 import copy
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from tests.e2e.gateway import Gateway
+from tests.e2e.workers import processes
 from tests.ordeal.judge import Stop
 from tests.ordeal.providers import Unreliable
 
@@ -18,6 +21,9 @@ INVALID = (
     "",
     "\ufffd\x00",
 )
+
+CLOSED_WITHIN = 2.0
+"""Seconds after which all agents of a worker that was killed have seen that their connections are closed."""
 
 RESTART_EVERY = 40.0
 """Seconds; a shorter run has one restart all the same."""
@@ -53,7 +59,9 @@ class Disturber(threading.Thread):
         return not self.restarts and time.monotonic() > max(self.ends, last + self.seconds / 4)
 
     def run(self) -> None:
-        acts = (self.change_routing, self.break_routing, self.change_tokens, self.refuse, self.hang_up)
+        acts = [self.change_routing, self.break_routing, self.change_tokens, self.refuse, self.hang_up]
+        if self.gateway.workers > 1:
+            acts = [*acts, *acts, self.kill_worker, self.replace_workers]
         while not self.over.wait(self.draw.uniform(0.5, 2.0)):
             act = self.draw.choice(acts)
             if self.restarts and self.restarts[0] < time.monotonic():
@@ -97,6 +105,17 @@ class Disturber(threading.Thread):
     def hang_up(self) -> None:
         """A provider closes all its connections, idle or not."""
         self.draw.choice(self.providers).provider.hang_up()
+
+    def kill_worker(self) -> None:
+        """One of several is gone at once, with all its clients."""
+        killed = time.monotonic()
+        self.stops.append(Stop(killed, killed, killed + CLOSED_WITHIN, killed=True))
+        os.kill(self.draw.choice(sorted(processes(self.gateway))), signal.SIGKILL)
+
+    def replace_workers(self) -> None:
+        """One by one, while everybody goes on; without a mistake in the configuration, else none is."""
+        self.gateway.rewrite_routing(self.routing)
+        os.kill(self.gateway.pid, signal.SIGHUP)
 
     def restart(self) -> None:
         """SIGTERM, while everybody goes on; then another process with the same files."""

@@ -32,6 +32,8 @@ class Stop(NamedTuple):
     """The process was gone."""
     up: float
     """The next one has answered."""
+    killed: bool = False
+    """It was one worker of several, and had no time to finish anything."""
 
 
 @dataclass
@@ -71,9 +73,15 @@ def judge(evidence: Evidence) -> list[str]:
             plans[word.marker] = word
     wrongs: list[str] = []
     for asked in evidence.asked:
-        disturbed = any(asked.started < stop.up and asked.ended > stop.told for stop in evidence.stops)
+        disturbed = any(
+            asked.started < stop.up and asked.ended > stop.told
+            for stop in evidence.stops
+            if not (stop.killed and asked.failure == REFUSED)  # the others take every connection
+        )
         early = any(
-            asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain for stop in evidence.stops
+            asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain
+            for stop in evidence.stops
+            if not stop.killed
         )
         found = [
             *answer_problems(asked, disturbed=disturbed and not early),
@@ -139,7 +147,7 @@ def stop_problems(asked: Asked, stops: Iterable[Stop]) -> Iterable[str]:
     refused = is_refusal(asked)
     if refused and "retry-after" not in asked.headers:
         yield "refused without a time to come back"
-    if refused and not any(asked.started < stop.up and asked.ended > stop.told for stop in stops):
+    if refused and not any(asked.started < stop.up and asked.ended > stop.told for stop in stops if not stop.killed):
         yield "refused as if the gateway were stopping"
     for stop in stops:
         if stop.told + SIGNAL < asked.started and asked.ended < stop.ended and asked.status and not refused:

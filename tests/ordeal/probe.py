@@ -29,7 +29,7 @@ class Probe:
         loader.add_option("ordeal_log", str, "", "Where the probe writes.")
 
     def running(self) -> None:
-        self.say(Started(at=time.monotonic()))
+        self.say(Started(at=time.monotonic(), process=os.getpid()))
         self.counting = asyncio.get_running_loop().create_task(self.count())
 
     def done(self) -> None:
@@ -40,14 +40,28 @@ class Probe:
         if exchange and exchange.kind == "messages" and not flow.response:
             targets = tuple((target.provider.name, target.model) for target in exchange.plan.targets)
             self.say(
-                Planned(at=time.monotonic(), marker=marker_of(exchange), targets=targets, session=exchange.client.who)
+                Planned(
+                    at=time.monotonic(),
+                    process=os.getpid(),
+                    marker=marker_of(exchange),
+                    targets=targets,
+                    session=exchange.client.who,
+                )
             )
 
     def attempt(self, trying: Trying) -> None:
         token, exchange = trying.attempt.choice.account, trying.exchange
         if token:
             marker, last_resort = marker_of(exchange), exchange.plan.last_resort
-            self.say(Used(at=time.monotonic(), marker=marker, token=token.fingerprint, last_resort=last_resort))
+            self.say(
+                Used(
+                    at=time.monotonic(),
+                    process=os.getpid(),
+                    marker=marker,
+                    token=token.fingerprint,
+                    last_resort=last_resort,
+                )
+            )
 
     def verdict(self, trying: Trying) -> None:
         attempt, outcome = trying.attempt, trying.attempt.outcome
@@ -57,7 +71,11 @@ class Probe:
         if attempt.choice.account and (reset := outcome.headers.get("anthropic-ratelimit-unified-5h-reset")):
             now, marker = time.monotonic(), marker_of(trying.exchange)
             until = float(reset) - time.time() + now
-            self.say(Refused(at=now, marker=marker, token=attempt.choice.account.fingerprint, until=until))
+            self.say(
+                Refused(
+                    at=now, process=os.getpid(), marker=marker, token=attempt.choice.account.fingerprint, until=until
+                )
+            )
 
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -66,7 +84,7 @@ class Probe:
             if attempt.outcome is None:
                 choice = attempt.choice
                 back = choice.account.fingerprint if choice.probe and choice.account else ""
-                self.say(Answered(at=time.monotonic(), target=target_of(attempt), back=back))
+                self.say(Answered(at=time.monotonic(), process=os.getpid(), target=target_of(attempt), back=back))
             elif exchange and attempt.answer.content:
                 self.failed(exchange, attempt, attempt.outcome)
         self.closed("response", exchange)
@@ -80,6 +98,7 @@ class Probe:
             self.say(
                 Failed(
                     at=time.monotonic(),
+                    process=os.getpid(),
                     target=target_of(attempt),
                     kind=outcome.kind,
                     status=outcome.error.status,
@@ -123,6 +142,7 @@ def held() -> Count:
     assert server
     return Count(
         process=os.getpid(),
+        at=time.monotonic(),
         tasks=len(asyncio.all_tasks()),
         exchanges=sum(isinstance(one, Exchange) for one in gc.get_objects()),
         clients=len(server.connections),

@@ -2,6 +2,7 @@
 
 The gateway's own words (probe.py), replayed in their order against the rules of DESIGN, section 5. Rules of this file:
 - What was decided before a refusal was known is no violation: the order of the words says so, not a clock.
+- Of a provider that is down each worker knows what it has seen itself; a token's refusal is everybody's within `SLACK`.
 - When something may be used again depends on a clock that is read here a little later than there: nothing is said of
   what happens within `SLACK` of such a moment.
 """
@@ -23,7 +24,7 @@ has timed out, have that effect for itself."""
 def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
     """All that was used before its time."""
     rests: dict[str, Refused] = {}
-    providers = Providers(cooldown)
+    by_process: dict[int, Providers] = defaultdict(lambda: Providers(cooldown))
     for word in words:
         if isinstance(word, Refused):
             known = rests.get(word.token)
@@ -31,18 +32,20 @@ def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
                 rests[word.token] = word
         elif isinstance(word, Used):
             rest = rests.get(word.token)
+            if rest and rest.process != word.process and word.at < rest.at + SLACK:
+                continue  # another worker, which may not have heard of it yet
             if rest and not word.last_resort and word.at < rest.until - SLACK:
                 left = rest.until - word.at
                 yield f"{word.marker}: a token is used {left:.1f} s before its time (refused in {rest.marker})"
         elif isinstance(word, Planned):
-            yield from providers.planned(word)
+            yield from by_process[word.process].planned(word)
         elif isinstance(word, Failed):
-            providers.failed(word)
+            by_process[word.process].failed(word)
         elif isinstance(word, Answered):
-            providers.answered(word.target)
+            by_process[word.process].answered(word.target)
             rests.pop(word.back, None)  # a success ends a cooldown
         elif isinstance(word, Started):
-            providers = Providers(cooldown)
+            by_process.pop(word.process, None)
 
 
 Scope = tuple[str, str | None]

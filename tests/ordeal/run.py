@@ -111,7 +111,7 @@ def routing(urls: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run(*, seconds: float, seed: int, sessions: int, short_way: bool = SHORT_WAY) -> Result:
+def run(*, seconds: float, seed: int, sessions: int, workers: int = 1, short_way: bool = SHORT_WAY) -> Result:
     """Puts a gateway through it. `short_way`: its option."""
     result = Result()
     with ExitStack() as stack, TemporaryDirectory(prefix="ordeal-") as directory:
@@ -132,6 +132,7 @@ def run(*, seconds: float, seed: int, sessions: int, short_way: bool = SHORT_WAY
             upstream=providers[0].provider.url,
             options=("-s", str(probe), *(part for setting in settings for part in ("--set", setting))),
             forked=False,
+            workers=workers,
         )
         gateway.check_log = False  # `log_problems` says more than the harness
         gateway.ends_within = DRAIN + PATIENCE

@@ -247,3 +247,12 @@ def test_json_answers() -> None:
     assert told.complete
     assert told.blocks == [TEXT, TOOL]
     assert read_answer(200, "application/json", json.dumps({**message, "stop_reason": None}).encode()).wrong
+
+
+def test_a_worker_that_was_killed_cuts_answers_and_turns_nobody_away() -> None:
+    killed = Stop(told=12.0, ended=12.0, up=14.0, killed=True)
+    cut = asked(b"", failure="ConnectionResetError", started=8.0, ended=12.1)
+    turned_away = asked(b"", failure=REFUSED, started=12.1, ended=12.2)
+    assert verdict(cut, stops=[killed]) == []
+    assert verdict(turned_away, stops=[killed])
+    assert verdict(turned_away, stops=[STOP]) == []

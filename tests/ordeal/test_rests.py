@@ -51,6 +51,19 @@ def test_a_token_rests_over_a_restart() -> None:
     assert problems(REFUSED, Started(at=11.0), used(12.0))
 
 
+def test_another_worker_hears_of_a_refusal_within_half_a_second() -> None:
+    by = [Used(at=at, process=2, marker="a1.r2", token="t", last_resort=False) for at in (10.2, 10.9)]
+    assert problems(REFUSED, by[0]) == []
+    assert problems(REFUSED, by[1])
+
+
+def test_each_worker_knows_by_itself_who_is_down() -> None:
+    down = [failed(at, session=f"s{at}", process=at % 2) for at in range(2 * THRESHOLD)]
+    assert problems(*down[:THRESHOLD], planned(5.0, ZAI, KIMI)) == []
+    assert problems(*down, planned(5.5, ZAI, KIMI))
+    assert problems(*down, Started(at=5.2), planned(5.5, ZAI, KIMI)) == []
+
+
 @pytest.mark.parametrize("kind", ["dropped", "connect", "invalid", "status", "error event"])
 def test_a_provider_that_is_down(kind: str) -> None:
     down = [failed(at, kind=kind) for at in range(THRESHOLD)]

@@ -13,12 +13,14 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A new process."""
 
     at: float
+    process: int = 0
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The order in which a request's targets are to be asked."""
 
     at: float
+    process: int = 0
     marker: str
     targets: tuple[Target, ...]
     session: str = ""
@@ -29,6 +31,7 @@ class Used(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A pool token was chosen."""
 
     at: float
+    process: int = 0
     marker: str
     token: str
     last_resort: bool
@@ -39,6 +42,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A pool token was refused, and is to rest until then."""
 
     at: float
+    process: int = 0
     marker: str
     token: str
     until: float
@@ -48,6 +52,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An attempt failed, before content or after it."""
 
     at: float
+    process: int = 0
     target: Target
     kind: str
     status: int
@@ -66,6 +71,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An attempt brought a whole answer."""
 
     at: float
+    process: int = 0
     target: Target
     back: str = ""
     """The token that this answer has shown to be back before its time: as the last resort, or sent to find out."""
@@ -94,6 +100,7 @@ class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What the process holds."""
 
     process: int
+    at: float = 0.0
     tasks: int
     exchanges: int
     """Requests with their attempts, in the gateway's own table."""
