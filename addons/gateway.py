@@ -21,6 +21,7 @@ from addons.process.metrics import Metrics
 from addons.process.page import Page
 from addons.process.sharing import Sharing
 from addons.process.startup import Startup
+from addons.process.sums_sharing import SumsSharing
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch
 from addons.process.web_pages import WebPages
@@ -84,6 +85,7 @@ addons = fail_closed(
         LogOutput(_masking.freed, inherited.number if inherited else None),
         Reload(_settings),
         Sharing(_settings, _shared),
+        SumsSharing(_shared),
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),

@@ -25,11 +25,13 @@ from addons.process import redis_address
 from addons.process import redis_scripts as scripts
 from addons.process.overdue import Overdue
 from addons.state.shared import (
+    SUMS_SHARED,
     Admit,
     Admitted,
     Asked,
     Claim,
     Cooled,
+    DaysSummed,
     Forgotten,
     Holding,
     Known,
@@ -39,11 +41,14 @@ from addons.state.shared import (
     Refused,
     Resumed,
     RoomSeen,
+    Rows,
     Settled,
     Shared,
     Sit,
     Span,
     StillHere,
+    Summed,
+    SumsOf,
     Tell,
     Totals,
     WrongKey,
@@ -70,6 +75,7 @@ MOST_WAITING: Final = 10_000
 
 encode: Final = msgspec.json.Encoder().encode
 published: Final = msgspec.json.Decoder(tuple[str, AnyNews])
+rows_of: Final = msgspec.json.Decoder(Rows).decode
 decode: Final = msgspec.json.Decoder(AnyNews).decode
 
 Argument = str | bytes | int | float
@@ -244,6 +250,11 @@ class RedisLink:
                     self.put(Command(arguments, asked, bytes.decode))
                 case Settled():
                     self.put(Command(self.told(question), asked, dollars_of))
+                case DaysSummed(days):
+                    keys = [f"{scripts.PREFIX}summed:{day}" for day in days]
+                    self.put(Command(self.script(scripts.TOTALS, keys), asked, versions))
+                case SumsOf(source, day):
+                    self.put(Command(("GET", sums_key(source, day)), asked, lambda rows: rows_of(rows or b"[]")))
                 case Totals(windows):
                     keys = [key for span in windows for key in span_keys(span)[:1]]
                     self.put(Command(self.script(scripts.TOTALS, keys), asked, totals))
@@ -284,6 +295,9 @@ class RedisLink:
             case Known(source, window, sums):
                 pairs = [part for pair in sums.items() for part in pair]
                 return run(scripts.KNOWN, span_keys(window), source, window.end, *pairs)
+            case Summed(source, day, version, rows):
+                keys = [f"{scripts.PREFIX}summed:{day}", sums_key(source, day)]
+                return run(scripts.SUM, keys, SUMS_SHARED * 86_400, source, version, encode(rows))
             case Forgotten(user, windows):
                 keys = [rates_key(user), sessions_key(user), reserved_key(user)]
                 return run(scripts.FORGET, [*keys, *(key for span in windows for key in span_keys(span))], user)
@@ -372,6 +386,16 @@ def admitted(answer: list[bytes]) -> Admitted:
     """What the script has said."""
     wait, seated, soonest, over, *spent = answer
     return Admitted(float(wait), bool(seated), float(soonest), over.decode(), tuple(map(float, spent)))
+
+
+def sums_key(source: str, day: str) -> str:
+    """Where it is what a ledger has summed up of a day."""
+    return f"{scripts.PREFIX}sums:{source}:{day}"
+
+
+def versions(answer: list[list[bytes]]) -> list[dict[str, str]]:
+    """In which versions ledgers have summed up days."""
+    return [dict(zip(map(bytes.decode, row[::2]), map(bytes.decode, row[1::2]), strict=True)) for row in answer]
 
 
 def dollars_of(answer: list[bytes]) -> list[float]:

@@ -198,7 +198,14 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3600)
 """
 
-# KEYS: the sums of windows.
+# KEYS: the versions of a day, and the rows of a ledger's day. ARGV: seconds, source, version, rows.
+SUM: Final = """
+redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+"""
+
+# KEYS: the sums of windows, or the versions of days.
 TOTALS: Final = """
 local found = {}
 for i = 1, #KEYS do found[i] = redis.call('HGETALL', KEYS[i]) end
@@ -220,6 +227,7 @@ return found
 SCRIPTS: Final = (
     WHAT_HOLDS,
     ADMIT,
+    SUM,
     TOTALS,
     SETTLE,
     KNOWN,

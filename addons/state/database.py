@@ -195,6 +195,34 @@ MIGRATIONS: Final = (
     );
     INSERT INTO replica VALUES (lower(hex(randomblob(8))));
     """,
+    """
+    CREATE TABLE usage_elsewhere (
+        source TEXT NOT NULL, -- the ledger that has counted it
+        day TEXT NOT NULL,
+        user TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        model TEXT NOT NULL,
+        class TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        estimated INTEGER NOT NULL,
+        unpriced INTEGER NOT NULL,
+        input_tokens INTEGER NOT NULL,
+        output_tokens INTEGER NOT NULL,
+        cache_read_tokens INTEGER NOT NULL,
+        cache_write_tokens INTEGER NOT NULL,
+        cache_write_1h_tokens INTEGER NOT NULL,
+        web_searches INTEGER NOT NULL,
+        cost_usd REAL,
+        PRIMARY KEY (day, source, user, provider, model, class)
+    ) WITHOUT ROWID;
+    CREATE VIEW usage_everywhere AS
+        SELECT day, user, provider, model, class, requests, failed, estimated, unpriced, input_tokens, output_tokens,
+            cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, web_searches, cost_usd FROM usage_daily
+        UNION ALL
+        SELECT day, user, provider, model, class, requests, failed, estimated, unpriced, input_tokens, output_tokens,
+            cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, web_searches, cost_usd FROM usage_elsewhere;
+    """,
 )
 
 

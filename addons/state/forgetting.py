@@ -24,6 +24,7 @@ LONG: Final = {
 }
 SHORT: Final = (
     "DELETE FROM usage_daily WHERE user = ?",
+    "DELETE FROM usage_elsewhere WHERE user = ?",
     "DELETE FROM usage_sessions WHERE user = ?",
     "DELETE FROM spend WHERE user = ?",
 )

@@ -14,6 +14,7 @@ Rules that hold here:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -143,6 +144,16 @@ class Known(Message, frozen=True):
     """By user."""
 
 
+class Summed(Message, frozen=True):
+    """What a ledger has summed up of a day: the rows of its table, less the day."""
+
+    source: str
+    day: str
+    version: str
+    """Another one, when the rows are others."""
+    rows: tuple[tuple[Any, ...], ...]
+
+
 class Forgotten(Message, frozen=True):
     """A user was deleted: somebody else may get the name."""
 
@@ -207,14 +218,40 @@ class Totals(Message, frozen=True):
     windows: tuple[Span, ...]
 
 
+class DaysSummed(Message, frozen=True):
+    """Which ledgers have summed up these days, and in which versions?"""
+
+    days: tuple[str, ...]
+
+
+class SumsOf(Message, frozen=True):
+    """What has a ledger summed up of a day?"""
+
+    source: str
+    day: str
+
+
 News = Cooled | Refused | Resumed | RoomSeen | Moved | WrongKey
-Tell = News | Settled | Left | StillHere | Holding | Known | Forgotten
-Question = Admit | Sit | Claim | Totals | Settled
+Tell = News | Settled | Left | StillHere | Holding | Known | Summed | Forgotten
+Question = Admit | Sit | Claim | Totals | Settled | DaysSummed | SumsOf
 Spent = list[dict[str, float]]
 """What users have spent, for each of the windows asked for."""
 
+Rows = list[list[Any]]
+
+SUMS_SHARED: Final = 62
+"""Days of which sums are passed on: those of the running month, and of the one before."""
+
 NEWS: Final = (Cooled, Refused, Resumed, RoomSeen, Moved, WrongKey)
-ANSWERS: Final[dict[type, Any]] = {Admit: Admitted, Sit: str, Claim: str, Totals: Spent, Settled: list[float]}
+ANSWERS: Final[dict[type, Any]] = {
+    Admit: Admitted,
+    Sit: str,
+    Claim: str,
+    Totals: Spent,
+    Settled: list[float],
+    DaysSummed: list[dict[str, str]],
+    SumsOf: Rows,
+}
 
 
 class Asked:
@@ -250,6 +287,15 @@ def undone(question: Question, answer: object) -> list[Tell]:
     if answer.spent and not answer.over and question.reserve:
         found.append(Settled(question.user, question.reserve, 0.0, (), ""))
     return found
+
+
+async def answer_of(asked: Asked | None) -> Any:
+    """What a question is answered with; None: with nothing. (For what no request waits for.)"""
+    if asked is not None and asked.waits:
+        come = asyncio.Event()
+        asked.wake = come.set
+        await come.wait()
+    return asked.answer if asked else None
 
 
 class Link(Protocol):

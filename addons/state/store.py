@@ -93,6 +93,7 @@ OLD_ROWS: Final = {"requests": "time", "attempts": "time", "usage_sessions": "la
 """The tables of what is kept for some days, and the column that says how old a row is."""
 OLD_SUMS: Final = {
     "usage_daily": ("day < date(?, 'unixepoch')", 400 * 86_400.0),
+    "usage_elsewhere": ("day < date(?, 'unixepoch')", 400 * 86_400.0),
     "spend": (f"slot < ? / {SLOT}", 62 * 86_400.0),
 }
 """The tables of sums: what is too old, as of a time (epoch seconds), and for how many seconds they are kept."""

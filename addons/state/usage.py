@@ -120,8 +120,9 @@ def grouped(
     wanted = of_days(since, until, user, model, provider)
     keys = ", ".join(by)
     order = f" GROUP BY {keys} ORDER BY {keys}" if by else ""
-    statement = f"SELECT {''.join(f'{key}, ' for key in by)}{TOTALS} FROM usage_daily{wanted}{order}"  # noqa: S608
     with reading(path) as connection:
+        columns = f"{''.join(f'{key}, ' for key in by)}{TOTALS}"
+        statement = f"SELECT {columns} FROM {sums_in(connection)}{wanted}{order}"  # noqa: S608
         rows = connection.execute(statement, wanted.values).fetchall() if connection else []
     return [Group(keys=row[: len(by)], sums=sums_of(row[len(by) :])) for row in rows if row[len(by)] is not None]
 
@@ -131,12 +132,18 @@ def models(
 ) -> dict[str, set[str]]:
     """The models that were used, for each value of a dimension. (Sorting them costs as much as reading them.)"""
     wanted = of_days(since, until, user, model)
-    statement = f"SELECT DISTINCT {by}, model FROM usage_daily{wanted}"  # noqa: S608
     found: dict[str, set[str]] = {}
     with reading(path) as connection:
+        statement = f"SELECT DISTINCT {by}, model FROM {sums_in(connection)}{wanted}"  # noqa: S608
         for value, name in connection.execute(statement, wanted.values) if connection else ():
             found.setdefault(value, set()).add(name)
     return found
+
+
+def sums_in(connection: sqlite3.Connection | None) -> str:
+    """The table of daily sums: this gateway's, and those of others where there are any (a slower one)."""
+    others = connection.execute("SELECT EXISTS (SELECT 1 FROM usage_elsewhere)").fetchone() if connection else (0,)
+    return "usage_everywhere" if others[0] else "usage_daily"
 
 
 def of_days(since: str, until: str, user: str, model: str, provider: str = "") -> Conditions:

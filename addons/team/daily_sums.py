@@ -22,7 +22,7 @@ MOST_REMEMBERED: Final = 50
 """Viewers and choices of which those are remembered."""
 
 COLUMNS: Final[dict[By, str]] = {"user": "user", "model": "provider, model", "provider": "provider"}
-OF_THE_DAYS: Final = "FROM usage_daily WHERE day BETWEEN ?1 AND ?2 AND ?3 IN ('', user)"
+OF_THE_DAYS: Final = "FROM {table} WHERE day BETWEEN ?1 AND ?2 AND ?3 IN ('', user)"
 LINES: Final = {
     by: f"SELECT day, {columns}, sum(cost_usd), "  # no values
     f"sum(input_tokens + output_tokens + cache_read_tokens + cache_write_tokens) {OF_THE_DAYS} GROUP BY day, {columns}"
@@ -47,13 +47,16 @@ class DailySums:
         with usage.reading(path) as connection:
             if connection is None:
                 return
-            for day, user, *sums in connection.execute(USERS, values):
+            table = usage.sums_in(connection)
+            for day, user, *sums in connection.execute(USERS.format(table=table), values):
                 found = usage.sums_of(sums)
                 self.days[self.places[day]].add(found)
                 self.users.setdefault(user, Sums()).add(found)
                 if by == "user":
                     self.add(self.places[day], user, found.cost_usd or 0.0, found.total_tokens)
-            for day, *names, cost, tokens in connection.execute(LINES[by], values) if by != "user" else ():
+            for day, *names, cost, tokens in (
+                connection.execute(LINES[by].format(table=table), values) if by != "user" else ()
+            ):
                 self.add(self.places[day], "/".join(name or "none" for name in names), cost or 0.0, tokens)
 
     def add(self, place: int, name: str, cost: float, tokens: int) -> None:

@@ -15,10 +15,12 @@ from typing import Any, Final
 from addons.state.pool import MOST_SESSIONS
 from addons.state.shared import (
     NEWS,
+    SUMS_SHARED,
     Admit,
     Admitted,
     Claim,
     Cooled,
+    DaysSummed,
     Forgotten,
     Holding,
     Known,
@@ -33,6 +35,8 @@ from addons.state.shared import (
     Sit,
     Span,
     StillHere,
+    Summed,
+    SumsOf,
     Totals,
     WrongKey,
 )
@@ -78,6 +82,8 @@ class HubState:
         self.spent: dict[tuple[str, Span], dict[str, float]] = {}
         """US dollars by user and window, as each ledger knows them."""
         self.pruned = 0.0
+        self.summed: dict[str, dict[str, tuple[str, tuple[tuple[Any, ...], ...]]]] = {}
+        """What was summed up of a day by each ledger: the version, and the rows."""
         self.rates = Rates()
         self.sessions = Sessions()
 
@@ -111,6 +117,15 @@ class HubState:
                 self.left(held, message, now)
             case Known():
                 self.seed(message)
+            case Summed(source, day, version, rows):
+                self.summed.setdefault(day, {})[source] = version, rows
+                while len(self.summed) > SUMS_SHARED:
+                    del self.summed[min(self.summed)]
+            case DaysSummed(days):
+                known = [self.summed.get(day, {}) for day in days]
+                return [{source: version for source, (version, _) in one.items()} for one in known]
+            case SumsOf(source, day):
+                return self.summed.get(day, {}).get(source, ("", ()))[1]
             case Claim():
                 return self.claim(message, now)
             case Totals():

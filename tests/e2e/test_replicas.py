@@ -1,6 +1,7 @@
 """Three gateways that share limits and accounts through a real Redis, whatever happens to that.
 
-addons/process/sharing.py, addons/proxy/waking.py, addons/state/replica.py and addons/config/version.py are tested here.
+addons/process/sharing.py, addons/process/sums_sharing.py, addons/proxy/waking.py, addons/state/replica.py and
+addons/config/version.py are tested here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 
+from addons.state.usage import grouped
 from tests.e2e.canaries import Secret
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway
@@ -56,7 +58,10 @@ def replicas(
         ]
         for gateway in made:
             gateway.look_for([Secret("the password of Redis", PASSWORD)])
-        yield list(pool.map(stack.enter_context, made))
+        found = list(pool.map(stack.enter_context, made))
+        for gateway in found:
+            assert gateway.post("kimi").status_code == 200
+        yield found
 
 
 def is_shared(gateway: Gateway, status: str) -> bool:
@@ -172,3 +177,14 @@ def test_no_request_fails_without_redis_and_it_is_used_again(
     wait_for(replicas, "redis")
     assert [ask(gateway) for gateway in replicas] == [200] * 3
     assert all("can't be used" in gateway.log() for gateway in replicas)
+
+
+def test_any_of_them_shows_what_was_used_through_all(replicas: list[Gateway]) -> None:
+    """(They were asked for a model of their own in the beginning.)"""
+
+    def requests(gateway: Gateway) -> int:
+        groups = grouped(gateway.directory / "gateway.sqlite", ["model"])
+        return sum(group.sums.requests for group in groups if group.keys == ("kimi-for-coding",))
+
+    for gateway in replicas:
+        gateway.wait_until(partial(lambda gateway: requests(gateway) == 3, gateway))

@@ -65,4 +65,4 @@ def test_no_table_with_users_is_left_out(tmp_path: Path) -> None:
             for table in tables
             if {"user", "caller", "request"} & {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
         }
-    assert found == {"requests", "attempts", "usage_daily", "usage_sessions", "spend"}
+    assert found == {"requests", "attempts", "usage_daily", "usage_elsewhere", "usage_sessions", "spend"}

@@ -17,6 +17,7 @@ from addons.state.shared import (
     Asked,
     Claim,
     Cooled,
+    DaysSummed,
     Forgotten,
     Holding,
     Known,
@@ -31,6 +32,8 @@ from addons.state.shared import (
     Sit,
     Span,
     StillHere,
+    Summed,
+    SumsOf,
     Totals,
     WrongKey,
     undone,
@@ -315,6 +318,26 @@ def test_nothing_is_known_of_a_user_who_was_deleted(team):
         one.tell(Known("ledger", DAY, {"alice": 1.0}))
         await done(one)
         assert (await other.ask(Totals((DAY,))))[0]["alice"] == pytest.approx(1.0)
+
+    team(test)
+
+
+# Sums of days
+
+
+def test_what_a_ledger_has_summed_up_is_there_for_others(team):
+    async def test(those: Team) -> None:
+        one, other = await those.join(), await those.join()
+        one.tell(Summed("here", "2026-11-28", "v1", (("alice", 1, None),)))
+        one.tell(Summed("here", "2026-11-28", "v2", (("alice", 2, None), ("bob", 1, 0.5))))
+        other.tell(Summed("there", "2026-11-28", "v1", ()))
+        await done(one)
+        await done(other)
+        asked = DaysSummed(("2026-11-28", "2026-11-27"))
+        assert await other.ask(asked) == [{"here": "v2", "there": "v1"}, {}]
+        rows = await other.ask(SumsOf("here", "2026-11-28"))
+        assert [list(row) for row in rows] == [["alice", 2, None], ["bob", 1, 0.5]]
+        assert not await other.ask(SumsOf("here", "2026-11-27"))
 
     team(test)
 
