@@ -11,17 +11,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from addons.state.usage import grouped
+from addons.state.usage import sessions as used_by_session
 from tests.e2e.canaries import Secret
 from tests.e2e.conftest import Providers
-from tests.e2e.gateway import SAVING, Gateway
-from tests.fakes.provider import Provider
-from tests.fakes.scripts import oauth_429
+from tests.e2e.gateway import SAVING, Gateway, messages_body
+from tests.e2e.sse import EventStream
+from tests.fakes.provider import PATIENCE, Provider
+from tests.fakes.scripts import Gate, insert, oauth_429, say
+from tests.front import in_front, needs
 from tests.redis_server import NEEDS_REDIS, RedisServer
 
 pytestmark = [NEEDS_REDIS, pytest.mark.skipif(SAVING, reason="who shares what, not what is said")]
@@ -188,3 +193,34 @@ def test_any_of_them_shows_what_was_used_through_all(replicas: list[Gateway]) ->
 
     for gateway in replicas:
         gateway.wait_until(partial(lambda gateway: requests(gateway) == 3, gateway))
+
+
+@pytest.mark.parametrize("program", [pytest.param(one, marks=needs(one)) for one in ("haproxy", "nginx")])
+def test_behind_a_proxy_a_session_stays_and_events_come_at_once(
+    replicas: list[Gateway], zai: Provider, tmp_path: Path, program: str
+) -> None:
+    """With the files of addons/deploy/."""
+    sessions = [str(uuid4()) for _ in range(12)]
+    with (
+        in_front(program, tmp_path, [one.port for one in replicas]) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client,
+    ):
+        for session in [*sessions, *sessions]:
+            answer = client.post("/v1/messages", json=messages_body("glm"), headers={SESSION: session})
+            assert answer.status_code == 200
+        gate = Gate()
+        zai.script(insert(say("hello"), gate, after=4))
+        with client.stream("POST", "/v1/messages", json=messages_body("glm", stream=True)) as response:
+            stream = EventStream(response, time.monotonic())
+            stream.until("content_block_delta")
+            gate.open()
+            stream.read()
+            assert stream.types[-1] == "message_stop"
+
+    def served() -> list[set[str]]:
+        files = [gateway.directory / "gateway.sqlite" for gateway in replicas]
+        return [{one.session for one in used_by_session(file)} & {*sessions} for file in files]
+
+    replicas[0].wait_until(lambda: set().union(*served()) == {*sessions})
+    assert sum(map(len, served())) == len(sessions), "each session was served by one gateway"
+    assert sum(map(bool, served())) >= 2
