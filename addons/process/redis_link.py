@@ -75,6 +75,7 @@ MOST_WAITING: Final = 10_000
 
 encode: Final = msgspec.json.Encoder().encode
 published: Final = msgspec.json.Decoder(tuple[str, AnyNews])
+texts: Final = msgspec.json.Decoder(list[str]).decode
 rows_of: Final = msgspec.json.Decoder(Rows).decode
 decode: Final = msgspec.json.Decoder(AnyNews).decode
 
@@ -393,9 +394,15 @@ def sums_key(source: str, day: str) -> str:
     return f"{scripts.PREFIX}sums:{source}:{day}"
 
 
-def versions(answer: list[list[bytes]]) -> list[dict[str, str]]:
+def versions(answer: list[bytes]) -> list[dict[str, str]]:
     """In which versions ledgers have summed up days."""
-    return [dict(zip(map(bytes.decode, row[::2]), map(bytes.decode, row[1::2]), strict=True)) for row in answer]
+    return [pairs(row) for row in answer]
+
+
+def pairs(table: bytes) -> dict[str, str]:
+    """A table of the server's as a script has told it."""
+    flat = [] if table == b"{}" else texts(table)  # (Lua doesn't know an empty list)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def dollars_of(answer: list[bytes]) -> list[float]:
@@ -403,6 +410,6 @@ def dollars_of(answer: list[bytes]) -> list[float]:
     return list(map(float, answer))
 
 
-def totals(answer: list[list[bytes]]) -> list[dict[str, float]]:
+def totals(answer: list[bytes]) -> list[dict[str, float]]:
     """What everybody has spent, by window."""
-    return [{user.decode(): float(sum_) for user, sum_ in zip(row[::2], row[1::2], strict=True)} for row in answer]
+    return [{user: float(dollars) for user, dollars in pairs(row).items()} for row in answer]

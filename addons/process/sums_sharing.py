@@ -23,7 +23,10 @@ from addons.state.sums_elsewhere import keep_sums, own_sums
 logger = logging.getLogger(__name__)
 
 EVERY = 2.0
-"""Seconds between looks at what has changed."""
+"""Seconds between looks at what has changed, while there are few others."""
+
+FEW = 10
+"""From so many ledgers on, looks are rarer: each gateway reads what every other has summed up."""
 
 
 class SumsSharing:
@@ -57,7 +60,7 @@ class SumsSharing:
         """Look at what has changed, for as long as the gateway runs."""
         while True:
             try:
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(pause(len({other for other, _ in self.kept}))):
                     await self.wanted.wait()
             except TimeoutError:
                 pass
@@ -70,7 +73,7 @@ class SumsSharing:
     async def share(self, database: str) -> None:
         """Tell what has changed here, and take over what has changed elsewhere."""
         source = self.shared.source
-        if await answer_of(self.shared.ask(Claim(f"sums:{source}", self.name, 3 * EVERY))) != self.name:
+        if await answer_of(self.shared.ask(Claim(f"sums:{source}", self.name, 3 * pause(len(self.kept))))) != self.name:
             return
         today = datetime.fromtimestamp(self.clock(), UTC).date()
         # Days of other time zones may have begun; those that are over change only when something is corrected.
@@ -88,6 +91,11 @@ class SumsSharing:
                     if rows is not None:
                         await asyncio.to_thread(keep, database, other, day, rows)
                         self.kept[other, day] = version
+
+
+def pause(others: int) -> float:
+    """Seconds until the next look."""
+    return EVERY * max(1.0, others / FEW)
 
 
 def own(database: str, source: str, since: str) -> list[Summed]:

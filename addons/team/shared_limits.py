@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 500
 """Users in one message."""
 
-LEARN_EVERY = 2.0
+LEARN_EVERY = 5.0
 """Seconds between looks at what others have counted."""
 
 TELL_EVERY = 60.0
