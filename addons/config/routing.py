@@ -102,14 +102,15 @@ class Provider:
     steps: Mapping[str, bool] = field(default_factory=dict, hash=False)
     """Steps of the body's way to it, switched on (true) or off (false) by name. Default: each step's own."""
 
+    egress: Egress = field(init=False, repr=False, compare=False)
+    """How it is reached: `proxy` and `ca_bundle`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "egress", Egress(self.proxy, self.ca_bundle))
+
     def dialect(self, model: str) -> ChatOptions:
         """What is particular about one of its models."""
         return next((options for pattern, options in self.variants if matches(pattern, model)), self.chat)
-
-    @property
-    def egress(self) -> Egress:
-        """How it is reached."""
-        return Egress(self.proxy, self.ca_bundle)
 
     @property
     def searches(self) -> bool:
