@@ -65,7 +65,7 @@ def again(page: browser.Page, gateway: WebGateway) -> None:
     """Load mitmweb's page anew."""
     page.driver.get("about:blank")
     page.driver.get(gateway.page_url)
-    page.wait(lambda: len(page.rows()) >= 4, "the flows")
+    page.wait(lambda: len(page.find_all("td.gw-story")) >= 4, "the flows")
 
 
 def test_a_line_tells_of_its_request(page: browser.Page) -> None:

@@ -40,7 +40,7 @@ def test_the_page_is_index_html_with_one_head() -> None:
 NAMES = """
 flow-table flow-detail flow-menu main-view menu-group menu-content menu-legend close-button contentview controls
 col-quickactions fa-clipboard nav-tabs dropdown-menu window.backend flows/sort flows/update ui/flow selectTab
-setContentViewFor contentViewFor contentHash matching_filters web_columns _mitmproxy_xsrf
+setContentViewFor contentViewFor contentHash matching_filters web_columns _mitmproxy_xsrf CONNECTION_FETCHING
 """
 
 

@@ -22,7 +22,8 @@ const flowOf = (row) => {
 export const draw = () => {
   const table = one(".flow-table table");
   if (!table) return;
-  const ours = store.getState().options.web_columns?.includes("comment") ?? false;
+  const { options, connection } = store.getState();
+  const ours = options.web_columns?.includes("comment") || /_INIT|_FETCHING/.test(connection.state); // no options yet
   table.classList.toggle("gw-columns", ours);
   if (!ours) return;
   head(table.tHead.rows[0]);
