@@ -98,6 +98,18 @@ class Fleet:
         """Start the first worker."""
         return [self.start(1, now)]
 
+    def adopt(self, number: int, now: float, *, leaving: bool) -> int:
+        """A worker that runs already: what it is called from here on."""
+        self.last_id += 1
+        self.has_served = True
+        self.workers[self.last_id] = Worker(self.last_id, number, now - SOON, "leaving" if leaving else "ready")
+        return self.last_id
+
+    def go_on(self, now: float) -> list[Action]:
+        """Start who is missing among those that were taken over, and replace all others."""
+        missing = [self.start(number, now) for number in range(1, self.size + 1) if not self.current(number)]
+        return [*missing, *self.renew(now)]
+
     def start(self, number: int, now: float) -> Start:
         """Start a worker."""
         self.last_id += 1

@@ -40,6 +40,11 @@ class Line:
         except (OSError, ValueError):  # broken off
             return
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way at this end: neither what was not sent yet, nor what was not looked at."""
+        return not self.writer.transport.get_write_buffer_size() and not self.reader._buffer  # type: ignore[attr-defined]  # noqa: SLF001
+
     def close(self) -> None:
         self.writer.close()
 

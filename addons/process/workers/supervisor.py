@@ -1,7 +1,8 @@
 """Supervisor: the process that `./run.sh --workers N` is. It listens, and N mitmdumps accept at its socket.
 
-SIGTERM and SIGINT are passed on, and end it when all workers have ended; SIGHUP replaces the workers one by one (on a
-terminal it says that the terminal has gone: then it is a SIGTERM). Whoever hangs up the line to a worker ends it: no
+SIGTERM and SIGINT are passed on, and end it when all workers have ended. SIGHUP replaces it by the program that is
+installed now, as the same process, and then the workers one by one (on a terminal it says that the terminal has gone:
+then it is a SIGTERM). Whoever hangs up the line to a worker ends it: no
 worker outlives its parent. What is done when is decided in fleet.py.
 """
 
@@ -11,16 +12,19 @@ import signal
 if __name__ == "__main__":
     for early in (signal.SIGINT, signal.SIGTERM):
         signal.signal(early, lambda _number, _frame: os._exit(0))  # nothing has begun yet
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 import argparse
 import asyncio
 import errno
 import itertools
+import shutil
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +35,12 @@ from addons.process.workers.balance import fewest
 from addons.process.workers.cores import cores
 from addons.process.workers.inheritance import Inheritance
 from addons.process.workers.line import Line, Message, connected
+from addons.process.workers.succession import Adopted, Child, Heir, Succession
 from addons.wire import limits
 
 LAUNCH: Final = Path(__file__).parents[1] / "launch.py"
+CHECK: Final = "--check"
+"""The argument with which this program only sees whether it can be started."""
 ANSWERS_WITHIN: Final = 1.0
 """Seconds after which a worker that was asked is left out of the answer."""
 
@@ -41,7 +48,7 @@ ANSWERS_WITHIN: Final = 1.0
 class Process:
     """A worker that runs."""
 
-    def __init__(self, worker: int, number: int, process: asyncio.subprocess.Process, line: Line) -> None:
+    def __init__(self, worker: int, number: int, process: Child, line: Line) -> None:
         self.worker, self.number, self.process, self.line = worker, number, process, line
         self.is_ready = False
         self.clients = 0
@@ -52,9 +59,9 @@ class Process:
 class Supervisor:
     """Does what the fleet decides."""
 
-    def __init__(self, size: int, command: Sequence[str], listening: Sequence[socket.socket], env: dict[str, str]):
+    def __init__(self, size: int, command: Sequence[str], listening: Sequence[socket.socket], hub: Path) -> None:
         self.fleet = fleet.Fleet(size)
-        self.command, self.listening, self.env = command, listening, env
+        self.command, self.listening, self.hub = command, listening, hub
         self.processes: dict[int, Process] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.happened = asyncio.Event()
@@ -63,9 +70,11 @@ class Supervisor:
         self.questions: dict[int, Question] = {}
         self.numbers = itertools.count(1)
         self.has_welcomed = False
+        self.is_succeeded = False
+        """Whether this program is about to end, and another to go on."""
 
-    async def run(self) -> int:
-        """Serve; returns the exit status."""
+    async def run(self, before: Succession | None = None) -> int:
+        """Serve, or go on; returns the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
@@ -73,7 +82,10 @@ class Supervisor:
             loop.add_signal_handler(signal.SIGHUP, self.stop, signal.SIGTERM)
         else:
             loop.add_signal_handler(signal.SIGHUP, self.renew)
-        self.act(self.fleet.begin(time.monotonic()))
+        if before:
+            await self.adopt(before.workers)
+        else:
+            self.act(self.fleet.begin(time.monotonic()))
         while not self.ended.done():
             self.happened.clear()
             due = self.fleet.next_due()
@@ -90,8 +102,54 @@ class Supervisor:
         self.act(self.fleet.stop(number))
 
     def renew(self) -> None:
-        """Replace all workers."""
-        self.act(self.fleet.renew(time.monotonic()))
+        """Replace all workers, and begin with this program."""
+        if self.fleet.has_served and not self.fleet.is_ending and not self.is_succeeded:
+            self.is_succeeded = True
+            self.keep(self.succeed())
+
+    async def succeed(self) -> None:
+        """Go on as the program that is installed now, if that can be started."""
+        trial = await asyncio.create_subprocess_exec(sys.executable, "-P", __file__, CHECK)
+        if await trial.wait():
+            self.is_succeeded = False
+            self.say("nothing is replaced: what is installed can't be started")
+            return
+        while not self.is_quiet():  # noqa: ASYNC110  # nobody says when
+            await asyncio.sleep(0.01)
+        if self.fleet.is_ending:
+            return
+        going_on = Succession(
+            listening=[one.fileno() for one in self.listening],
+            hub=str(self.hub),
+            workers=[self.heir(one) for one in self.processes.values()],
+        )
+        for number in going_on.descriptors():
+            os.set_inheritable(number, True)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # another one would end what isn't ready for it
+        os.execve(sys.executable, [sys.executable, "-P", *sys.argv], {**os.environ, **going_on.written()})  # noqa: S606
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way between workers, and none is being started."""
+        known = self.processes.keys() == self.fleet.workers.keys()
+        ready = all(one.is_ready and one.line.is_quiet for one in self.processes.values())
+        return self.fleet.is_ending or (known and ready and not self.questions)
+
+    def heir(self, one: Process) -> Heir:
+        """What is to be known of a worker that runs on."""
+        descriptor = one.line.writer.get_extra_info("socket").fileno()
+        return Heir(one.number, one.process.pid, descriptor, one.clients, not self.fleet.stays(one.worker))
+
+    async def adopt(self, heirs: Sequence[Heir]) -> None:
+        """Take over the workers that run, and replace them."""
+        now = time.monotonic()
+        self.has_welcomed = True
+        for one in heirs:
+            worker = self.fleet.adopt(one.number, now, leaving=one.leaving)
+            line = await connected(socket.socket(fileno=one.line))
+            process = self.processes[worker] = Process(worker, one.number, Adopted(one.pid), line)
+            process.is_ready, process.clients = True, one.clients
+            self.keep(self.accompany(process))
+        self.act(self.fleet.go_on(now))
 
     def act(self, actions: Sequence[fleet.Action]) -> None:
         """Do what was decided."""
@@ -103,7 +161,8 @@ class Supervisor:
                     self.processes[worker].line.say(leave=True)
                 case fleet.Send(worker, number):
                     if one := self.processes.get(worker):
-                        one.process.send_signal(number)
+                        with suppress(ProcessLookupError):
+                            one.process.send_signal(number)
                 case fleet.Say(text):
                     self.say(text)
                 case fleet.End(status):
@@ -138,7 +197,7 @@ class Supervisor:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
-                env={**self.env, **inherited.written()},
+                env={**os.environ, ENVIRONMENT: str(self.hub), **inherited.written()},
                 pass_fds=[*inherited.listening, inherited.line],
                 process_group=0,  # what a terminal sends to all of a group is for the parent to pass on
             )
@@ -152,15 +211,19 @@ class Supervisor:
         one = self.processes[worker] = Process(worker, number, process, await connected(ours))
         if self.fleet.is_ending:  # the signal came while it was being started
             process.send_signal(signal.SIGTERM)
+        await self.accompany(one)
+
+    async def accompany(self, one: Process) -> None:
+        """Listen to a process until it has ended."""
         listening = self.keep(self.listen_to(one))
-        status = await process.wait()
+        status = await one.process.wait()
         await asyncio.wait([listening], timeout=ANSWERS_WITHIN)  # its last words
-        del self.processes[worker]
+        del self.processes[one.worker]
         one.line.close()
         self.tell_fewest()
         for question in list(self.questions.values()):
-            question.left(worker)
-        self.act(self.fleet.ended(worker, status, time.monotonic()))
+            question.left(one.worker)
+        self.act(self.fleet.ended(one.worker, status, time.monotonic()))
 
     async def listen_to(self, one: Process) -> None:
         """Take what a worker says, for as long as it lives."""
@@ -235,11 +298,11 @@ async def listening_sockets(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-async def serve(size: int, program: str, arguments: Sequence[str]) -> int:
-    """Listen, and have workers serve; returns the exit status."""
+async def serve(size: int, program: str, arguments: Sequence[str], before: Succession | None = None) -> int:
+    """Listen, and have workers serve, or go on with those that do; returns the exit status."""
     host, port = listen_at(arguments)
     try:
-        listening = await listening_sockets(host, port)
+        listening = sockets_of(before.listening) if before else await listening_sockets(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             why = f"is taken, by another gateway? GATEWAY_PORT={port + 1} takes another"
@@ -248,13 +311,21 @@ async def serve(size: int, program: str, arguments: Sequence[str]) -> int:
         sys.stderr.write(f"run.sh: port {port} of {host or 'every address'} {why}\n")
         return 1
     command = [sys.executable, "-P", str(LAUNCH), program, *arguments]
-    with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
-        hub = Hub(Path(folder, "hub"))
-        await hub.start()
-        try:
-            return await Supervisor(size, command, listening, {**os.environ, ENVIRONMENT: str(hub.path)}).run()
-        finally:
-            hub.close()
+    folder = Path(before.hub).parent if before else Path(tempfile.mkdtemp(prefix="gateway-"))
+    hub = Hub(folder / "hub")
+    await hub.start()
+    try:
+        return await Supervisor(size, command, listening, hub.path).run(before)
+    finally:
+        hub.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sockets_of(descriptors: Sequence[int]) -> list[socket.socket]:
+    """The sockets of these descriptors, which no program inherits unless it is meant to."""
+    for number in descriptors:
+        os.set_inheritable(number, False)
+    return [socket.socket(fileno=number) for number in descriptors]
 
 
 def wanted(count: str) -> int | None:
@@ -264,14 +335,17 @@ def wanted(count: str) -> int | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Start `COUNT PROGRAM OPTIONS…`; returns the exit status."""
+    if list(arguments) == [CHECK]:
+        return 0  # all that is needed could be imported
+    before = Succession.read(os.environ)
     count, program, *options = arguments
     size = min(cores(), limits.WORKERS) if count == "auto" else wanted(count)
     if size is None:
         sys.stderr.write(f"run.sh: --workers takes a number from 1 to {limits.WORKERS}, or auto\n")
         return 2
-    if size == 1:
+    if size == 1 and not before:
         os.execv(sys.executable, [sys.executable, "-P", str(LAUNCH), program, *options])  # noqa: S606
-    return asyncio.run(serve(size, program, options))
+    return asyncio.run(serve(size, program, options, before))
 
 
 if __name__ == "__main__":

@@ -123,6 +123,16 @@ def test_when_old_and_new_both_die_there_is_another() -> None:
     assert fleet.next_due() == 51 + FIRST_PAUSE
 
 
+def test_workers_that_are_taken_over_are_replaced_and_who_is_missing_is_started() -> None:
+    fleet = Fleet(3)
+    assert fleet.adopt(1, 50, leaving=True) == 1
+    assert fleet.adopt(1, 50, leaving=False) == 2
+    assert fleet.adopt(3, 50, leaving=False) == 3
+    assert fleet.go_on(50) == [Start(4, 2), Start(5, 1)]
+    assert fleet.became_ready(5, 51) == [Leave(2), Start(6, 3)]
+    assert fleet.ended(1, 0, 52) == []
+
+
 def test_replacing_again_begins_again_and_what_waits_for_its_start_is_left_out() -> None:
     fleet = serving(3)
     fleet.renew(50)

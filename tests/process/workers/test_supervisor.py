@@ -75,3 +75,7 @@ def test_a_port_that_is_taken_is_said_by_the_parent(capsys: pytest.CaptureFixtur
 def test_an_address_that_is_not_here_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert asyncio.run(serve(2, "mitmdump", ["--listen-host", "192.0.2.1", "-p", "4000"])) == 1
     assert "port 4000 of 192.0.2.1 can't be listened on" in capsys.readouterr().err
+
+
+def test_whether_it_can_be_started_is_seen_without_starting_it() -> None:
+    assert supervisor.main([supervisor.CHECK]) == 0
