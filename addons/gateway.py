@@ -24,6 +24,7 @@ from addons.process.startup import Startup
 from addons.process.sums_sharing import SumsSharing
 from addons.process.tuning import Tuning
 from addons.process.user_watch import UserWatch
+from addons.process.users_sharing import UsersSharing
 from addons.process.web_pages import WebPages
 from addons.process.welcome import Welcome
 from addons.process.workers.inheritance import inherited
@@ -84,12 +85,13 @@ addons = fail_closed(
         _masking,
         LogOutput(_masking.freed, inherited.number if inherited else None),
         Reload(_settings),
-        Sharing(_settings, _shared),
+        Sharing(_settings, _shared, _wrong_keys),
         SumsSharing(_shared),
         _hooks,
         EventLocks(),
         AttemptLoop(recorder, _hooks.call),
         UserWatch(_users, _control, _limits.forget),
+        UsersSharing(_shared, lambda: _users.roll.version),
         AuthGate(_settings, _tickets, _control, _trusted, _users, _wrong_keys),
         _drain,
         _page,

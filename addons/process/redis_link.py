@@ -28,6 +28,7 @@ from addons.state.shared import (
     SUMS_SHARED,
     Admit,
     Admitted,
+    AllUsers,
     Asked,
     Claim,
     Cooled,
@@ -41,6 +42,7 @@ from addons.state.shared import (
     Refused,
     Resumed,
     RoomSeen,
+    Row,
     Rows,
     Settled,
     Shared,
@@ -51,6 +53,7 @@ from addons.state.shared import (
     SumsOf,
     Tell,
     Totals,
+    UserChanged,
     WrongKey,
 )
 from addons.state.shared import News as AnyNews
@@ -76,6 +79,7 @@ MOST_WAITING: Final = 10_000
 encode: Final = msgspec.json.Encoder().encode
 published: Final = msgspec.json.Decoder(tuple[str, AnyNews])
 texts: Final = msgspec.json.Decoder(list[str]).decode
+row_of: Final = msgspec.json.Decoder(Row | None).decode
 rows_of: Final = msgspec.json.Decoder(Rows).decode
 decode: Final = msgspec.json.Decoder(AnyNews).decode
 
@@ -251,6 +255,8 @@ class RedisLink:
                     self.put(Command(arguments, asked, bytes.decode))
                 case Settled():
                     self.put(Command(self.told(question), asked, dollars_of))
+                case AllUsers():
+                    self.put(Command(self.script(scripts.TOTALS, [scripts.USERS]), asked, users))
                 case DaysSummed(days):
                     keys = [f"{scripts.PREFIX}summed:{day}" for day in days]
                     self.put(Command(self.script(scripts.TOTALS, keys), asked, versions))
@@ -279,7 +285,7 @@ class RedisLink:
     def told(self, message: Tell) -> tuple[Argument, ...]:
         """The command that tells something."""
         run, whole = self.script, encode(message)
-        public: tuple[Argument, Argument] = (self.channel, encode((self.name, message)))
+        news: tuple[Argument, Argument] = (self.channel, encode((self.name, message)))
         match message:
             case Settled(user, reserved, dollars, windows, source):
                 spans = windows if source else ()  # else it was given back what it had reserved
@@ -303,17 +309,19 @@ class RedisLink:
                 keys = [rates_key(user), sessions_key(user), reserved_key(user)]
                 return run(scripts.FORGET, [*keys, *(key for span in windows for key in span_keys(span))], user)
             case Cooled(mark, model, until):
-                return run(scripts.COOL, [scripts.COOLDOWNS], f"{mark}|{model or ''}", until, whole, *public)
+                return run(scripts.COOL, [scripts.COOLDOWNS], f"{mark}|{model or ''}", until, whole, *news)
             case Refused(mark, until):
-                return run(scripts.KEEP, [scripts.REFUSALS], mark, until, whole, *public)
+                return run(scripts.KEEP, [scripts.REFUSALS], mark, until, whole, *news)
             case RoomSeen(mark):
-                return run(scripts.KEEP, [scripts.ROOMS], mark, "", whole, *public)
+                return run(scripts.KEEP, [scripts.ROOMS], mark, "", whole, *news)
             case Resumed(mark, model):
-                return run(scripts.RESUME, [scripts.COOLDOWNS, scripts.REFUSALS], mark, model or "", *public)
+                return run(scripts.RESUME, [scripts.COOLDOWNS, scripts.REFUSALS], mark, model or "", *news)
             case Moved(session, pool, mark):
-                return run(scripts.MOVE, [seat(session, pool)], int(hub_state.SEATS_KEPT), mark, *public)
+                return run(scripts.MOVE, [seat(session, pool)], int(hub_state.SEATS_KEPT), mark, *news)
+            case UserChanged(public, changed, row):
+                return run(scripts.USER, [scripts.USERS], public, changed, encode(row), *news)
             case WrongKey():
-                return ("PUBLISH", *public)
+                return ("PUBLISH", *news)
 
     def admit(self, question: Admit) -> tuple[Argument, ...]:
         """The command that asks whether a request may be made."""
@@ -403,6 +411,12 @@ def pairs(table: bytes) -> dict[str, str]:
     """A table of the server's as a script has told it."""
     flat = [] if table == b"{}" else texts(table)  # (Lua doesn't know an empty list)
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def users(answer: list[bytes]) -> dict[str, tuple[float, Row | None]]:
+    """All users, and when each was changed."""
+    found = {public: told.partition("|") for public, told in pairs(answer[0]).items()}
+    return {public: (float(changed), row_of(row)) for public, (changed, _, row) in found.items()}
 
 
 def dollars_of(answer: list[bytes]) -> list[float]:

@@ -17,6 +17,7 @@ PREFIX: Final = "{gateway}:"
 MEMBERS: Final = f"{PREFIX}members"
 COOLDOWNS: Final = f"{PREFIX}cooldowns"
 REFUSALS: Final = f"{PREFIX}refusals"
+USERS: Final = f"{PREFIX}users"
 ROOMS: Final = f"{PREFIX}rooms"
 
 NOW: Final = "local t = redis.call('TIME') local now = t[1] + t[2] / 1000000 "
@@ -198,6 +199,15 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 3600)
 """
 
+# KEYS: users. ARGV: public id, when, what was told, channel, what is published.
+USER: Final = """
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+if not known or tonumber(string.match(known, '^[^|]*')) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '|' .. ARGV[3])
+  redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
+"""
+
 # KEYS: the versions of a day, and the rows of a ledger's day. ARGV: seconds, source, version, rows.
 SUM: Final = """
 redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[1])
@@ -229,6 +239,7 @@ SCRIPTS: Final = (
     WHAT_HOLDS,
     ADMIT,
     SUM,
+    USER,
     TOTALS,
     SETTLE,
     KNOWN,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -25,7 +26,8 @@ from addons.process.hub import ENVIRONMENT
 from addons.process.hub_link import HubLink
 from addons.process.redis_link import RedisLink
 from addons.state.replica import ledger_id
-from addons.state.shared import Shared
+from addons.state.shared import Shared, WrongKey
+from addons.team.wrong_keys import WrongKeys
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +37,11 @@ VARIABLE = "GATEWAY_REDIS_URL"
 class Sharing:
     """Gives `shared` its link. Stands before the addons that share something."""
 
-    def __init__(self, settings: Settings, shared: Shared) -> None:
+    def __init__(self, settings: Settings, shared: Shared, wrong_keys: WrongKeys | None = None) -> None:
         self.settings, self.shared = settings, shared
+        if wrong_keys:
+            wrong_keys.tell = lambda network: shared.tell(WrongKey(network))
+            shared.on(WrongKey, lambda news: wrong_keys.note(news.address, time.monotonic()))
         self.link: HubLink | RedisLink | None = None
 
     def load(self, loader: Loader) -> None:

@@ -223,6 +223,13 @@ MIGRATIONS: Final = (
         SELECT day, user, provider, model, class, requests, failed, estimated, unpriced, input_tokens, output_tokens,
             cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, web_searches, cost_usd FROM usage_elsewhere;
     """,
+    """
+    CREATE TABLE user_changes (
+        id TEXT PRIMARY KEY,
+        version TEXT NOT NULL, -- '': deleted
+        changed REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

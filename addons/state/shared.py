@@ -82,10 +82,20 @@ class Moved(Message, frozen=True):
 
 
 class WrongKey(Message, frozen=True):
-    """Somebody has tried wrong keys."""
+    """Somebody has tried a wrong key."""
 
     address: str
-    count: int = 1
+    """Or the network that counts as one."""
+
+
+class UserChanged(Message, frozen=True):
+    """A user of a gateway was added, changed or deleted."""
+
+    id: str
+    changed: float
+    """Epoch seconds; of two changes the later one holds."""
+    row: Row | None
+    """The columns of the user; None: there is none any more."""
 
 
 # Told; or asked
@@ -218,6 +228,10 @@ class Totals(Message, frozen=True):
     windows: tuple[Span, ...]
 
 
+class AllUsers(Message, frozen=True):
+    """Which users are there, and when was each changed?"""
+
+
 class DaysSummed(Message, frozen=True):
     """Which ledgers have summed up these days, and in which versions?"""
 
@@ -231,18 +245,19 @@ class SumsOf(Message, frozen=True):
     day: str
 
 
-News = Cooled | Refused | Resumed | RoomSeen | Moved | WrongKey
+News = Cooled | Refused | Resumed | RoomSeen | Moved | WrongKey | UserChanged
 Tell = News | Settled | Left | StillHere | Holding | Known | Summed | Forgotten
-Question = Admit | Sit | Claim | Totals | Settled | DaysSummed | SumsOf
+Question = Admit | Sit | Claim | Totals | Settled | DaysSummed | SumsOf | AllUsers
 Spent = list[dict[str, float]]
 """What users have spent, for each of the windows asked for."""
 
-Rows = list[list[Any]]
+Row = list[Any]
+Rows = list[Row]
 
 SUMS_SHARED: Final = 62
 """Days of which sums are passed on: those of the running month, and of the one before."""
 
-NEWS: Final = (Cooled, Refused, Resumed, RoomSeen, Moved, WrongKey)
+NEWS: Final = (Cooled, Refused, Resumed, RoomSeen, Moved, WrongKey, UserChanged)
 ANSWERS: Final[dict[type, Any]] = {
     Admit: Admitted,
     Sit: str,
@@ -251,6 +266,7 @@ ANSWERS: Final[dict[type, Any]] = {
     Settled: list[float],
     DaysSummed: list[dict[str, str]],
     SumsOf: Rows,
+    AllUsers: dict[str, tuple[float, Row | None]],
 }
 
 

@@ -18,6 +18,7 @@ from addons.state.shared import (
     SUMS_SHARED,
     Admit,
     Admitted,
+    AllUsers,
     Claim,
     Cooled,
     DaysSummed,
@@ -38,6 +39,7 @@ from addons.state.shared import (
     Summed,
     SumsOf,
     Totals,
+    UserChanged,
     WrongKey,
 )
 from addons.team.pace import Rates, Sessions
@@ -81,6 +83,8 @@ class HubState:
         self.claims: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self.spent: dict[tuple[str, Span], dict[str, float]] = {}
         """US dollars by user and window, as each ledger knows them."""
+        self.users: dict[str, tuple[float, list[Any] | None]] = {}
+        """By their public ids: when each was changed, and how."""
         self.pruned = 0.0
         self.summed: dict[str, dict[str, tuple[str, tuple[tuple[Any, ...], ...]]]] = {}
         """What was summed up of a day by each ledger: the version, and the rows."""
@@ -117,6 +121,11 @@ class HubState:
                 self.left(held, message, now)
             case Known():
                 self.seed(message)
+            case UserChanged(public, changed, row):
+                if changed > self.users.get(public, (0.0, None))[0]:
+                    self.users[public] = changed, row
+            case AllUsers():
+                return self.users
             case Summed(source, day, version, rows):
                 self.summed.setdefault(day, {})[source] = version, rows
                 while len(self.summed) > SUMS_SHARED:

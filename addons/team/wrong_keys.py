@@ -7,6 +7,7 @@ the table has a bounded number of addresses, and an address that has been quiet 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 from addons.wire.limits import SLOWED, SLOWED_ADDRESSES, WRONG_KEYS
@@ -19,11 +20,19 @@ class WrongKeys:
     """For each address, when all that it has tried would have been allowed for at the slow pace."""
 
     def __init__(self) -> None:
+        self.tell: Callable[[str], object] = lambda _network: None
+        """Told of each network that has tried a wrong key, while that makes a difference."""
         self.paid_at: OrderedDict[str, float] = OrderedDict()
 
     def wait(self, address: str, now: float) -> float:
-        """Note a wrong key. Returns the seconds for which its answer waits."""
+        """Note a wrong key, and tell of it. Returns the seconds for which its answer waits."""
         neighbours = network(address)
+        if self.paid_at.get(neighbours, 0.0) < now + WRONG_KEYS * EVERY + SLOWED:
+            self.tell(neighbours)
+        return self.note(neighbours, now)
+
+    def note(self, neighbours: str, now: float) -> float:
+        """Note a wrong key that was tried from a network, here or elsewhere."""
         paid_at = max(self.paid_at.pop(neighbours, now), now) + EVERY
         self.paid_at[neighbours] = min(paid_at, now + WRONG_KEYS * EVERY + SLOWED)
         if len(self.paid_at) > SLOWED_ADDRESSES:

@@ -1,7 +1,7 @@
 """Three gateways that share limits and accounts through a real Redis, whatever happens to that.
 
-addons/process/sharing.py, addons/process/sums_sharing.py, addons/proxy/waking.py, addons/state/replica.py and
-addons/config/version.py are tested here.
+addons/process/sharing.py, addons/process/sums_sharing.py, addons/process/users_sharing.py, addons/proxy/waking.py,
+addons/state/replica.py and addons/config/version.py are tested here.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.e2e.canaries import Secret
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.sse import EventStream
+from tests.e2e.users import key_of, user
 from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.scripts import Gate, insert, oauth_429, say
 from tests.front import in_front, needs
@@ -224,3 +225,21 @@ def test_behind_a_proxy_a_session_stays_and_events_come_at_once(
     replicas[0].wait_until(lambda: set().union(*served()) == {*sessions})
     assert sum(map(len, served())) == len(sessions), "each session was served by one gateway"
     assert sum(map(bool, served())) >= 2
+
+
+def test_a_user_of_one_is_one_of_all_until_revoked(replicas: list[Gateway]) -> None:
+    """(The last one: from here on the gate is closed.)"""
+    one, *others = replicas
+    key = key_of(one, "carol")
+
+    def status(gateway: Gateway) -> int:
+        return gateway.post("glm", headers={"x-litellm-api-key": key}).status_code
+
+    for gateway in others:
+        gateway.look_for([Secret("the key of carol", key)])
+        gateway.wait_until(
+            partial(lambda gateway: status(gateway) == 200 and gateway.post("glm").status_code == 401, gateway)
+        )
+    user(others[0], "revoke", "carol")
+    for gateway in replicas:
+        gateway.wait_until(partial(lambda gateway: status(gateway) == 401, gateway))

@@ -14,6 +14,7 @@ import pytest
 from addons.state.shared import (
     Admit,
     Admitted,
+    AllUsers,
     Asked,
     Claim,
     Cooled,
@@ -35,6 +36,7 @@ from addons.state.shared import (
     Summed,
     SumsOf,
     Totals,
+    UserChanged,
     WrongKey,
     undone,
 )
@@ -76,7 +78,8 @@ def test_what_one_tells_of_accounts_the_others_hear_and_it_not_again(team):
             Cooled("a", "opus", LATER + 1, "7d limit"),
             Refused("b", LATER, "token revoked"),
             RoomSeen("c", 0.25, LATER, None, None),
-            WrongKey("192.0.2.1", 2),
+            WrongKey("192.0.2.1"),
+            UserChanged("a1", 5.0, ["a1", "alice"]),
             Resumed("a", "opus"),
             Resumed("b"),
         ]
@@ -318,6 +321,24 @@ def test_nothing_is_known_of_a_user_who_was_deleted(team):
         one.tell(Known("ledger", DAY, {"alice": 1.0}))
         await done(one)
         assert (await other.ask(Totals((DAY,))))[0]["alice"] == pytest.approx(1.0)
+
+    team(test)
+
+
+# Users
+
+
+def test_of_two_changes_of_a_user_the_later_one_holds(team):
+    async def test(those: Team) -> None:
+        one, other = await those.join(), await those.join()
+        one.tell(UserChanged("a1", 5.0, ["a1", "alice", None]))
+        await done(one)
+        other.tell(UserChanged("a1", 4.0, None))
+        other.tell(UserChanged("b1", 4.0, ["b1", "bob", 0.5]))
+        other.tell(UserChanged("b1", 6.0, None))
+        await done(other)
+        found = {public: (changed, row) for public, (changed, row) in (await one.ask(AllUsers())).items()}
+        assert found == {"a1": (5.0, ["a1", "alice", None]), "b1": (6.0, None)}
 
     team(test)
 
