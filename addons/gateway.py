@@ -73,7 +73,7 @@ _allowances = partial(allowances, _users, _limits.budgets, _limits.windows)
 _sign_in = SignIn(_users, _wrong_keys, lambda: _control.secret)
 _masking = LogMasking(_settings)
 _accounts = Accounts(_settings, _store, live=_live, control=_control, shared=_shared)
-_page = Page(_settings, _control, _sign_in, _drain.running_flows, _allowances)
+_page = Page(_settings, _control, _sign_in, _drain.running_flows, _allowances, shared=lambda: _shared.status)
 
 addons = fail_closed(
     [
@@ -101,7 +101,7 @@ addons = fail_closed(
         ModelRouter(_control, settings=_settings, store=_store, share=_limits.share, users=_users),
         _limits,
         Search(),
-        Credentials(_settings, _live),
+        Credentials(_settings, _live, shared=_shared),
         _accounts,
         OAuthRotator(),
         ThinkingStripper(),

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from addons.config.settings import Settings, Stamp, stamp
 from addons.state import token_endpoint
 from addons.state.credentials_file import Unsaved, read, renew, save_later
 from addons.state.live_credentials import LiveCredentials
+from addons.state.shared import Claim, Shared, answer_of
 from addons.state.token_command import CommandFailed, printed
 from addons.wire.claude_login import EARLY, Later, Login, Refused
 
@@ -32,6 +34,12 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 1.0
 """Seconds between looks at the files: a stat call each."""
 
+OWNED_FOR = 86_400.0 * 30
+"""Seconds for which a login is whose who renews it."""
+
+LOOK_ELSEWHERE = 30.0
+"""Seconds until a login is looked for again that another gateway renews."""
+
 EARLY_SHARE = 0.9
 """The part of a command's `ttl` after which it is run again."""
 
@@ -39,8 +47,15 @@ EARLY_SHARE = 0.9
 class Credentials:
     """Renews every live credential in time."""
 
-    def __init__(self, settings: Settings, live: LiveCredentials, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        live: LiveCredentials,
+        clock: Callable[[], float] = time.time,
+        shared: Shared | None = None,
+    ) -> None:
         self.settings, self.live, self.clock = settings, live, clock
+        self.shared = shared or Shared()
         self.config: Config | None = None
         self.stamps: dict[str, Stamp] = {}
         self.unsaved: dict[str, Unsaved] = {}
@@ -145,14 +160,31 @@ class Credentials:
                 live.value, live.ends_at = login.access_token, login.expires_at or float("inf")
             if unsaved := self.unsaved.pop(name, None):
                 outcome = await asyncio.to_thread(save_later, path, unsaved)
-            elif login.is_due(self.clock()) or login.access_token == live.doubted:
+            elif not (login.is_due(self.clock()) or login.access_token == live.doubted):
+                outcome = login
+            elif not await self.is_ours(login):
+                outcome = self.elsewhere(path, login)
+            else:
                 address = ctx.options.gateway_token_url
                 egress = token_egress(self.settings.current, address)
                 post = partial(token_endpoint.post, address, egress=egress)
                 outcome = await asyncio.to_thread(renew, path, post, self.clock, doubted=live.doubted)
-            else:
-                outcome = login
         self.take(name, outcome)
+
+    async def is_ours(self, login: Login) -> bool:
+        """Whether no other gateway renews this login: of two that have a copy of it, the second one would take it from
+        the first."""
+        what = f"login:{sha256(login.refresh_token.encode()).hexdigest()}"
+        owner = await answer_of(self.shared.ask(Claim(what, self.shared.source, OWNED_FOR)))
+        return owner in (None, self.shared.source)
+
+    def elsewhere(self, path: Path, login: Login) -> Refused | Later:
+        """What becomes of one that another gateway renews. Where both have one file, what that writes comes here."""
+        if login.is_over(self.clock()):
+            return Refused(
+                f"{path}: another gateway has a copy of this login, which belongs to one machine: log in anew"
+            )
+        return Later(f"{path}: another gateway renews this login", LOOK_ELSEWHERE)
 
     def take(self, name: str, outcome: Login | Unsaved | Refused | Later) -> None:
         """Take over what came of reading or renewing a login."""

@@ -89,11 +89,13 @@ class Page:
         flows: Iterable[http.HTTPFlow] = (),
         users: Callable[[UserSettings], list[User]] = lambda _settings: [],
         clock: Callable[[], float] = time.time,
+        shared: Callable[[], str] = lambda: "local",
     ) -> None:
-        """`flows`: of the requests that are running. `users`: all users with their budgets, at a time."""
+        """`flows`: of the requests that are running. `users`: all users with their budgets, at a time. `shared`: with
+        whom limits and sums are, as `/health` says it."""
         self.settings, self.control, self.sign_in = settings, control, sign_in
         control.siblings.serve("page", lambda _arguments: self.part())
-        self.flows, self.users, self.clock = flows, users, clock
+        self.flows, self.users, self.clock, self.shared = flows, users, clock, shared
         self.works: WeakKeyDictionary[http.HTTPFlow, Work] = WeakKeyDictionary()
         self.writer: ThreadPoolExecutor | None = None
         self.sums = Reader()
@@ -190,7 +192,9 @@ class Page:
     def present(self, config: Config) -> Present:
         """What is the same for all processes."""
         now, users = self.clock(), config.users
-        return Present(now=now, zone=users.timezone, providers=providers(config), users=self.users(users))
+        return Present(
+            now=now, zone=users.timezone, providers=providers(config), users=self.users(users), shared=self.shared()
+        )
 
     def attempt(self, trying: Trying) -> None:
         exchange = trying.exchange

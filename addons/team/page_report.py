@@ -80,6 +80,18 @@ class Present:
     providers: Mapping[str, str] = field(default_factory=dict)
     """Those that are configured, each with the variable that it misses, if it does."""
     users: Sequence[User] = ()
+    shared: str = "local"
+    """With whom limits and sums are shared."""
+
+
+SHARED: Final = {
+    "redis": "Several gateways: budgets and days are of all of them; what runs, single requests and what accounts did "
+    "in the last hour are this one's.",
+    "redis down": "Redis can't be reached: limits are this gateway's own until it can, and what others have used since "
+    "is missing here.",
+    "workers down": "The workers can't reach their parent: limits are each one's own until they can.",
+}
+"""What is said where something is shared, or should be."""
 
 
 def asked(query: Mapping[str, Sequence[str]], viewer: Viewer) -> Asked:
@@ -94,7 +106,7 @@ def report(path: Path, viewer: Viewer, wanted: Asked, present: Present, sums: Re
     now = datetime.fromtimestamp(present.now, present.zone).astimezone(present.zone)
     days = [now.date() - timedelta(days=back) for back in reversed(range(wanted.days))]
     own = "" if viewer.sees_all else viewer.name
-    notes: list[str] = []
+    notes = [note] if viewer.sees_all and (note := SHARED.get(present.shared)) else []
     daily: DailySums | None = None
     slowest: list[RequestRow] = []
     failed: list[RequestRow] = []

@@ -15,8 +15,10 @@ from addons.config.settings import Settings
 from addons.process.credentials import EARLY_SHARE, LOOK_EVERY, Credentials
 from addons.state import credentials_file, token_endpoint
 from addons.state.live_credentials import LiveCredentials
+from addons.state.shared import Asked, Claim, Question
 from addons.wire.claude_login import EARLY
 from tests.exchanges import provider
+from tests.linked import Script
 from tests.state.claude_logins import LATER, NOW, SOON, Endpoint, write
 
 VERTEX = "command:vertex"
@@ -225,3 +227,33 @@ class TestTheLook:
         await keeping.addon.done()
         assert keeping.addon.looking
         assert keeping.addon.looking.cancelling()
+
+
+class TestALoginThatAnotherGatewayHasToo:
+    @pytest.fixture
+    def others(self, keeping: Keeping, monkeypatch: pytest.MonkeyPatch) -> Script:
+        """Who say that it is somebody else's."""
+        others = Script("redis")
+        others.shared.source = "here"
+        keeping.addon.shared = others.shared
+
+        def ask(question: Question) -> Asked:
+            asked = Asked(question)
+            asked.settle("there")
+            others.asked.append(asked)
+            return asked
+
+        monkeypatch.setattr(others, "ask", ask)
+        return others
+
+    def test_is_not_renewed_here_and_serves_to_its_end(
+        self, keeping: Keeping, endpoint: Endpoint, others: Script
+    ) -> None:
+        keeping.renew()
+        assert endpoint.valid == "refresh-0" and keeping.value
+        (asked,) = others.asked
+        assert isinstance(asked.question, Claim) and asked.question.who == "here"
+        keeping.now = LATER
+        keeping.renew()
+        assert endpoint.valid == "refresh-0" and not keeping.value
+        assert "belongs to one machine" in keeping.live.problem(keeping.name)

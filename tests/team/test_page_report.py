@@ -88,6 +88,16 @@ def test_by_anything_the_sums_are_the_same(path: Path, by, names: list[str]) -> 
     assert len(found.days) == len(found.totals) == 30
 
 
+@pytest.mark.parametrize(
+    ("shared", "said"), [("local", ""), ("redis", "budgets and days are of all"), ("redis down", "own")]
+)
+def test_the_administrator_is_told_what_is_shared(path: Path, shared: str, said: str) -> None:
+    assert said in "".join(reported(path, shared=shared).notes) and bool(said) is bool(
+        reported(path, shared=shared).notes
+    )
+    assert not reported(path, ALICE, shared=shared).notes
+
+
 def test_a_user_sees_only_their_own(path: Path) -> None:
     found = reported(path, ALICE, Asked(7, "model"), accounts=accounts([]), users=[User("bob"), User("alice")])
     assert "bob" not in repr(found)
