@@ -74,6 +74,9 @@ class PieceRead(events.Event):
 class BodyReading(Http1Connection):
     """Reads bodies."""
 
+    most_waiting: float = math.inf
+    """Bytes that may wait for the end of a chunk's head, or of the trailers: h11 waits for as long as they come."""
+
     def _handle_event(self, event: events.Event) -> Commands:
         if type(event) is events.DataReceived and self.state == self.read_body:
             return self.hand_on(self.read(event.data))
@@ -117,6 +120,8 @@ class BodyReading(Http1Connection):
                 if isinstance(part, h11.EndOfMessage):
                     return Piece(b"".join(found), is_last=True)
                 found.append(part.data)
+            if len(self.buf) > self.most_waiting:
+                raise h11.RemoteProtocolError(f"over {self.most_waiting} bytes of a chunk's head or of trailers")
         except h11.ProtocolError as mistake:
             return Piece(b"".join(found), error=f"HTTP/1 protocol error: {mistake}")
         return Piece(b"".join(found))
@@ -155,6 +160,7 @@ class ProviderSide(BodyReading, Http1Client):
 
     closes = False
     """Whether the connection ends after the answer that is being read."""
+    most_waiting = limits.HEAD
     is_chunked = True
     """Whether the request goes out in chunks; mitmproxy looks it up for each piece."""
 

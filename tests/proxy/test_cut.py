@@ -77,6 +77,17 @@ def test_bytes_that_are_no_chunk():
         assert_told(play)
 
 
+@pytest.mark.parametrize("begin_with", [b"5;", b"0\r\nx: "], ids=["the head of a chunk", "trailers"])
+def test_what_comes_without_end_and_is_no_content(begin_with):
+    with Playbook("one.test", "two.test") as play:
+        begin(play)
+        play.server(1).sends(begin_with)
+        for _ in range(limits.HEAD // 1000 + 1):
+            assert not play.server(1).given_up
+            play.server(1).sends(b"x" * 1000)
+        assert_told(play)
+
+
 @pytest.mark.parametrize("framing", [STREAM_HEAD, head(200)])
 def test_a_clean_end_without_the_end_of_the_message(framing):
     with Playbook("one.test", "two.test") as play:
