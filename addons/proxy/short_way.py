@@ -4,7 +4,8 @@ Contract. While an answer is relayed and nothing unusual goes on, its bytes go t
 mitmproxy's way, with all that has not been read:
 - what comes while mitmproxy has not yet taken in all that came before, while the client reads more slowly than the
   provider sends (mitmproxy then reads no more), or while its stream waits for a hook: untouched, a read at a time;
-- what ends the message, breaks off, can't be read or is an error: the read in which it comes, and all after it;
+- what ends the message, breaks off, can't be read, is an error or is answered by TLS itself: the read in which it
+  comes, and all after it;
 - the end of the connection, and all of a stream that has been left (`leave`): every stream does so when it ends.
 What is written, in which order, what is recorded, and which limits begin anew is decided where it always is
 (`ProviderSide.read`, `ProviderStream.relay`, `ClientAnswer.framed`): both ways call the same functions.
@@ -132,7 +133,8 @@ class ShortWay(asyncio.Protocol):
             self.hand_over(Raised(error))
 
     def decrypt(self, tls: SSL.Connection, data: bytes) -> bool:
-        """Read what is in these TLS records. Returns whether that is all that was in them: no end, no error."""
+        """Read what is in these TLS records. Returns whether there was nothing else in them: no end, no error, and
+        nothing that TLS itself has to answer."""
         # What pyOpenSSL makes of it takes an exception for "no more", twice: three times as long.
         tls.bio_write(data)
         ssl, found = tls._ssl, []  # noqa: SLF001
@@ -143,6 +145,7 @@ class ShortWay(asyncio.Protocol):
             _lib.ERR_clear_error()
         while (size := _lib.BIO_read(tls._from_ssl, _decrypted, len(_view))) > 0:  # noqa: SLF001
             self.transport.write(_view[:size])
+            is_all = False  # new keys: a provider that asks for them for ever has to read what it is answered
         if found:
             self.read(found[0] if len(found) == 1 else b"".join(found))
         return is_all

@@ -57,7 +57,12 @@ class Playbook(playbook.Playbook):
     in_place = True
 
     def __init__(
-        self, *, begin: bytes = STREAM_HEAD + chunk(BEGIN), encrypted: bool = False, short_way: bool = True
+        self,
+        *,
+        begin: bytes = STREAM_HEAD + chunk(BEGIN),
+        encrypted: bool = False,
+        version: int = SSL.TLS1_3_VERSION,
+        short_way: bool = True,
     ) -> None:
         self.short_way = short_way
         super().__init__(ping_interval=10, answer_timeout=100)
@@ -72,7 +77,7 @@ class Playbook(playbook.Playbook):
             self.on["tls_start_server"] = connect
         self.client_asks()
         self.provider = self.server(1)
-        self.encrypted = Encrypted(self.provider) if encrypted else None
+        self.encrypted = Encrypted(self.provider, version) if encrypted else None
         self.sends(begin)
 
     def sends(self, data: bytes) -> None:
@@ -102,10 +107,11 @@ def connect(data: tls.TlsData) -> None:
 
 
 @cache
-def accepting() -> SSL.Context:
+def accepting(version: int) -> SSL.Context:
     with TemporaryDirectory() as folder:
         certs.CertStore.create_store(Path(folder), "test", 2048)
         context = SSL.Context(SSL.TLS_METHOD)
+        context.set_max_proto_version(version)
         context.use_privatekey_file(f"{folder}/test-ca.pem")
         context.use_certificate_file(f"{folder}/test-ca.pem")
         return context
@@ -114,9 +120,9 @@ def accepting() -> SSL.Context:
 class Encrypted:
     """A provider's end of TLS."""
 
-    def __init__(self, provider: ProviderSide) -> None:
+    def __init__(self, provider: ProviderSide, version: int) -> None:
         self.provider = provider
-        self.end = SSL.Connection(accepting())
+        self.end = SSL.Connection(accepting(version))
         self.end.set_accept_state()
         while not self.established():
             pass
@@ -393,6 +399,20 @@ class TestTls:
             play.provider.closes()
             assert play.outcomes == ["dropped"]
             assert not LIB.ERR_peek_error(), "the next connection would be told of it"
+
+    def test_new_keys_are_mitmproxys_business(self):
+        """It answers no faster than its answers are read: a provider that asks for ever would fill the memory."""
+        with Playbook(encrypted=True, version=SSL.TLS1_2_VERSION) as play:
+            assert play.encrypted
+            play.provider.received.clear()
+            play.encrypted.end.renegotiate()
+            play.sends(chunk(delta("meanwhile")))
+            assert not play.is_short
+            assert play.provider.received
+            while not play.encrypted.established():
+                pass
+            play.sends(chunk(delta("afterwards")))
+            assert play.answer.body.index(b"meanwhile") < play.answer.body.index(b"afterwards")
 
     def test_half_a_record(self):
         with Playbook(encrypted=True) as play:

@@ -113,7 +113,9 @@ class Handler(ConnectionHandler):
         """The transport of a new connection."""
 
         def write(data: bytes) -> None:
-            if of is self.play.client and of.state & ConnectionState.CAN_WRITE:
+            if of is not self.play.client:
+                next(server for server in self.play.servers if server.connection is of).received += data
+            elif of.state & ConnectionState.CAN_WRITE:
                 self.play.sent_to_client += data
 
         transport = Transport(write, lambda data: self.play.feed(events.DataReceived(of, data)))
