@@ -15,6 +15,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from addons.views.mitmweb import COLUMNS
 from tests import browser
 from tests.e2e.conftest import TOKENS, Providers
 from tests.e2e.gateway import SAVING
@@ -68,7 +69,7 @@ def again(page: browser.Page, gateway: WebGateway) -> None:
     page.wait(lambda: len(page.find_all("td.gw-story")) >= 4, "the flows")
 
 
-def test_a_line_tells_of_its_request(page: browser.Page) -> None:
+def test_a_line_tells_of_its_request(page: browser.Page, gateway: WebGateway) -> None:
     heads = [head.text for head in page.find_all(".flow-table th") if head.text]
     assert heads == ["Time", "Who", "Story", "Status", "Tokens", "Duration"]
     assert "gw-down" in str(page.find("th.gw-time").get_attribute("class"))
@@ -84,6 +85,10 @@ def test_a_line_tells_of_its_request(page: browser.Page) -> None:
     assert kinds[:3] == ["elsewhere", "failed", "well"]
     page.find("th.gw-time").click()  # the oldest first
     page.wait(lambda: "GET /health" in page.rows()[0], "another order")
+    gateway.web.put("/options", json={"web_columns": ["path", "comment"]}).raise_for_status()
+    page.wait(lambda: [one.text for one in page.find_all(".flow-table th") if one.text] == ["Path", "Comment"], "these")
+    gateway.web.put("/options", json={"web_columns": COLUMNS}).raise_for_status()
+    page.wait(lambda: page.find_all("th.gw-story"), "ours again")
 
 
 def test_a_click_shows_the_trail_and_the_chosen_view_stays(page: browser.Page, gateway: WebGateway) -> None:
@@ -126,18 +131,25 @@ def test_panes_of_mitmwebs_own_stay_too(page: browser.Page, gateway: WebGateway)
 
 
 def test_an_answer_that_runs_is_shown_as_it_comes(page: browser.Page, gateway: WebGateway, zai: Provider) -> None:
-    gate = Gate()
-    zai.script(insert(say("One half, the other half."), gate, after=5))
+    middle, end = Gate(), Gate()
+    zai.script(insert(insert(say("One half, the other half."), end, after=5), middle, after=4))
     with gateway.stream("glm") as stream:
         stream.until("content_block_delta")
         page.wait(lambda: page.find_all("td .gw-running"), "a running request")
         page.line("glm → zai").click()
-        page.view("Answer")
-        assert "still running" in page.shown()
-        gate.open()
+        begun = page.view("Answer")
+        assert "still running" in begun
+        middle.open()
+        page.wait(lambda: said(page.shown()) > said(begun) and "still running" in page.shown(), "more of it")
+        end.open()
         stream.read()
     page.wait(lambda: "the other half." in page.shown() and "still running" not in page.shown(), "the whole answer")
     page.wait(lambda: not page.find_all("td .gw-running"), "the end")
+
+
+def said(answer: str) -> int:
+    """How many characters of its text an answer has so far."""
+    return len(re.sub(r"[\s…]", "", answer.rpartition("\n\n")[2]))
 
 
 def test_everything_can_be_read_in_light_and_dark(page: browser.Page, gateway: WebGateway) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from mitmproxy import ctx
 
 COLUMNS: Final = ["timestamp", "comment", "status", "time"]
-"""mitmweb's columns in place of its default ones; where `comment` is among them, the page has ours."""
+"""mitmweb's columns in place of its default ones: in the page they stand for ours (`list.js`)."""
 
 
 class WebPage:

@@ -12,6 +12,8 @@ const COLUMNS = [
   ["took", "Duration", "time"],
 ]; // ours, its head, and the column of mitmweb's by which it is sorted
 
+const UNSET = "timestamp,comment,status,time"; // mitmweb's columns where nobody has set others: `COLUMNS` in __init__.py
+
 const shown = new WeakMap(); // row → the flow that its cells tell of
 
 const flowOf = (row) => {
@@ -23,7 +25,7 @@ export const draw = () => {
   const table = one(".flow-table table");
   if (!table) return;
   const { options, connection } = store.getState();
-  const ours = options.web_columns?.includes("comment") || /_INIT|_FETCHING/.test(connection.state); // no options yet
+  const ours = options.web_columns?.join() === UNSET || /_INIT|_FETCHING/.test(connection.state); // no options yet
   table.classList.toggle("gw-columns", ours);
   if (!ours) return;
   head(table.tHead.rows[0]);
