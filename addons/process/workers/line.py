@@ -10,12 +10,9 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any
 
-LONGEST: Final = 1 << 25
-"""Bytes of a line: what one worker answers of a hundred thousand accounts and requests."""
-MOST_UNSENT: Final = 1 << 26
-"""Bytes that may wait for somebody who doesn't read; beyond them nothing more is said to him."""
+from addons.wire import limits
 
 Message = Mapping[str, Any]
 
@@ -27,10 +24,13 @@ class Line:
         self.reader, self.writer = reader, writer
 
     def say(self, **message: Any) -> None:
-        """Send a message; whoever has gone doesn't get it."""
+        """Send a message. Whoever has gone, or doesn't read, doesn't get it, and nobody gets one that is too long."""
         transport = self.writer.transport
-        if not transport.is_closing() and transport.get_write_buffer_size() < MOST_UNSENT:
-            self.writer.write(json.dumps(message).encode() + b"\n")
+        if transport.is_closing() or transport.get_write_buffer_size() > limits.HUB_BACKLOG:
+            return
+        data = json.dumps(message).encode() + b"\n"
+        if len(data) <= limits.HUB_BACKLOG:
+            self.writer.write(data)
 
     async def messages(self) -> AsyncIterator[Message]:
         """What the other side says, until it is gone."""
@@ -51,4 +51,4 @@ class Line:
 
 async def connected(end: socket.socket) -> Line:
     """A line over this end of a pair of sockets."""
-    return Line(*await asyncio.open_unix_connection(sock=end, limit=LONGEST))
+    return Line(*await asyncio.open_unix_connection(sock=end, limit=limits.HUB_BACKLOG + 1))
