@@ -13,12 +13,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from datetime import tzinfo
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from mitmproxy import ctx, http
 
@@ -30,7 +27,6 @@ from addons.proxy.waking import waker
 from addons.state.exchange import Allowance, Exchange, Trying, exchange_of
 from addons.state.result import result_of
 from addons.state.shared import ANSWERED_WITHIN, Admit, Admitted, Asked, Shared
-from addons.state.usage import spent
 from addons.state.users import User
 from addons.team.alerts import Alerts
 from addons.team.budgets import ROUNDING, Budgets, Over
@@ -45,15 +41,11 @@ from addons.team.limits import (
     too_many_sessions,
 )
 from addons.team.pace import Rates, Sessions
+from addons.team.running_windows import RunningWindows, spent_in
 from addons.team.shared_limits import SharedLimits, Windows
 from addons.team.spend_report import spend_report
-from addons.team.windows import Calendar, Window, windows_at
 
 logger = logging.getLogger(__name__)
-
-LARGE = 0.01
-"""What may cost a larger share than this of what is left of a budget is estimated by its words, not only by its size:
-that costs a tenth of a whole request."""
 
 WAIT = 60.0
 WAIT_IN_SILENCE = 10.0
@@ -61,12 +53,6 @@ WAIT_IN_SILENCE = 10.0
 
 LOOK_AGAIN = 0.5
 """Seconds between looks for a place."""
-
-WRITTEN_AFTER = 2.0
-"""Seconds after which the ledger has written what had ended before."""
-
-READ_AGAIN = 60.0
-"""Seconds before a ledger that couldn't be read is read again."""
 
 AT_ONCE = 0.001
 """Seconds for which an attempt is postponed that begins anew with another target."""
@@ -93,11 +79,9 @@ class Limits:
         self.alerts = alerts or Alerts()
         self.clock = clock
         self.terms = Terms()
-        self.calendar = Calendar()
         self.estimates = Estimates()
-        self.zone: tzinfo | None = None
-        """Whose days the budgets go by now; another one is followed when what its windows have seen is known."""
-        self.reading: asyncio.Task[None] | None = None
+        self.running_windows = RunningWindows(settings, self.budgets, clock)
+        self.windows = self.running_windows.now
         self.rates = Rates()
         self.sessions = Sessions()
         self.others = SharedLimits(shared or Shared(), self.budgets, self.sessions)
@@ -108,40 +92,12 @@ class Limits:
         if self.others.shared.link:
             read = partial(spent_in, ctx.options.gateway_db)
             self.following = asyncio.get_running_loop().create_task(self.others.follow(self.windows, read))
-        self.zone = self.settings.current.users.timezone
-        windows = windows_at(self.clock(), self.zone)
-        try:
-            found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
-        except (OSError, sqlite3.Error) as error:
-            logger.warning("limits: what was spent before this start can't be read, and counts as nothing: %s", error)
-            self.read_again(READ_AGAIN)
-            return
-        self.budgets.seed(found, windows)
-
-    def read_again(self, pause: float) -> None:
-        """Take over what was spent in the windows of the configuration's zone, in so many seconds."""
-        self.reading = asyncio.get_running_loop().create_task(self.reread(pause))
-
-    async def reread(self, pause: float) -> None:
-        """Go by the days of the configuration's zone once what was spent in them is read: till then others go on."""
-        while True:
-            await asyncio.sleep(pause)
-            zone = self.settings.current.users.timezone
-            windows = windows_at(self.clock(), zone)
-            try:
-                found = await asyncio.to_thread(spent_in, ctx.options.gateway_db, windows)
-                break
-            except (OSError, sqlite3.Error) as error:
-                if pause != READ_AGAIN:
-                    logger.warning("limits: the ledger can't be read, the days of the old time zone go on: %s", error)
-                pause = READ_AGAIN
-        self.zone = zone
-        self.budgets.seed(found, windows)
-        self.reading = None
+        await self.running_windows.begin(ctx.options.gateway_db)
 
     def done(self) -> None:
-        for task in filter(None, (self.reading, self.following)):
-            task.cancel()
+        self.running_windows.end()
+        if self.following:
+            self.following.cancel()
 
     def forget(self, name: str) -> None:
         """Know nothing more of a user who was deleted: somebody else may get the name."""
@@ -335,18 +291,9 @@ class Limits:
             self.others.take_back(allowance.asked)
 
     def price(self, exchange: Exchange, target: Target, user: User, windows: Windows) -> float:
-        """US dollars to reserve for an attempt: by its size, or by its words where that is a share of what is left."""
-        dollars = self.estimates.by_size(exchange, target, self.clock())
-        if dollars > LARGE * self.budgets.left(user.name, user.budget, windows):
-            return by_words(exchange, target, self.clock())
-        return dollars
-
-    def windows(self) -> tuple[Window, Window, Window]:
-        """The running windows: those of the configuration that is in force, whatever it was when a request came."""
-        zone = self.settings.current.users.timezone
-        if zone is not self.zone and zone != self.zone and self.reading is None:
-            self.read_again(WRITTEN_AFTER)
-        return self.calendar.at(self.clock(), self.zone)
+        """US dollars to reserve for an attempt."""
+        left = self.budgets.left(user.name, user.budget, windows)
+        return self.estimates.to_reserve(exchange, target, left, self.clock())
 
     def share(self, exchange: Exchange) -> float:
         """How much of the fullest budget of whoever asks is used, in percent; 0 without a budget."""
@@ -416,12 +363,6 @@ class BudgetDisplay:
             exchange.kind = "local"
             report = spend_report(user.name, user.budget, self.limits.budgets, self.limits.windows())
             flow.response = http.Response.make(200, json.dumps(report), {"content-type": "application/json"})
-
-
-def spent_in(database: str, windows: Iterable[Window]) -> dict[str, dict[str, float]]:
-    """What the ledger knows of these windows: US dollars by window and user. Raises OSError or sqlite3.Error."""
-    path = Path(database).expanduser()
-    return {window.name: spent(path, window.start) for window in windows}
 
 
 def any_of_nothing(user: User) -> bool:

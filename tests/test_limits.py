@@ -1,4 +1,5 @@
-"""Limits, with a clock that a test moves: reservations, places of sessions, what a refusal says."""
+"""Limits, with a clock that a test moves: reservations, places of sessions, what a refusal says, and which days they go
+by (addons/team/running_windows.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
 
-from addons import limits
 from addons.config.config import Config, Price, Target
 from addons.config.routing import Budget, UserSettings
 from addons.config.settings import Settings
@@ -22,6 +22,7 @@ from addons.state.database import opened
 from addons.state.exchange import Exchange, Trying
 from addons.state.ledger_rows import SLOT
 from addons.state.users import User
+from addons.team import running_windows
 from addons.team.windows import windows_at
 from addons.wire.messages.body import RequestBody
 from tests.exchanges import Clock, answered, exchange, target, trying
@@ -210,7 +211,7 @@ def test_who_has_a_budget_is_told_how_much_of_it_is_used(gate: Gate) -> None:
 
 
 def test_a_ledger_that_cannot_be_read_counts_as_nothing_until_it_can(gate: Gate, tmp_path, caplog, monkeypatch) -> None:
-    monkeypatch.setattr(limits, "READ_AGAIN", 0.0)
+    monkeypatch.setattr(running_windows, "READ_AGAIN", 0.0)
     path = tmp_path / "gateway.db"
     path.write_text("no database")
 
@@ -220,8 +221,8 @@ def test_a_ledger_that_cannot_be_read_counts_as_nothing_until_it_can(gate: Gate,
         assert gate.request().exchange.allowance is not None
         path.unlink()
         spend_in(path, 2.0)
-        assert gate.addon.reading
-        await gate.addon.reading
+        assert gate.addon.running_windows.reading
+        await gate.addon.running_windows.reading
 
     with taddons.context(gate.addon) as context:
         context.options.add_option("gateway_db", str, str(path), "")
@@ -239,7 +240,7 @@ def test_shares_of_the_budget_for_rules(gate: Gate) -> None:
 
 
 def test_what_was_spent_counts_on_when_the_time_zone_changes(gate: Gate, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(limits, "WRITTEN_AFTER", 0.0)
+    monkeypatch.setattr(running_windows, "WRITTEN_AFTER", 0.0)
     utc, kathmandu = ZoneInfo("UTC"), ZoneInfo("Asia/Kathmandu")
     in_utc = replace(CONFIG, users=UserSettings(timezone=utc))
     in_kathmandu = replace(CONFIG, users=UserSettings(timezone=kathmandu))
@@ -259,8 +260,8 @@ def test_what_was_spent_counts_on_when_the_time_zone_changes(gate: Gate, tmp_pat
         assert gate.request().flow.response is not None
         with closing(opened(tmp_path / "gateway.db")) as connection:
             connection.execute("UPDATE spend SET budget_usd = 0.9")
-        assert gate.addon.reading
-        await gate.addon.reading
+        assert gate.addon.running_windows.reading
+        await gate.addon.running_windows.reading
         assert gate.addon.share(done.exchange) == pytest.approx(90)
         assert gate.addon.windows() == windows_at(NOW, kathmandu)
 

@@ -14,6 +14,10 @@ OUTPUT = 4000
 MILLION = 1_000_000
 MOST_PRICES = 1000
 
+LARGE = 0.01
+"""What may cost a larger share than this of what is left of a budget is estimated by its words, not only by its size:
+that costs a tenth of a whole request."""
+
 
 class RoughPrice(NamedTuple):
     """What an attempt at a target may cost, in US dollars, of the prices of the moment when it was asked first."""
@@ -41,6 +45,12 @@ class Estimates:
                 self.prices.clear()
             self.prices[target.alias] = known
         return known.answer + known.byte * (len(exchange.body.raw) if exchange.body else 0)
+
+    def to_reserve(self, exchange: Exchange, target: Target, left: float, now: float) -> float:
+        """US dollars to reserve for an attempt: by its size, or by its words where that is a share of what is left of
+        a budget. `left`: US dollars; `now`: epoch seconds."""
+        dollars = self.by_size(exchange, target, now)
+        return by_words(exchange, target, now) if dollars > LARGE * left else dollars
 
 
 def by_words(exchange: Exchange, target: Target, now: float) -> float:
