@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import h11
@@ -76,6 +77,8 @@ class BodyReading(Http1Connection):
 
     most_waiting: float = math.inf
     """Bytes that may wait for the end of a chunk's head, or of the trailers: h11 waits for as long as they come."""
+    at_chunk = False
+    """What comes next of the body is the beginning of a chunk, or the end of all."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         if type(event) is events.DataReceived and self.state == self.read_body:
@@ -101,9 +104,8 @@ class BodyReading(Http1Connection):
     def read(self, data: bytes) -> Piece:
         """Read these bytes, and those that waited for them."""
         found: list[bytes | bytearray] = []
-        reader = self.body_reader
         at = 0
-        if type(reader) is ChunkedReader and data and not self.buf and is_between_chunks(reader):
+        if data and is_at_chunk(self.body_reader, self.buf):
             # Nearly always these are whole chunks, for each of which h11 takes ten times as long.
             while begun := CHUNK.match(data, at):
                 begin = begun.end()
@@ -113,10 +115,11 @@ class BodyReading(Http1Connection):
                 found.append(data[begin:end])
                 at = end + 2
             if at == len(data):
+                self.at_chunk = True
                 return Piece(bytes(found[0]) if len(found) == 1 else b"".join(found))
         self.buf += data[at:]
         try:
-            while part := reader(self.buf):
+            while part := self.body_reader(self.buf):
                 if isinstance(part, h11.EndOfMessage):
                     return Piece(b"".join(found), is_last=True)
                 found.append(part.data)
@@ -124,7 +127,14 @@ class BodyReading(Http1Connection):
                 raise h11.RemoteProtocolError(f"over {self.most_waiting} bytes of a chunk's head or of trailers")
         except h11.ProtocolError as mistake:
             return Piece(b"".join(found), error=f"HTTP/1 protocol error: {mistake}")
+        self.at_chunk = is_at_chunk(self.body_reader, self.buf)
         return Piece(b"".join(found))
+
+    def read_chunk(self, data: bytes) -> bytes:
+        """What is in these bytes if they are just one chunk, as nearly always; else nothing is read."""
+        if self.at_chunk and data.endswith(b"\r\n") and data.startswith(head := chunk_head(len(data))):
+            return data[len(head) : -2]
+        return b""
 
     def read_at_eof(self) -> Piece:
         """What the end of the connection means for the body."""
@@ -408,9 +418,21 @@ class ClientSide(BodyReading, Http1Server):
             yield ReceiveHttp(RequestProtocolError(self.stream_id, message, ErrorCode.GENERIC_CLIENT_ERROR))
 
 
-def is_between_chunks(reader: ChunkedReader) -> bool:
+def is_at_chunk(reader: object, waiting: ReceiveBuffer) -> bool:
     """Whether what comes next is the beginning of a chunk, or the end of all."""
-    return not (reader._bytes_in_chunk or reader._bytes_to_discard or reader._reading_trailer)  # noqa: SLF001
+    return type(reader) is ChunkedReader and not (
+        waiting or reader._bytes_in_chunk or reader._bytes_to_discard or reader._reading_trailer  # noqa: SLF001
+    )
+
+
+@lru_cache(4096)
+def chunk_head(length: int) -> bytes:
+    """The head of a chunk of so many bytes in all, as most servers write it."""
+    for digits in range(1, 8):
+        size = length - digits - 4
+        if size > 0 and len(head := b"%x\r\n" % size) == digits + 2:
+            return head
+    return b"none is so long"
 
 
 def unacceptable(request: http.Request) -> str:

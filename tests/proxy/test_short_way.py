@@ -23,7 +23,7 @@ from OpenSSL import SSL
 
 from addons.proxy import short_way
 from addons.proxy.http1 import ProviderSide as HttpSide
-from addons.proxy.http1 import is_between_chunks
+from addons.proxy.http1 import chunk_head, is_at_chunk
 from addons.proxy.short_way import HIGH_WATER, LARGEST_READ, ShortWay
 from addons.state.exchange import Trying
 from tests.proxy import playbook
@@ -347,9 +347,6 @@ class TestWhatGoesTheLongWay:
         play.to_client.closing = True
         play.sends(chunk(delta("on its way")))
 
-    def test_more_than_mitmproxy_takes_at_once(self, play):
-        play.sends(chunk(delta("on its way" * (LARGEST_READ // 10))))
-
 
 class TestWhatHasNone:
     def test_a_client_behind_tls(self):
@@ -507,6 +504,7 @@ class TestWhatItReliesOn:
             server = await asyncio.start_server(serve, "127.0.0.1", 0)
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             before = type(writer.transport.get_protocol())
+            assert writer.transport.max_size > LARGEST_READ
             writer.transport.set_protocol(Other())
             try:
                 return await got, vars(reader)["_buffer"], before
@@ -540,5 +538,11 @@ class TestWhatItReliesOn:
         for data in (b"", b"3", b"\r\n", b"abc", b"\r\n", b"0\r\n"):
             buffer += data
             reader(buffer)
-            between.append(is_between_chunks(reader))
-        assert between == [True, True, False, False, True, False]
+            between.append(is_at_chunk(reader, buffer))
+        assert between == [True, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("size", [1, 9, 15, 16, 17, 255, 256, 4095, 4096, 65535, 1_000_000])
+def test_the_head_of_a_chunk_is_known_by_its_length(size):
+    assert chunk(b"x" * size).startswith(chunk_head(len(chunk(b"x" * size))))
+    assert not chunk(b"x" * size).startswith(chunk_head(len(chunk(b"x" * size)) + 1))

@@ -39,6 +39,7 @@ class Transport(asyncio.Transport):
         self.waiting = 0
         """Bytes that the other end has not taken yet."""
         self.closing = False
+        self.max_size = 256 * 1024
         self.protocol: asyncio.BaseProtocol = LongWay(takes)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
