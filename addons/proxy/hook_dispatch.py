@@ -4,15 +4,17 @@ mitmproxy makes a task of every hook, walks all of its addons for it twice, and 
 of the time of a small request. Rules that hold in this file:
 - what runs, in which order, and what happens when it fails is what mitmproxy would have done;
 - where that can't be said in advance (a handler is asynchronous, or somebody looks on through `update`, as the views
-  of mitmweb and mitmproxy do), the hook goes mitmproxy's way.
+  of mitmweb and mitmproxy do), the hook goes mitmproxy's way;
+- the hooks of connections, six for each client with its first request, are tasks of mitmproxy's own: they only leave
+  out the walk (`of_connection`; measured: a fifth of the CPU time of a stream's opening).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 
-from mitmproxy import ctx
+from mitmproxy import connection, ctx
 from mitmproxy.addonmanager import safecall, traverse
 from mitmproxy.addons.anticache import AntiCache
 from mitmproxy.addons.anticomp import AntiComp
@@ -25,13 +27,22 @@ from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.addons.stickyauth import StickyAuth
 from mitmproxy.addons.stickycookie import StickyCookie
 from mitmproxy.exceptions import AddonHalt
+from mitmproxy.hooks import Hook
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import ClientHelloData, TlsData
 
 from addons.proxy.fail_closed import MEANT, Closing, unwrapped
 
 CallHook = Callable[[StartHook], bool]
 
-Handlers = list[list[tuple[Callable[..., object], Closing | None]]]
+Handler = Callable[..., object]
+
+OF_CONNECTIONS = (connection.Client, ServerConnectionHookData, NextLayer, TlsData, ClientHelloData)
+"""What hooks of connections are told."""
+
+Handlers = list[list[tuple[Handler, Closing | None]]]
 """The handlers of a hook: a list for each addon of the chain, with those of the addons in it; one of ours without its
 wrapper, and with what the wrapper does when it fails (fail_closed.py)."""
 
@@ -56,21 +67,59 @@ class HookDispatch:
     def __init__(self) -> None:
         self.present: list[object] = []
         self.known: dict[str, Handlers | None] = {}
+        self.of_connections: dict[str, list[list[Handler]]] = {}
+        """The handlers of hooks of connections, as above."""
 
     def running(self) -> None:
-        """Take away the page of mitm.it: of no use behind a gateway, and its handler is asynchronous."""
-        if onboarding := ctx.master.addons.get("onboarding"):
-            ctx.master.addons.remove(onboarding)
+        """Take away the page of mitm.it: of no use behind a gateway, and its handler is asynchronous. And have hooks of
+        connections come here."""
+        addons = ctx.master.addons
+        if onboarding := addons.get("onboarding"):
+            addons.remove(onboarding)
+        self.usual = addons.handle_lifecycle
+        addons.handle_lifecycle = self.of_connection  # type: ignore[method-assign]
+
+    def done(self) -> None:
+        vars(ctx.master.addons).pop("handle_lifecycle", None)
 
     def configure(self, updated: set[str]) -> None:
-        self.known.clear()
+        self.forget()
 
-    def call(self, hook: StartHook) -> bool:
-        """Call the handlers. False: nobody was called, it has to go mitmproxy's way."""
+    def forget(self) -> None:
+        self.known.clear()
+        self.of_connections.clear()
+
+    def look(self) -> None:
+        """See whether there are other addons than there were."""
         present = list(ctx.master.addons.lookup.values())
         if present != self.present:
             self.present = present
-            self.known.clear()
+            self.forget()
+
+    async def of_connection(self, hook: Hook) -> None:
+        """Call the handlers of a hook of a connection, in mitmproxy's task, and wait for those that wait; every other
+        hook goes mitmproxy's way."""
+        argument = next(iter(vars(hook).values()), None)
+        if not isinstance(argument, OF_CONNECTIONS):
+            await self.usual(hook)
+            return
+        self.look()
+        if (handlers := self.of_connections.get(hook.name)) is None:
+            chain = [[getattr(one, hook.name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
+            called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in chain]
+            handlers = self.of_connections[hook.name] = [of_one_addon for of_one_addon in called if of_one_addon]
+        for of_one_addon in handlers:
+            try:
+                with safecall():
+                    for handler in of_one_addon:
+                        if isawaitable(waits := handler(argument)):
+                            await waits
+            except AddonHalt:
+                return
+
+    def call(self, hook: StartHook) -> bool:
+        """Call the handlers. False: nobody was called, it has to go mitmproxy's way."""
+        self.look()
         try:
             handlers = self.known[hook.name]
         except KeyError:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
-from mitmproxy import http
+from mitmproxy import connection, http
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.exceptions import AddonHalt
+from mitmproxy.hooks import Hook
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
+from mitmproxy.proxy.server_hooks import ClientConnectedHook
 from mitmproxy.test import taddons, tflow
 
 from addons.proxy.hook_dispatch import HookDispatch
@@ -180,3 +183,53 @@ def test_an_intercepted_flow_waits_until_it_may_go_on(monkeypatch: pytest.Monkey
         play.complete("resume")
         play.succeeds(1)
     assert play.hooks.count("request") == 1
+
+
+class Connected:
+    """An addon that hears of clients, and waits."""
+
+    def __init__(self, name: str, said: list[str], *inner: object, fails: Exception | None = None) -> None:
+        self.name, self.said, self.fails = name, said, fails
+        self.addons = list(inner)
+
+    async def client_connected(self, client: connection.Client) -> None:
+        await asyncio.sleep(0)
+        self.said.append(self.name)
+        if self.fails:
+            raise self.fails
+
+
+@pytest.mark.parametrize("fails", [None, ValueError("broken"), AddonHalt()])
+def test_hooks_of_connections_call_the_same_handlers(
+    addons: AddonManager, fails: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[str] = []
+    hooks = HookDispatch()
+    addons.add(Named("deaf", said), Connected("first", said, Connected("inner", said), fails=fails), hooks)
+    addons.add(Connected("second", said))
+    hook = ClientConnectedHook(tflow.tclient_conn())
+
+    def outcome(whoever: Callable[[Hook], Coroutine[Any, Any, None]]) -> tuple[list[str], list[str]]:
+        said.clear()
+        caplog.clear()
+        asyncio.run(whoever(hook))
+        return said[:], [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+
+    expected = outcome(addons.handle_lifecycle)
+    assert expected[0]
+    hooks.running()
+    assert addons.handle_lifecycle == hooks.of_connection
+    assert outcome(addons.handle_lifecycle) == expected
+    addons.add(Connected("third", said))
+    assert ("third" in outcome(addons.handle_lifecycle)[0]) == (not isinstance(fails, AddonHalt))
+    addons.remove(hooks)
+    assert addons.handle_lifecycle != hooks.of_connection
+
+
+def test_hooks_of_flows_go_mitmproxys_way(addons: AddonManager) -> None:
+    said: list[str] = []
+    hooks = HookDispatch()
+    addons.add(hooks, Named("first", said))
+    hooks.running()
+    asyncio.run(addons.handle_lifecycle(request()))
+    assert said == ["first"]
