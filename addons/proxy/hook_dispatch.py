@@ -96,18 +96,18 @@ class HookDispatch:
             self.present = present
             self.forget()
 
-    async def of_connection(self, hook: Hook) -> None:
+    async def of_connection(self, event: Hook) -> None:
         """Call the handlers of a hook of a connection, in mitmproxy's task, and wait for those that wait; every other
         hook goes mitmproxy's way."""
-        argument = next(iter(vars(hook).values()), None)
+        argument = next(iter(vars(event).values()), None)
         if not isinstance(argument, OF_CONNECTIONS):
-            await self.usual(hook)
+            await self.usual(event)
             return
         self.look()
-        if (handlers := self.of_connections.get(hook.name)) is None:
-            chain = [[getattr(one, hook.name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
+        if (handlers := self.of_connections.get(event.name)) is None:
+            chain = [[getattr(one, event.name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
             called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in chain]
-            handlers = self.of_connections[hook.name] = [of_one_addon for of_one_addon in called if of_one_addon]
+            handlers = self.of_connections[event.name] = [of_one_addon for of_one_addon in called if of_one_addon]
         for of_one_addon in handlers:
             try:
                 with safecall():

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from addons.wire.sse import frame
 from tests.e2e.conftest import big
-from tests.e2e.gateway import Gateway, messages_body
+from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.raw_http import RawClient
 from tests.fakes.provider import PATIENCE, Provider
-from tests.fakes.scripts import Raw, deliver, drop, hang, insert, say
+from tests.fakes.scripts import Endless, Raw, deliver, drop, hang, insert, say
 
 STATIC = "static-token-of-the-gateway"
 KEY = f"x-litellm-api-key: {STATIC}"
@@ -189,6 +190,28 @@ def test_an_endless_head_costs_no_memory(gateway: Gateway) -> None:
             with suppress(ConnectionResetError):
                 assert sock.recv(65536)[:12] in (b"HTTP/1.1 431", b"")
         assert memory(gateway) - before < 20_000_000
+
+
+@pytest.mark.skipif(SAVING, reason="all that is said is kept to be saved")
+def test_endless_answers_that_nobody_reads_cost_no_memory(gateway: Gateway, zai: Provider) -> None:
+    """The provider is read no faster than the client reads."""
+    said = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x" * 8000}}
+    zai.always(insert(say("hello", delta_size=2), Endless(frame("content_block_delta", said), 0), after=4, rest=False))
+    body = json.dumps(messages_body(stream=True)).encode()
+    before = memory(gateway)
+    with ExitStack() as stack:
+        for _ in range(8):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", gateway.port))
+            sock.sendall(f"{HEAD}content-length: {len(body)}\r\n\r\n".encode() + body)
+        zai.wait_for(lambda: zai.open_connections == 8)
+        used = -1
+        while used < (used := cpu_ticks(gateway)):  # until it has nothing more to do
+            time.sleep(0.1)
+        assert memory(gateway) - before < 15_000_000
+    zai.reset()
+    zai.wait_for(lambda: zai.open_connections == 0)
 
 
 @big
@@ -472,6 +495,12 @@ def test_hang_ups_everywhere(gateway: Gateway, zai: Provider) -> None:
         worker.join()
     zai.wait_for(lambda: all(not one.model for one in zai.requests))
     assert STATIC not in gateway.log()
+
+
+def cpu_ticks(gateway: Gateway) -> int:
+    """The CPU time that the gateway's process has used."""
+    fields = Path(f"/proc/{gateway.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def memory(gateway: Gateway) -> int:

@@ -504,7 +504,7 @@ class TestWhatItReliesOn:
             server = await asyncio.start_server(serve, "127.0.0.1", 0)
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             before = type(writer.transport.get_protocol())
-            assert writer.transport.max_size > LARGEST_READ
+            assert getattr(writer.transport, "max_size", 0) > LARGEST_READ
             writer.transport.set_protocol(Other())
             try:
                 return await got, vars(reader)["_buffer"], before
