@@ -61,10 +61,12 @@ class Raised(events.Event):
 def shorten(handler: ConnectionHandler, side: layer.Layer, stream: ProviderStream) -> Callable[[], None] | None:
     """Have a stream's running answer go the short way. `side`: the layer of the provider's connection, with what is
     below it. Returns what ends it; None where it can't begin."""
+    if handler.client.tls or stream.client.client is not handler.client:  # or a request of our own
+        return None
     *_, innermost = side.context.layers
     server = side.context.server
     to_provider, to_client = plain_io(handler, server), plain_io(handler, handler.client)
-    if not isinstance(innermost, ProviderSide) or not to_provider or not to_client or handler.client.tls:
+    if not isinstance(innermost, ProviderSide) or not to_provider or not to_client:
         return None
     encrypted: SSL.Connection | None = None
     if isinstance(side, ServerTLSLayer) and side.tunnel_state is TunnelState.OPEN:
@@ -102,7 +104,7 @@ class ShortWay(asyncio.Protocol):
         assert isinstance(protocol, asyncio.Protocol)
         self.handler, self.side, self.stream, self.encrypted = handler, side, stream, encrypted
         self.transport, self.reader, self.client, self.long_way = transport, reader, client, protocol
-        self.usual_read = transport.max_size  # type: ignore[attr-defined]
+        self.usual_read = getattr(transport, "max_size", None)
         transport.max_size = LARGEST_READ  # type: ignore[attr-defined]
         transport.set_protocol(self)
 

@@ -15,7 +15,7 @@ from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mitmproxy import certs, tls
+from mitmproxy import certs, connection, tls
 from mitmproxy.proxy.layers.tls import ServerTLSLayer, TLSLayer
 from mitmproxy.proxy.server import ConnectionHandler, TimeoutWatchdog
 from mitmproxy.proxy.tunnel import TunnelState
@@ -354,6 +354,13 @@ class TestWhatHasNone:
         play.client.tls = True
         play.short_way = True
         stream = play.under_way
+        assert short_way.shorten(play.handler, play.gateway.connections[play.provider.connection], stream) is None
+
+    def test_an_answer_that_is_not_for_this_client(self):
+        """One to a request of the gateway's own."""
+        play = Playbook(short_way=False)
+        stream = play.under_way
+        stream.client.client = connection.Client(peername=("", 1), sockname=("", 1), timestamp_start=0)
         assert short_way.shorten(play.handler, play.gateway.connections[play.provider.connection], stream) is None
 
     def test_a_connection_that_is_not_over_tcp(self):
