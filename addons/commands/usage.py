@@ -4,6 +4,7 @@
   ./run.sh usage session --since 7d     each session of the last seven days
   ./run.sh usage model --user alice     alice's models (a name may have * in it, for --model)
   ./run.sh usage --json | --csv         the same for programs
+  ./run.sh usage --merge a.db b.db      what the files of several gateways know together
   ./run.sh usage --reprice              compute all costs anew, by the prices of today's list and routing.yaml
 
 It asks the running gateway, or reads the file when none runs. With GATEWAY_KEY=… it shows what that user has used.
@@ -15,10 +16,12 @@ import argparse
 import csv
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from addons.commands.routes import configuration
@@ -26,6 +29,7 @@ from addons.commands.running_gateway import Failed, NotRunning, RunningGateway, 
 from addons.config.config import Config, ConfigError
 from addons.config.settings import HOME
 from addons.state.control import ControlError
+from addons.state.merged_ledgers import merge
 from addons.state.usage_report import NAMES, VIEWS, report
 
 WIDE: Final = 100
@@ -67,6 +71,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--user", metavar="NAME", help="only this user")
     parser.add_argument("--model", metavar="NAME", help="only this model, by the name that its provider knows")
     parser.add_argument("--db", metavar="FILE", help="the file, when no gateway runs (default: .gateway.db here)")
+    parser.add_argument(
+        "--merge", metavar="FILE", nargs="+", help="read these files, those of several gateways, as one"
+    )
     parser.add_argument("--reprice", action="store_true", help="compute all costs anew, in the file")
     options = parser.parse_args(arguments)
     if options.json and options.csv:
@@ -76,6 +83,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def answer(options: argparse.Namespace, asked: dict[str, str]) -> dict[str, Any]:
     """The report: the gateway's, or made here when none runs. Raises Failed."""
+    if options.merge:
+        return merged(options.merge, asked)
     try:
         found: dict[str, Any] = RunningGateway(options).ask("usage", **asked)
         return found
@@ -85,6 +94,22 @@ def answer(options: argparse.Namespace, asked: dict[str, str]) -> dict[str, Any]
         path = database(options)
         if not path.exists():
             raise
+    return reported(path, asked)
+
+
+def merged(files: Sequence[str], asked: dict[str, str]) -> dict[str, Any]:
+    """The report about several files. Raises Failed."""
+    with TemporaryDirectory(prefix="gateway-usage-") as folder:
+        whole = Path(folder) / "whole.db"
+        try:
+            merge([Path(file).expanduser() for file in files], whole)
+        except (OSError, sqlite3.Error) as error:
+            raise Failed(f"--merge: {error}") from None
+        return reported(whole, asked)
+
+
+def reported(path: Path, asked: dict[str, str]) -> dict[str, Any]:
+    """The report about one file. Raises Failed."""
     try:
         return report(path, asked, zone=configured().users.timezone, now=time.time())
     except ControlError as error:

@@ -7,6 +7,7 @@ import io
 import json
 import time
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from addons.commands import usage
 from addons.commands.running_gateway import Failed, NotRunning, RunningGateway
+from addons.state.database import opened, transaction
+from addons.state.ledger_rows import write
 from addons.state.store import Store
 from tests.finished import finished
 
@@ -179,3 +182,18 @@ class TestWithoutAGateway:
     def test_there_is_nothing_to_compute(self, tmp_path: Path) -> None:
         with pytest.raises(Failed, match="is not there"):
             usage.main(["--reprice", "--db", str(tmp_path / "none.db")])
+
+
+def test_the_files_of_several_gateways_are_read_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_ROUTING", str(Path(__file__).parents[2] / "routing.yaml.example"))
+    files = []
+    for number in range(2):
+        files.append(tmp_path / f"{number}.db")
+        with closing(opened(files[-1])) as connection, transaction(connection):
+            write(connection, [finished(id="a", time=time.time(), cost_usd=0.5)], UTC)
+    assert usage.main(["--json", "--merge", *map(str, files)]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["requests"] == 2
+    with pytest.raises(Failed, match="--merge"):
+        usage.main(["--merge", str(tmp_path / "none.db")])

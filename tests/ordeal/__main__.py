@@ -18,9 +18,12 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=200, help="agents at once (default: %(default)s)")
     parser.add_argument("--long-way", action="store_true", help="with gateway_short_way=false")
     parser.add_argument("--workers", type=int, default=1, help="processes that serve (default: %(default)s)")
+    parser.add_argument("--replicas", type=int, default=1, help="gateways with a Redis (default: %(default)s)")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}, {options.sessions} sessions, {options.workers} workers, {options.seconds:.0f} s", flush=True)
+    served = f"{options.replicas} replicas, " if options.replicas > 1 else ""
+    what = f"seed {seed}, {options.sessions} sessions, {served}{options.workers} workers, {options.seconds:.0f} s"
+    print(what, flush=True)
     started = time.monotonic()
     result = run(
         seconds=options.seconds,
@@ -28,6 +31,7 @@ def main() -> int:
         sessions=options.sessions,
         workers=options.workers,
         short_way=not options.long_way,
+        replicas=options.replicas,
     )
     print(*report(result, time.monotonic() - started), sep="\n")
     for wrong in result.wrongs[:50]:

@@ -13,6 +13,7 @@ from tests.e2e.gateway import Gateway
 from tests.e2e.workers import processes
 from tests.ordeal.judge import Stop
 from tests.ordeal.providers import Unreliable
+from tests.redis_server import RedisServer
 
 INVALID = (
     "providers: [",
@@ -33,13 +34,19 @@ class Disturber(threading.Thread):
     """Disturbs one gateway until it is told to stop. `wrongs` is what broke while it did."""
 
     def __init__(
-        self, gateway: Gateway, providers: list[Unreliable], routing: Mapping[str, Any], seed: int, seconds: float
+        self,
+        gateway: Gateway,
+        providers: list[Unreliable],
+        routing: Mapping[str, Any],
+        seed: int,
+        seconds: float,
+        redis: RedisServer | None = None,
     ) -> None:
         super().__init__(name="disturber", daemon=True)
         self.gateway, self.providers, self.routing = gateway, providers, routing
         self.draw = random.Random(f"{seed}/disturber")
         self.env = dict(gateway.env)
-        self.seconds = seconds
+        self.seconds, self.redis = seconds, redis
         self.restarts: list[float] = []
         self.ends = float("inf")
         self.stops: list[Stop] = []
@@ -62,6 +69,8 @@ class Disturber(threading.Thread):
         acts = [self.change_routing, self.break_routing, self.change_tokens, self.refuse, self.hang_up]
         if self.gateway.workers > 1:
             acts = [*acts, *acts, self.kill_worker, self.replace_workers]
+        if self.redis:
+            acts = [*acts, self.restart_redis, self.pause_redis]
         while not self.over.wait(self.draw.uniform(0.5, 2.0)):
             act = self.draw.choice(acts)
             if self.restarts and self.restarts[0] < time.monotonic():
@@ -105,6 +114,20 @@ class Disturber(threading.Thread):
     def hang_up(self) -> None:
         """A provider closes all its connections, idle or not."""
         self.draw.choice(self.providers).provider.hang_up()
+
+    def restart_redis(self) -> None:
+        """It is gone for a moment, with all that it knew."""
+        assert self.redis
+        self.redis.kill()
+        self.over.wait(self.draw.uniform(0.0, 2.0))
+        self.redis.start()
+
+    def pause_redis(self) -> None:
+        """It says nothing for a moment."""
+        assert self.redis
+        self.redis.pause()
+        self.over.wait(self.draw.uniform(0.1, 2.0))
+        self.redis.go_on()
 
     def kill_worker(self) -> None:
         """One of several is gone at once, with all its clients."""

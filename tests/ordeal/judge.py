@@ -34,6 +34,12 @@ class Stop(NamedTuple):
     """The next one has answered."""
     killed: bool = False
     """It was one worker of several, and had no time to finish anything."""
+    among: int = 1
+    """It was the first of so many gateways, which the agents ask by turns."""
+
+    def concerns(self, asked: Asked) -> bool:
+        """Whether it was asked for this request (`a32.r5` is of agent 32)."""
+        return self.among == 1 or int(asked.marker[1:].partition(".")[0]) % self.among == 0
 
 
 @dataclass
@@ -73,19 +79,20 @@ def judge(evidence: Evidence) -> list[str]:
             plans[word.marker] = word
     wrongs: list[str] = []
     for asked in evidence.asked:
+        stops = [stop for stop in evidence.stops if stop.concerns(asked)]
         disturbed = any(
             asked.started < stop.up and asked.ended > stop.told
-            for stop in evidence.stops
+            for stop in stops
             if not (stop.killed and asked.failure == REFUSED)  # the others take every connection
         )
         early = any(
             asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain
-            for stop in evidence.stops
+            for stop in stops
             if not stop.killed
         )
         found = [
             *answer_problems(asked, disturbed=disturbed and not early),
-            *stop_problems(asked, evidence.stops),
+            *stop_problems(asked, stops),
             *content_problems(asked, served[asked.marker], evidence.strips),
             *secret_problems(asked, evidence.secrets),
             *mishap_problems(asked, served[asked.marker]),
@@ -273,7 +280,7 @@ def success(asked: Iterable[Asked], models: Iterable[str], stops: Sequence[Stop]
         for one in asked
         if one.model in wanted
         and not one.hung_up
-        and not any(one.started < stop.up and one.ended > stop.told for stop in stops)
+        and not any(one.started < stop.up and one.ended > stop.told for stop in stops if stop.concerns(one))
     ]
     told = [one.told for one in counted]
     return Rate(len(counted), sum(t.complete for t in told), sum(bool(t.error and t.blocks) for t in told))

@@ -21,6 +21,7 @@ from tests.ordeal.judge import Evidence, Rate, Stop, judge, success
 from tests.ordeal.left import held, leaks
 from tests.ordeal.providers import Served, Unreliable
 from tests.ordeal.words import Count, said
+from tests.redis_server import RedisServer
 
 WITH_FAILOVER = ("claude-sonnet-5", "claude-haiku-5", "glm", "kimi", "openrouter", "local")
 ALONE = ("solo-claude", "solo-glm", "solo-kimi", "solo-local")
@@ -111,8 +112,21 @@ def routing(urls: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run(*, seconds: float, seed: int, sessions: int, workers: int = 1, short_way: bool = SHORT_WAY) -> Result:
-    """Puts a gateway through it. `short_way`: its option."""
+LIMITS = {"budget": {"day": 1_000_000}, "requests_per_minute": 1_000_000, "sessions": 100_000}
+"""Limits that nobody reaches, but about which each request has to ask."""
+
+
+def run(
+    *,
+    seconds: float,
+    seed: int,
+    sessions: int,
+    workers: int = 1,
+    short_way: bool = SHORT_WAY,
+    replicas: int = 1,
+) -> Result:
+    """Puts a gateway through it. `short_way`: its option. `replicas`: gateways that share a Redis, of which the first
+    one is disturbed as one that is alone would be, and the Redis too."""
     result = Result()
     with ExitStack() as stack, TemporaryDirectory(prefix="ordeal-") as directory:
         providers = [Unreliable(name, seed, SECRETS, chat=name == "ollama") for name in KEYS]
@@ -123,39 +137,40 @@ def run(*, seconds: float, seed: int, sessions: int, workers: int = 1, short_way
             elif not one.chat:
                 one.provider.refuse_like_others()
         config = routing({one.name: one.provider.url for one in providers})
-        log = Path(directory) / "probe"
-        probe = Path(__file__).with_name("probe.py")
-        settings = f"ordeal_log={log}", f"gateway_drain={DRAIN}", f"gateway_short_way={str(short_way).lower()}"
-        gateway = Gateway(
-            config,
-            ENV,
-            upstream=providers[0].provider.url,
-            options=("-s", str(probe), *(part for setting in settings for part in ("--set", setting))),
-            forked=False,
-            workers=workers,
-        )
-        gateway.check_log = False  # `log_problems` says more than the harness
-        gateway.ends_within = DRAIN + PATIENCE
-        gateway.look_for([Secret("an agent's own credential", CREDENTIAL)])
-        disturber = Disturber(gateway, providers, config, seed, seconds)
+        settings = [f"gateway_drain={DRAIN}", f"gateway_short_way={str(short_way).lower()}"]
+        redis = None
+        if replicas > 1:
+            redis = RedisServer(password="password-of-the-ordeal")
+            stack.callback(redis.close)
+            settings.append(f"gateway_redis={redis.url}")
+            config["users"] = LIMITS
+        logs = [Path(directory) / f"probe{number}" for number in range(replicas)]
+        gateways = [made(config, providers[0].provider.url, [*settings, f"ordeal_log={log}"], workers) for log in logs]
+        gateway, log = gateways[0], logs[0]
+        disturber = Disturber(gateway, providers, config, seed, seconds, redis)
         try:
-            with gateway:
+            with ExitStack() as running:
+                for each in gateways:
+                    running.enter_context(each)
                 disturber.start()
+                ports = [each.port for each in gateways]
                 result.wrongs += asyncio.run(
-                    talk(result.asked, gateway.port, seed, sessions, disturber.is_over, result.attacks)
+                    talk(result.asked, ports, seed, sessions, disturber.is_over, result.attacks)
                 )
                 disturber.stop()
-                gateway.client.close()
-                settle(providers, log, keeps=gateway.saving)
-                gateway.stop()
-                result.wrongs += log_problems(gateway.log())
+                for each, its_log in zip(gateways, logs, strict=True):
+                    each.client.close()
+                    settle(providers, its_log, keeps=each.saving)
+                    each.stop()
+                    result.wrongs += log_problems(each.log())
         except AssertionError as error:
             result.wrongs.append(f"the gateway: {shortened(str(error))}")
-        words = list(said(log))
+        words = [word for its_log in logs for word in said(its_log)]
+        counts = [word for word in said(log) if isinstance(word, Count)]
         result.left["connections to providers"] = (0, sum(one.provider.open_connections for one in providers))
-    counts = [word for word in words if isinstance(word, Count)]
     result.left |= held(counts) if counts else {}
-    result.disturbances, result.stops = Counter(disturber.done), disturber.stops
+    result.disturbances = Counter(disturber.done)
+    result.stops = [stop._replace(among=replicas) for stop in disturber.stops]
     result.served = [served for one in providers for served in one.served]
     evidence = Evidence(
         asked=result.asked,
@@ -175,12 +190,30 @@ def run(*, seconds: float, seed: int, sessions: int, workers: int = 1, short_way
     return result
 
 
+def made(config: dict[str, Any], upstream: str, settings: list[str], workers: int) -> Gateway:
+    """A gateway that tells what happens in it."""
+    probe = Path(__file__).with_name("probe.py")
+    gateway = Gateway(
+        config,
+        ENV,
+        upstream=upstream,
+        options=("-s", str(probe), *(part for setting in settings for part in ("--set", setting))),
+        forked=False,
+        workers=workers,
+    )
+    gateway.check_log = False  # `log_problems` says more than the harness
+    gateway.ends_within = DRAIN + PATIENCE
+    gateway.look_for([Secret("an agent's own credential", CREDENTIAL)])
+    return gateway
+
+
 async def talk(
-    log: list[Asked], port: int, seed: int, sessions: int, over: Callable[[], bool], attacks: Counter[str]
+    log: list[Asked], ports: list[int], seed: int, sessions: int, over: Callable[[], bool], attacks: Counter[str]
 ) -> list[str]:
     """All agents, and a few attackers beside them, until it is over. What an attack left open."""
-    agents = [Agent(number, seed, port, WITH_FAILOVER + ALONE, log) for number in range(sessions)]
-    attackers = [attack(port, seed, number, over, attacks) for number in range(ATTACKERS)]
+    models = WITH_FAILOVER + ALONE
+    agents = [Agent(number, seed, ports[number % len(ports)], models, log) for number in range(sessions)]
+    attackers = [attack(ports[0], seed, number, over, attacks) for number in range(ATTACKERS)]
     attacking = asyncio.gather(*attackers)
     await asyncio.gather(*(agent.run(over) for agent in agents))
     return [wrong for wrongs in await attacking for wrong in wrongs]
