@@ -23,6 +23,7 @@ from mitmproxy.proxy.layers.http import (
     RegisterHttpConnection,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.layers.tls import ServerTLSLayer
 
 from addons.config.egress import Egress
 from addons.proxy.body_budget import BodyBudget
@@ -35,6 +36,7 @@ from addons.proxy.hooks import Commands
 from addons.proxy.http1 import ClientSide, PieceRead, ProviderSide
 from addons.proxy.own_requests import OwnRequests
 from addons.proxy.provider_answer import nowhere
+from addons.proxy.provider_tls import ProviderTls
 from addons.proxy.recorder import NO_RECORDER, Recorder
 from addons.proxy.short_way import Handlers, Raised, shorten
 from addons.proxy.stream import GatewayStream
@@ -232,9 +234,12 @@ class GatewayLayer(HttpLayer):
     def register_connection(self, command: RegisterHttpConnection) -> Commands:
         if command.connection in self.waiting_for_establishment:
             outermost = self.connections[command.connection]
+            for tls in outermost.context.layers:
+                if type(tls) is ServerTLSLayer:
+                    tls.__class__ = ProviderTls
             *_, client, side = outermost.context.layers
             if isinstance(client, HttpClient) and isinstance(side, Http1Client):
-                side.__class__ = ProviderSide  # mitmproxy has no place where its class could be chosen
+                side.__class__ = ProviderSide  # mitmproxy has no place where a layer's class could be chosen
                 side.state = side.read_headers  # methods that were taken from what it was before
                 client._handle_event = side.handle_event  # noqa: SLF001  # as it does itself
                 if outermost is client:

@@ -1,4 +1,7 @@
-"""The short way: what the client gets, and what becomes of the connections, is what it is the long way."""
+"""The short way: what the client gets, and what becomes of the connections, is what it is the long way.
+
+provider_tls.py is tested here too.
+"""
 
 from __future__ import annotations
 
@@ -144,6 +147,13 @@ class Encrypted:
     def seal(self, data: bytes) -> bytes:
         if data:
             self.end.sendall(data)
+        return self.sealed()
+
+    def alert(self) -> bytes:
+        """What it says of a record that it can't read."""
+        self.end.bio_write(bytes(self.provider.received) + b"\x17\x03\x03\x00\x28" + b"h" * 40)
+        with pytest.raises(SSL.Error, match="bad record mac"):
+            b"".join(iter(lambda: self.end.recv(65535), b""))
         return self.sealed()
 
     def sealed(self) -> bytes:
@@ -400,9 +410,28 @@ class TestTls:
         with Playbook(encrypted=True) as play:
             play.comes(b"\x17\x03\x03\x00\x05hello")
             assert not play.is_short
-            play.provider.closes()
             assert play.outcomes == ["dropped"]
             assert not LIB.ERR_peek_error(), "the next connection would be told of it"
+
+    @pytest.mark.parametrize("is_short", [True, False])
+    def test_an_alert_is_the_end(self, is_short):
+        """mitmproxy alone waits for more, also when the connection is closed behind it."""
+        with Playbook(encrypted=True, short_way=is_short) as play:
+            assert play.encrypted
+            play.comes(play.wire(chunk(delta("last words"))) + play.encrypted.alert())
+            assert play.provider.given_up
+            assert b"last words" in play.answer.body
+            assert play.answer.complete
+            assert play.outcomes == ["dropped"]
+
+    def test_an_alert_between_two_answers(self):
+        """Else the next request would end the client's connection: nothing can be sealed any more."""
+        with Playbook(encrypted=True) as play:
+            assert play.encrypted
+            play.sends(chunk(ENDING) + LAST_CHUNK)
+            play.comes(play.encrypted.alert())
+            play.client_asks()
+            assert len(play.servers) == 2
 
     def test_new_keys_are_mitmproxys_business(self):
         """It answers no faster than its answers are read: a provider that asks for ever would fill the memory."""
