@@ -47,6 +47,7 @@ from addons.state.control import FILE_NAME
 ACTIONS = ("install", "uninstall", "start", "stop", "restart", "status", "logs")
 OF_THE_GATEWAY = (
     *("CLAUDE_OAUTH_TOKENS", "CLAUDE_CREDENTIALS", "CLAUDE_TOKEN_MODE", "PROXY_STATIC_TOKEN", "LITELLM_MASTER_KEY"),
+    "GATEWAY_REDIS_URL",
     *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
 )
 """Variables that count without standing in routing.yaml."""

@@ -19,6 +19,7 @@ GATEWAY_VARIABLES = (
     "CLAUDE_TOKEN_MODE",
     "PROXY_STATIC_TOKEN",
     "LITELLM_MASTER_KEY",
+    "GATEWAY_REDIS_URL",
 )
 """What the environment says about real providers: it would win against an .env file."""
 
