@@ -7,11 +7,14 @@ mitmproxy's way, with all that has not been read:
 - what ends the message, breaks off, can't be read, is an error or is answered by TLS itself: the read in which it
   comes, and all after it;
 - the end of the connection, and all of a stream that has been left (`leave`): every stream does so when it ends.
+A client behind TLS, a provider behind a proxy's tunnel and a gateway with `proxy_debug` have no short way.
 What is written, in which order, what is recorded, and which limits begin anew is decided where it always is
 (`ProviderSide.read`, `ProviderStream.relay`, `ClientAnswer.framed`): both ways call the same functions.
 
 It leaves out a future, a task, two locks, and three layers of generators that every read of mitmproxy's goes through,
-and of its TLS layer two exceptions: `./run.sh bench` shows the CPU time of an event beside a bare mitmdump's.
+and of its TLS layer two exceptions. Measured in turns on a busy machine, CPU time of an event: 52 µs instead of 109,
+and 174 in a bare mitmdump (one event a read, medians of 3); of 100 new streams of 500 events, with their opening, 0.43×
+the bare one's, behind TLS 0.45×, translated from Chat Completions 0.51× (`./run.sh bench`: "new streams").
 
 What this file knows of the insides of asyncio, mitmproxy and pyOpenSSL is named in tests/proxy/test_short_way.py.
 """
