@@ -31,3 +31,7 @@ class ProviderTls(ServerTLSLayer):
             yield from self.event_to_child(events.ConnectionClosed(self.conn))
         else:
             yield from super().receive_close()
+
+    def send_data(self, data: bytes) -> Commands:
+        if not self.has_failed:  # else its end is told in a moment
+            yield from super().send_data(data)

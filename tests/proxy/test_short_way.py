@@ -433,6 +433,16 @@ class TestTls:
             play.client_asks()
             assert len(play.servers) == 2
 
+    @pytest.mark.parametrize("is_short", [True, False])
+    def test_an_alert_in_the_read_that_ends_an_answer(self, is_short):
+        """The next request may be here already, and is on its way before anybody knows."""
+        with Playbook(encrypted=True, short_way=is_short) as play:
+            assert play.encrypted
+            play.client_asks()
+            play.comes(play.wire(chunk(ENDING) + LAST_CHUNK) + play.encrypted.alert())
+            assert [answer.status for answer in play.answers] == [200, 502]
+            assert b"connection broke" in play.answers[1].body
+
     def test_new_keys_are_mitmproxys_business(self):
         """It answers no faster than its answers are read: a provider that asks for ever would fill the memory."""
         with Playbook(encrypted=True, version=SSL.TLS1_2_VERSION) as play:
