@@ -17,8 +17,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 from typing import Any
+from uuid import uuid4
 
 import h11
+import httpx
 import pytest
 
 from addons.state.control import FILE_NAME, HEADER, PATH
@@ -153,6 +155,17 @@ def test_connections_that_are_kept_are_shared_out(gateway: Gateway) -> None:
     assert {one["pid"] for one in told} == processes(gateway)
     assert sum(one["clients"] for one in told) >= 24
     assert min(one["clients"] for one in told) >= 24 // 2 - 5, "they came one after the other, while nobody was busy"
+
+
+def test_a_session_stays_on_its_account_whoever_serves_it(gateway: Gateway, anthropic: Provider) -> None:
+    gateway.wait_until(lambda: gateway.client.get("/health").json()["shared"] == "workers")
+    for _ in range(3):
+        begin, session = len(anthropic.requests), {"x-claude-code-session-id": str(uuid4())}
+        for _ in range(6):
+            with httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client:  # whoever accepts it
+                body = messages_body("claude-opus-5-5")
+                assert client.post("/v1/messages", json=body, headers=session).status_code == 200
+        assert len({request.token for request in anthropic.requests[begin:]}) == 1
 
 
 def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -> None:
