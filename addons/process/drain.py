@@ -15,6 +15,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.log import ALERT
 
+from addons.proxy.client_answer import ClientAnswer
 from addons.proxy.connections import proxyserver
 from addons.proxy.replies import error_response
 from addons.state.exchange import exchange_of
@@ -70,12 +71,7 @@ class Drain:
             flow.response.headers["retry-after"] = RETRY_AFTER
             flow.response.headers["connection"] = "close"
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        if self.leaving and flow.response:
-            flow.response.headers["connection"] = "close"  # its next request goes to who serves in our place
-
     def response(self, flow: http.HTTPFlow) -> None:
-        self.responseheaders(flow)
         self.running_flows.discard(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
@@ -91,6 +87,7 @@ class Drain:
     def leave(self) -> None:
         """Begin to leave: another process accepts in this one's place."""
         if not (self.leaving or self.draining):
+            ClientAnswer.is_last = True
             self.leaving = asyncio.get_running_loop().create_task(self.finish())
 
     async def finish(self) -> None:

@@ -28,6 +28,10 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 class ClientAnswer:
     """The client's side of one answer."""
 
+    is_last = False
+    """Another process serves in this one's place: a connection ends with the answer whose head comes next. (Of answers
+    that have begun the client wasn't told so, and it may use theirs once more.)"""
+
     def __init__(self, context: Context, stream_id: int, deadlines: Deadlines, recorder: Recorder) -> None:
         self.client = context.client
         self.stream_id = stream_id
@@ -95,8 +99,11 @@ class ClientAnswer:
         """Tell the client in the stream what went wrong."""
         yield from self.say(error_event(error, self.request_id))
 
-    def finish_head(self, head: http.Response) -> None:
-        """Say in the head of any answer what becomes of the connection."""
+    def finish_head(self, head: http.Response, *, sent: bool = False) -> None:
+        """Say in the head of any answer what becomes of the connection. `sent`: the client has it already, and what it
+        wasn't told doesn't happen."""
+        if self.is_last and not sent:
+            self.closes = True
         if self.closes:
             put(head.headers, b"connection", b"close")
 

@@ -244,7 +244,7 @@ class ClientStream(HookedStream):
         assert response
         if self.flow.request.data.method == b"HEAD":
             response.data.content = b""  # mitmproxy sends the body of an answer that an addon has made all the same
-        self.client.finish_head(response)
+        self.client.finish_head(response, sent=already_streamed)
         body = response.data.content
         cookie = self.exchange.set_cookie if self.exchange else ""
         if cookie:

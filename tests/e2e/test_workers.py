@@ -209,13 +209,15 @@ def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -
 
 def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -> None:
     old, gate = processes(gateway), Gate()
-    zai.script(say("before"), *(insert(say("to the very end", delta_size=3), gate, after=4) for _ in range(6)))
+    zai.script(say("before"), *(insert(say("to the very end", delta_size=3), gate, after=4) for _ in range(7)))
     with ExitStack() as stack:
-        kept = stack.enter_context(RawClient(gateway))
+        kept, streaming = (stack.enter_context(RawClient(gateway)) for _ in range(2))
         assert not is_sent_away(kept)
+        streaming.post(json.dumps(messages_body(stream=True)).encode())
         streams = [stack.enter_context(gateway.stream("glm", headers={"connection": "close"})) for _ in range(6)]
         for stream in streams:
             stream.until("content_block_delta")
+        gateway.wait_until(streaming.has_come)
         os.kill(gateway.pid, signal.SIGHUP)
         gateway.wait_until(lambda: is_sent_away(kept))
         assert kept.is_closed(), "its next request goes to another"
@@ -224,6 +226,8 @@ def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -
         assert processes(gateway) & old, "they have not finished"
         assert b"GATEWAY_SUCCESSION=" in Path(f"/proc/{gateway.pid}/environ").read_bytes(), "their parent is new too"
         gate.open()
+        assert b"message_stop" in streaming.read().body
+        assert is_sent_away(streaming), "when its answer began, nobody knew"
         for stream in streams:
             stream.read()
             assert (stream.text, stream.answer[-1], stream.cut) == ("to the very end", "message_stop", None)

@@ -80,10 +80,13 @@ class Line:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.reader = asyncio.StreamReader()
         self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, asked: Asked, headers: Sequence[tuple[str, str]], body: bytes, hang_up: HangUp | None) -> None:
         """Send one request and read its answer, unless the agent hangs up before."""
+        if self.writer and (self.reader.at_eof() or self.reader.exception()):
+            self.close()  # it was closed while nobody asked: what keeps connections looks before it uses one
         if self.writer is None or self.writer.is_closing():
             try:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)

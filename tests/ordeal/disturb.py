@@ -26,6 +26,9 @@ INVALID = (
 CLOSED_WITHIN = 2.0
 """Seconds after which all agents of a worker that was killed have seen that their connections are closed."""
 
+STARTS_WITHIN = 15.0
+"""Seconds that workers have to start."""
+
 RESTART_EVERY = 40.0
 """Seconds; a shorter run has one restart all the same."""
 
@@ -49,6 +52,8 @@ class Disturber(threading.Thread):
         self.seconds, self.redis = seconds, redis
         self.restarts: list[float] = []
         self.ends = float("inf")
+        self.starting_until = 0.0
+        """Until then some worker may not be ready."""
         self.stops: list[Stop] = []
         self.done: list[str] = []
         self.wrongs: list[str] = []
@@ -130,14 +135,19 @@ class Disturber(threading.Thread):
         self.redis.go_on()
 
     def kill_worker(self) -> None:
-        """One of several is gone at once, with all its clients."""
-        killed = time.monotonic()
+        """One of several is gone at once, with all its clients; never the last one, who can't be replaced at once."""
+        killed, workers = time.monotonic(), processes(self.gateway)
+        self.gateway.rewrite_routing(self.routing)
+        if killed < self.starting_until or len(workers) != self.gateway.workers:
+            return
+        self.starting_until = killed + STARTS_WITHIN
         self.stops.append(Stop(killed, killed, killed + CLOSED_WITHIN, killed=True))
-        os.kill(self.draw.choice(sorted(processes(self.gateway))), signal.SIGKILL)
+        os.kill(self.draw.choice(sorted(workers)), signal.SIGKILL)
 
     def replace_workers(self) -> None:
         """One by one, while everybody goes on; without a mistake in the configuration, else none is."""
         self.gateway.rewrite_routing(self.routing)
+        self.starting_until = time.monotonic() + STARTS_WITHIN
         os.kill(self.gateway.pid, signal.SIGHUP)
 
     def restart(self) -> None:
@@ -152,3 +162,4 @@ class Disturber(threading.Thread):
             self.gateway.start()
         finally:
             self.stops[-1] = Stop(told, ended, time.monotonic() + 0.5)
+            self.starting_until = time.monotonic() + STARTS_WITHIN
