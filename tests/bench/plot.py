@@ -25,9 +25,9 @@ PANELS = (
         True,
     ),
     (
-        "CPU time per event, 100 streams of 500 events on new connections (µs)",
+        "CPU time of an event, 100 new streams × 500 (µs)",
         {
-            "": NEW_STREAMS.format("100 × 500"),
+            "plain": NEW_STREAMS.format("100 × 500"),
             "TLS": NEW_STREAMS.format("100 × 500") + TLS,
             "Chat": NEW_STREAMS.format("100 × 500") + CHAT,
         },
