@@ -72,8 +72,8 @@ def limits_in_words(user: User) -> str:
     budget = budget_in_words(user.budget)
     parts = [f"budget {budget}"] * bool(budget)
     parts += [f"models {', '.join(user.models)}"] * bool(user.models)
-    parts += [f"{user.rpm} requests a minute"] * (user.rpm is not None)
-    parts += [f"{user.sessions} sessions at once"] * (user.sessions is not None)
+    parts += [f"{user.rpm} request{'s' * (user.rpm != 1)} a minute"] * (user.rpm is not None)
+    parts += [f"{user.sessions} session{'s' * (user.sessions != 1)} at once"] * (user.sessions is not None)
     return ", ".join([*parts, *["administrator"] * user.admin]) or "no limits"
 
 

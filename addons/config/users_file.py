@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from addons.config.ca_bundle import CaBundle
 from addons.config.egress import Egress, proxy_variables
-from addons.config.routing import AlertSettings, Budget, UserSettings
+from addons.config.routing import VIA, AlertSettings, Budget, UserSettings
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry
 
@@ -55,6 +55,8 @@ def read_models(entry: Entry) -> tuple[str, ...]:
     for item in entry.items() if entry.is_list else [entry]:
         if item.text().count("*") > 1:
             raise item.error("has more than one *")
+        if item.text().startswith(VIA):
+            raise item.error(f"would allow nothing: {VIA}NAME is another name of NAME, which is what counts")
         patterns.append(item.text())
     return () if "*" in patterns else tuple(patterns)
 

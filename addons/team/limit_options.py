@@ -10,7 +10,7 @@ import re
 from dataclasses import fields, replace
 from typing import Final
 
-from addons.config.routing import Budget
+from addons.config.routing import VIA, Budget
 from addons.wire.limits import MODEL_NAME
 
 NONE: Final = "none"
@@ -64,6 +64,10 @@ def read_patterns(text: str) -> tuple[str, ...]:
     for pattern in patterns:
         if not PATTERN.fullmatch(pattern) or len(pattern) > MODEL_NAME or pattern.count("*") > 1:
             raise ValueError(f"{pattern[:100]!r} is no pattern of a model's name: `glm*`, with one `*` at most")
+        if pattern.startswith(VIA):
+            raise ValueError(
+                f"{pattern!r} would allow nothing: {VIA}NAME is another name of NAME, which is what counts"
+            )
     if len(patterns) > MOST_PATTERNS:
         raise ValueError(f"more than {MOST_PATTERNS} patterns")
     return () if "*" in patterns or patterns == (NONE,) else patterns

@@ -55,6 +55,9 @@ def test_patterns() -> None:
     for text in ("", " , ", "a*b*", "a b", "ä", "x" * 300, ",".join(map(str, range(200)))):
         with pytest.raises(ValueError, match=r"pattern|which models"):
             read_patterns(text)
+    for text in ("claude-via-glm", "glm,claude-via-*"):  # the user's requests are for glm
+        with pytest.raises(ValueError, match="would allow nothing"):
+            read_patterns(text)
 
 
 def test_spans() -> None:
