@@ -19,7 +19,9 @@ Rules that hold in this file:
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from typing import Final
 
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events
@@ -45,6 +47,9 @@ from addons.proxy.waking import Awake
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Trying, exchange_of
 from addons.wire.errors import ProviderError
+
+ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
+"""What Python puts before the words of the system."""
 
 
 class GatewayStream(ErrandStream):
@@ -175,7 +180,9 @@ class GatewayStream(ErrandStream):
         exchange, attempt = self.current_exchange(), self.current()
         self.recorder.sent(exchange, self.flow.request)
         if error or server is None:
-            yield from self.failed("connect", f"could not connect to the provider: {error}", complete=True)
+            yield from self.failed(
+                "connect", f"could not connect to the provider: {ERRNO.sub('', str(error))}", complete=True
+            )
             return
         assert isinstance(server, connection.Server)
         self.context.server = self.flow.server_conn = server
