@@ -33,7 +33,7 @@ def row_of(shown: flow.Flow) -> dict[str, Any] | None:
         return None
     exchange, saved = exchange_of(shown), shown.metadata.get(METADATA)
     if saved is not None and (summary := from_metadata(saved)):
-        return ended(summary, purpose(exchange))
+        return {**ended(summary, purpose(exchange)), "kept": exchange is not None}
     return running(exchange) if exchange else None
 
 
@@ -52,6 +52,7 @@ def running(exchange: Exchange) -> dict[str, Any]:
         "asked": presentable(asked(exchange.model, exchange.method, exchange.path), exchange),
         "attempts": attempts,
         "note": purpose(exchange),
+        "kept": True,
     }
 
 

@@ -43,7 +43,9 @@ const exports = () => {
   for (const [form, words] of FORMS)
     if (form !== "raw_response" || flow.response)
       made.push(item(words, () => copy(`the request as ${words}`, command("export", form, `@${flow.id}`))));
-  for (const attempt of flow.gateway?.attempts ?? []) {
+  const attempts = flow.gateway?.attempts ?? [];
+  if (attempts.length && !flow.gateway.kept) made.push(el("h6", "", "What went to providers isn't saved with a flow"));
+  for (const attempt of flow.gateway?.kept ? attempts : []) {
     made.push(el("h6", "", `Attempt ${attempt.number} · ${attempt.to}${attempt.failed ? ` · ${attempt.failed}` : ""}`));
     for (const [form, words] of FORMS)
       made.push(item(words, () => copy(
@@ -56,7 +58,8 @@ let models = [];
 fetch("/gateway/models").then((answer) => answer.json()).then((found) => (models = found)).catch(() => {});
 
 const sends = () => {
-  const flows = selected().filter((flow) => flow.gateway);
+  const flows = selected().filter((flow) => flow.gateway?.kept);
+  if (!flows.length) return [el("h6", "", "A request from a file can't be sent again")];
   if (!models.length) return [el("h6", "", "No model has a name of its own")];
   return [el("h6", "", "The same request again, to"), ...models.map((model) => item(model, async () => {
     try {
