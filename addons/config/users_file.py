@@ -56,7 +56,7 @@ def read_models(entry: Entry) -> tuple[str, ...]:
         if item.text().count("*") > 1:
             raise item.error("has more than one *")
         if item.text().startswith(VIA):
-            raise item.error(f"would allow nothing: {VIA}NAME is another name of NAME, which is what counts")
+            raise item.error(f"would allow nothing: {VIA}NAME is called NAME here")
         patterns.append(item.text())
     return () if "*" in patterns else tuple(patterns)
 

@@ -65,9 +65,7 @@ def read_patterns(text: str) -> tuple[str, ...]:
         if not PATTERN.fullmatch(pattern) or len(pattern) > MODEL_NAME or pattern.count("*") > 1:
             raise ValueError(f"{pattern[:100]!r} is no pattern of a model's name: `glm*`, with one `*` at most")
         if pattern.startswith(VIA):
-            raise ValueError(
-                f"{pattern!r} would allow nothing: {VIA}NAME is another name of NAME, which is what counts"
-            )
+            raise ValueError(f"{pattern!r} would allow nothing: {VIA}NAME is called NAME here")
     if len(patterns) > MOST_PATTERNS:
         raise ValueError(f"more than {MOST_PATTERNS} patterns")
     return () if "*" in patterns or patterns == (NONE,) else patterns

@@ -254,6 +254,10 @@ from tests.config.routing_texts import (
         (with_section("users: {requests_per_minute: 0}"), "8: users.requests_per_minute: must be at least 1"),
         (with_section("users: {sessions: 0}"), "8: users.sessions: must be at least 1"),
         (with_section('users: {models: "a*b*"}'), "8: users.models: has more than one *"),
+        (
+            with_section("users: {models: claude-via-glm}"),
+            "8: users.models: would allow nothing: claude-via-NAME is called NAME here",
+        ),
         (with_section("alerts: {at: 1}"), "8: alerts: webhook: is missing"),
         (
             with_section("alerts: {webhook: example.com}"),
