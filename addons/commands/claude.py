@@ -37,6 +37,7 @@ LOOK_EVERY = 0.05
 RUN = HOME / "run.sh"
 LOG_NAME = ".gateway.log"
 LAST_LINES = 5
+LONGEST_LIST = 1_000_000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,16 +50,16 @@ def main(arguments: Sequence[str]) -> int:
     if alias is None:
         sys.stderr.write(f"{rest[0]!r} is no model; did you mean {closest(rest[0], config)!r}? (-- {rest[0]}: not)\n")
         return 2
-    if missing := next((target.provider.missing for target in config.targets(alias)[:1]), ""):
+    url, key = address(os.environ), os.environ.get("GATEWAY_KEY") or config.static_token
+    missing = next((target.provider.missing for target in config.targets(alias)[:1]), "")
+    if missing and not serves(url, key, alias):
         raise Failed(f"{alias} can't be used yet: {missing} is not set (in .env)")
     program = shutil.which("claude")
     if not program:
         raise Failed(
             "there is no `claude` on the PATH: Claude Code is installed with `npm install -g @anthropic-ai/claude-code`"
         )
-    url = address(os.environ)
     ensure_running(url)
-    key = os.environ.get("GATEWAY_KEY") or config.static_token
     if not lets_in(url, key):
         raise Failed(
             "the gateway has users, and GATEWAY_KEY is not set: `./run.sh user add NAME` makes a key"
@@ -180,11 +181,25 @@ def health_of(url: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("status") in ("ok", "draining") else {}
 
 
+def serves(url: str, key: str, alias: str) -> bool:
+    """Whether a gateway runs that has this model, with other files than ours: the demo, say."""
+    try:
+        with build_opener(ProxyHandler({})).open(models_request(url, key), timeout=15) as response:
+            found = json.loads(response.read(LONGEST_LIST))
+        return any(model["id"] == alias for model in found["data"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+
+
+def models_request(url: str, key: str) -> Request:
+    """Asks a gateway for its models."""
+    return Request(f"{url}/v1/models", headers={KEY_HEADER: key} if key else {})  # noqa: S310
+
+
 def lets_in(url: str, key: str) -> bool:
     """Whether the gate opens for a key (empty: for nobody in particular)."""
-    request = Request(f"{url}/v1/models", headers={KEY_HEADER: key} if key else {})  # noqa: S310
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=15):
+        with build_opener(ProxyHandler({})).open(models_request(url, key), timeout=15):
             return True
     except HTTPError as error:
         error.close()

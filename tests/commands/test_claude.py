@@ -87,7 +87,7 @@ import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         known = self.headers.get("x-litellm-api-key") == os.environ.get("PROXY_STATIC_TOKEN")
-        body = b'{{"status": "ok"}}' if self.path == "/health" else b"{{}}"
+        body = b'{{"status": "ok"}}' if self.path == "/health" else b'{{"data": [{{"id": "kimi"}}]}}'
         self.send_response(401 if self.path != "/health" and not known else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -172,6 +172,9 @@ def test_a_gateway_is_started_once_and_said_how_to_stop(
     assert os.getsid(int(pid)) == int(pid), "Ctrl-C in the client is not for it"
     with pytest.raises(Started):
         main([])
+    assert capsys.readouterr().err == ""
+    with pytest.raises(Started):
+        main(["kimi"])  # no key for it here, but the gateway that runs has it: the demo
     assert capsys.readouterr().err == ""
     assert (machine / "pid").read_text() == pid
     monkeypatch.setenv("GATEWAY_KEY", "gw-wrong")
