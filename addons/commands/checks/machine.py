@@ -137,7 +137,8 @@ def gate(host: str, static_token: str, database: Path) -> Check:
 def gate_of(host: str, static_token: str, roll: Roll) -> Check:
     """Who may enter, by the users that there are."""
     if roll.is_closed or static_token:
-        who = [f"{len(roll.users)} users"] if roll.is_closed else []
+        many = sum(known.revoked is None for known in roll.users)
+        who = [f"{many} user{'s' * (many != 1)}"] if roll.is_closed else []
         who += ["PROXY_STATIC_TOKEN"] if static_token else []
         return Check("gate", True, f"closed: for {' and '.join(who)}")
     if host in LOOPBACK:

@@ -12,7 +12,7 @@ import pytest
 
 from addons.commands.checks import machine
 from addons.state.control import FILE_NAME
-from addons.state.users import Roll
+from addons.state.users import KnownUser, Roll, User
 from tests.fakes.ports import port_of, reserve
 
 
@@ -74,6 +74,9 @@ def test_the_port() -> None:
             assert not machine.port("127.0.0.1", port_of(taken), None).ok
 
 
+REVOKED = KnownUser(User("b", "2"), b"", revoked=1.0)
+
+
 @pytest.mark.parametrize(
     ("host", "token", "roll", "ok", "said"),
     [
@@ -81,6 +84,7 @@ def test_the_port() -> None:
         ("0.0.0.0", "", Roll(), False, "open, and GATEWAY_HOST=0.0.0.0"),
         ("0.0.0.0", "token", Roll(), True, "closed: for PROXY_STATIC_TOKEN"),
         ("0.0.0.0", "", Roll(1, is_closed=True), True, "closed: for 0 users"),
+        ("", "", Roll(1, True, (KnownUser(User("a", "1"), b""), REVOKED)), True, "closed: for 1 user"),
         ("", "token", Roll(1, is_closed=True), True, "closed: for 0 users and PROXY_STATIC_TOKEN"),
     ],
 )
