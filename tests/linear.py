@@ -18,7 +18,7 @@ ROUNDS: Final = 6
 HOPELESS: Final = 10.0
 """Seconds of CPU time after which a size isn't tried again, nor a larger one."""
 SIZE: Final = 32 * 1024
-LARGE: Final = 1024 * 1024
+LARGE: Final = 512 * 1024
 
 type Run = Callable[[Any], object]
 

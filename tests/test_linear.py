@@ -1,6 +1,6 @@
 """Whatever a client or a provider sends is read in linear time (linear.py says how that is measured).
 
-Each reader is given every shape that could hurt it, at 32 and 64 KB; some go up to 2 MB. What people look at is in
+Each reader is given every shape that could hurt it, at 32 and 64 KB; some go up to 1 MB. What people look at is in
 test_linear_views.py.
 """
 
@@ -313,7 +313,7 @@ def test_requests_to_chat(shape):
 
 
 @pytest.mark.parametrize("shape", ["odd ids", "thinking of others only", "empty assistants", "calls and results"])
-def test_requests_of_two_megabytes(shape):
+def test_requests_of_a_megabyte(shape):
     assert_linear(served, BODIES[shape], LARGE)
 
 
@@ -415,7 +415,7 @@ def test_streams(reader, shape):
 
 
 @pytest.mark.parametrize("shape", ["deltas", "one event of comments", "one long text"])
-def test_streams_of_two_megabytes(shape):
+def test_streams_of_a_megabyte(shape):
     assert_linear(feeding(messages_reader(), 64 * 1024), STREAMS[shape], LARGE)
 
 

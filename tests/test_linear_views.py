@@ -18,7 +18,7 @@ from addons.views import answer, attempts, changes, conversation, one_line, trai
 from addons.views.summary import from_metadata, to_metadata
 from addons.wire.errors import BadRequest
 from addons.wire.messages.body import RequestBody
-from tests.linear import assert_linear, repeated
+from tests.linear import SIZE, assert_linear, repeated
 from tests.test_linear import BODIES, CREDENTIALS, RUNS, STREAMS
 from tests.views.looked_at import Watched
 
@@ -36,8 +36,8 @@ def test_answer_views(shape: str) -> None:
         attempts.render(watched.exchange)
         changes.render(watched.exchange)
 
-    assert_linear(answer.render_body, STREAMS[shape])
-    assert_linear(look, STREAMS[shape])
+    assert_linear(answer.render_body, STREAMS[shape], SIZE // 2)
+    assert_linear(look, STREAMS[shape], SIZE // 2)
 
 
 @pytest.mark.parametrize("shape", BODIES)
@@ -59,7 +59,7 @@ def test_request_views(shape: str) -> None:
         changes.render(watched.exchange)
         conversation.render(watched.exchange)
 
-    assert_linear(look, BODIES[shape])
+    assert_linear(look, BODIES[shape], SIZE // 2)
 
 
 @pytest.mark.parametrize("piece", RUNS + CREDENTIALS)
@@ -78,7 +78,7 @@ def test_the_trail(piece: str) -> None:
         from_metadata(to_metadata(watched.exchange))
         one_line.summary(watched.exchange, tflow.tflow(resp=True))
 
-    assert_linear(look, repeated(piece), 32 * 1024)
+    assert_linear(look, repeated(piece), SIZE // 2)
 
 
 LINES = [*RUNS, *CREDENTIALS, "b'", 'b"', "b'\\\\", "b'a", "b'' ", 'b"\\n', "\\'", "b'\\n"]

@@ -107,6 +107,7 @@ def test_env_example_names_every_variable_and_sets_none() -> None:
         "CLAUDE_TOKEN_MODE",
         "PROXY_STATIC_TOKEN",
         "LITELLM_MASTER_KEY",
+        "GATEWAY_REDIS_URL",
     }
     assert {name for name, _ in names} == used | others
 

@@ -20,6 +20,7 @@ import pytest
 from tests.e2e.conftest import Providers
 from tests.e2e.gateway import Gateway, messages_body
 from tests.fakes.connect_proxy import ConnectProxy
+from tests.fakes.front import Authority, Front
 from tests.fakes.provider import PATIENCE
 from tests.fakes.scripts import error
 from tests.received import either_way
@@ -141,6 +142,7 @@ def test_every_hook_of_a_chain_is_one_that_is_tried(gateway: Gateway) -> None:
         *AFTERWARDS,
         *OF_TLS,
         *OF_A_TUNNEL,
+        *OF_A_PROVIDERS_TLS,
         *AT_A_START,
         "running",
         "done",
@@ -165,6 +167,30 @@ def test_of_a_tunnel_through_a_proxy(providers: Providers, routing: dict[str, An
                 if what.startswith("before "):
                     assert answer.status_code >= 500
                     assert asked(providers) == before
+            assert gateway.post("glm").status_code == 200
+
+
+OF_A_PROVIDERS_TLS = ("tls_start_server",)
+
+
+def test_of_the_tls_of_a_provider(
+    providers: Providers, routing: dict[str, Any], env: dict[str, str], tmp_path: Path
+) -> None:
+    """Whom only the provider's own bundle vouches for isn't trusted without it, and not asked."""
+    company, bundle = Authority(), tmp_path / "company.pem"
+    bundle.write_text(company.pem)
+    with Front(providers.zai.port, tls=company.issue("127.0.0.1")) as front:
+        entry = {**routing["providers"]["zai"], "base_url": front.url, "ca_bundle": str(bundle)}
+        entries = {**routing["providers"], "zai": entry}
+        with Gateway({**routing, "providers": entries}, env, script=SCRIPT, options=SOON) as gateway:
+            for what in handlers(gateway, *OF_A_PROVIDERS_TLS):
+                before = asked(providers)
+                with raising(gateway, what), httpx.Client(base_url=gateway.url, trust_env=False) as client:
+                    answer = client.post("/v1/messages", json=messages_body("glm"), timeout=PATIENCE)
+                if what.startswith("before "):
+                    assert answer.status_code >= 500
+                    assert asked(providers) == before
+                assert f"gateway: Unexpected in {what.removeprefix('before ')} (" in gateway.log()
             assert gateway.post("glm").status_code == 200
 
 
