@@ -48,8 +48,15 @@ class Hub:
         self.names = map(str, count(1))
         self.server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises OSError."""
+    async def start(self, inherited: int | None = None) -> None:
+        """Listen; at the socket with this descriptor, if another program has listened there: who has connected
+        meanwhile waits in it. Raises OSError."""
+        listener = socket.socket(fileno=inherited) if inherited is not None else self.opened()
+        listener.set_inheritable(False)
+        self.server = await asyncio.get_running_loop().create_unix_server(lambda: Conversation(self), sock=listener)
+
+    def opened(self) -> socket.socket:
+        """A socket at the hub's place."""
         self.path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
@@ -57,7 +64,13 @@ class Hub:
             listener.bind(str(self.path))
         finally:
             os.umask(before)
-        self.server = await asyncio.get_running_loop().create_unix_server(lambda: Conversation(self), sock=listener)
+        return listener
+
+    @property
+    def listening(self) -> int:
+        """The descriptor of its socket."""
+        assert self.server
+        return self.server.sockets[0].fileno()
 
     def close(self) -> None:
         """Listen no more, and end all conversations."""

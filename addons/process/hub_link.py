@@ -1,7 +1,8 @@
 """HubLink: a worker's way to the hub in its parent.
 
 What is told and asked while one event is handled goes out together, in one packet. One background task keeps the
-connection; nothing here waits, and what the hub doesn't answer in time is lost (`process/overdue.py`).
+connection; nothing here waits, and what the hub doesn't answer in time is lost (`process/overdue.py`). A hub that goes
+on as another program is connected to at once: what is told until it listens again waits in the connection.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import msgspec
 from addons.process.hub import NEWS, encode
 from addons.process.overdue import Overdue
 from addons.state.shared import ANSWERED_WITHIN, ANSWERS, Asked, Question, Shared, Tell, Totals, undone
+from addons.state.shared import NEWS as KINDS_OF_NEWS
 from addons.state.shared import News as AnyNews
+from addons.wire.limits import HUB_BACKLOG
 
 logger = logging.getLogger(__name__)
 
@@ -62,15 +65,18 @@ class HubLink(asyncio.Protocol):
 
     async def run(self) -> None:
         """Keep the connection."""
+        loop = asyncio.get_running_loop()
         while True:
             self.lost.clear()
+            began = loop.time()
             try:
-                await asyncio.get_running_loop().create_unix_connection(lambda: self, str(self.path))
+                await loop.create_unix_connection(lambda: self, str(self.path))
             except OSError as error:
                 logger.debug("shared: the hub can't be reached: %s", error)
             else:
                 await self.watch()
-            await asyncio.sleep(PROBE_EVERY)
+            if loop.time() < began + PROBE_EVERY:
+                await asyncio.sleep(PROBE_EVERY)
 
     async def watch(self) -> None:
         """Wait until the connection is lost; while nobody is known to answer, ask for an answer."""
@@ -92,9 +98,13 @@ class HubLink(asyncio.Protocol):
         self.put(number, Totals(()))
 
     def probed(self) -> None:
-        """Go by what the hub says, if it says something in time."""
+        """Go by what the hub says, if it says something in time; else it may be there again now."""
         at, self.probed_at = self.probed_at, None
-        if self.transport and at is not None and asyncio.get_running_loop().time() - at < ANSWERED_WITHIN:
+        if not self.transport or at is None:
+            return
+        if asyncio.get_running_loop().time() - at >= ANSWERED_WITHIN:
+            self.probe()
+        else:
             self.is_up = True
             logger.info("shared: this worker shares what it knows with the others")
             self.shared.joined()
@@ -102,8 +112,12 @@ class HubLink(asyncio.Protocol):
     # What is said
 
     def tell(self, message: Tell) -> None:
-        if self.is_up:
+        if self.is_up or (isinstance(message, KINDS_OF_NEWS) and self.has_room()):
             self.put(NEWS, message)
+
+    def has_room(self) -> bool:
+        """Whether there is a connection in which something may wait for a hub that isn't up."""
+        return self.transport is not None and self.transport.get_write_buffer_size() < HUB_BACKLOG
 
     def ask(self, question: Question) -> Asked:
         asked = Asked(question)

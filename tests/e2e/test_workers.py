@@ -235,7 +235,9 @@ def test_all_are_replaced_while_streams_go_on(gateway: Gateway, zai: Provider) -
     both_serve(gateway)
 
 
-def test_a_signal_ends_both_when_streams_have_ended(gateway: Gateway, zai: Provider) -> None:
+def test_a_signal_ends_both_when_streams_have_ended_also_while_their_parent_begins_anew(
+    gateway: Gateway, zai: Provider
+) -> None:
     both_serve(gateway)
     gate = Gate()
     zai.script(*(insert(say("to the very end", delta_size=3), gate, after=4) for _ in range(4)))
@@ -243,6 +245,10 @@ def test_a_signal_ends_both_when_streams_have_ended(gateway: Gateway, zai: Provi
         streams = [stack.enter_context(gateway.stream("glm")) for _ in range(4)]
         for stream in streams:
             stream.until("content_block_delta")
+        environment = Path(f"/proc/{gateway.pid}/environ")
+        before = environment.read_bytes()
+        os.kill(gateway.pid, signal.SIGHUP)
+        gateway.wait_until(lambda: environment.read_bytes() != before)
         os.kill(gateway.pid, signal.SIGTERM)
         gateway.wait_until(lambda: "have 30 s to finish" in gateway.log())
         gate.open()

@@ -4,6 +4,7 @@ answers is asked in tests/state/test_shared.py."""
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from addons.process import hub as hub_module
+from addons.process import hub_link as hub_link_module
 from addons.process.hub import Hub, encode
 from addons.process.hub_link import HubLink
 from addons.state.shared import ANSWERED_WITHIN, Admit, Admitted, Resumed, RoomSeen, Shared, Sit, Totals
@@ -184,6 +186,65 @@ def test_a_hub_that_is_too_slow_is_not_waited_for_and_what_it_grants_late_is_tak
     finally:
         slow.close()
     assert "doesn't answer in time" in caplog.text
+
+
+def test_news_told_while_nobody_reads_come_when_somebody_does(tmp_path):
+    slow = SlowHub(tmp_path / "hub")
+
+    async def test() -> None:
+        teller, hearer = Shared(), Shared()
+        heard: list[Resumed] = []
+        hearer.on(Resumed, heard.append)
+        links = [HubLink(slow.hub.path, shared) for shared in (teller, hearer)]
+        for shared, link in zip((teller, hearer), links, strict=True):
+            shared.link = link
+            link.start()
+        await until(lambda: all(link.is_up for link in links))
+        slow.block()
+        assert teller.ask(Totals(()))
+        await until(lambda: not links[0].is_up)
+        teller.tell(Resumed("a"))
+        slow.go_on.set()
+        await until(lambda: heard == [Resumed("a")])
+        for link in links:
+            link.close()
+
+    try:
+        asyncio.run(test())
+    finally:
+        slow.close()
+
+
+def test_a_hub_that_goes_on_as_another_is_reached_as_soon_as_it_reads(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_link_module, "PROBE_EVERY", 0.05)
+
+    async def test() -> None:
+        hub, shared, joined = Hub(tmp_path / "hub"), Shared(), asyncio.Event()
+        shared.on_joining(joined.set)
+        await hub.start()
+        link = shared.link = HubLink(hub.path, shared)
+        link.start()
+        await until(lambda: link.is_up)
+        joined.clear()
+        link_connected = link.transport
+        listening = os.dup(hub.listening)
+        hub.path.rename(tmp_path / "kept")
+        hub.close()
+        (tmp_path / "kept").rename(hub.path)
+        await until(lambda: link.transport not in (None, link_connected))
+        assert not link.is_up, "somebody listens, and nobody reads"
+        monkeypatch.setattr(hub_link_module, "PROBE_EVERY", 60.0)
+        await asyncio.sleep(ANSWERED_WITHIN + 0.05)
+        hub = Hub(tmp_path / "hub")
+        await hub.start(listening)
+        assert not os.get_inheritable(listening)
+        async with asyncio.timeout(20):
+            await joined.wait()
+        link.close()
+        hub.close()
+        await until(lambda: not hub.conversations)
+
+    asyncio.run(test())
 
 
 def test_a_hub_that_is_gone_loses_what_was_asked_and_is_found_again(tmp_path):

@@ -18,6 +18,9 @@ from typing import Final, Protocol, Self
 
 VARIABLE: Final = "GATEWAY_SUCCESSION"
 
+HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that wait while one program ends and the other begins: neither could do what they ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heir:
@@ -37,6 +40,9 @@ class Succession:
 
     listening: Sequence[int]
     hub: str
+    hub_listening: int | None
+    """The descriptor of the hub's socket: workers connect to it while nobody reads, and aren't without a hub for
+    longer than it takes to begin. None: a program that is older has left none."""
     workers: Sequence[Heir]
 
     def written(self) -> dict[str, str]:
@@ -49,11 +55,13 @@ class Succession:
         if not (text := env.pop(VARIABLE, "")):
             return None
         said = json.loads(text)
-        return cls(said["listening"], said["hub"], [Heir(**one) for one in said["workers"]])
+        heirs = [Heir(**one) for one in said["workers"]]
+        return cls(said["listening"], said["hub"], said.get("hub_listening"), heirs)
 
     def descriptors(self) -> list[int]:
         """Those that must stay open."""
-        return [*self.listening, *(one.line for one in self.workers)]
+        hub = [] if self.hub_listening is None else [self.hub_listening]
+        return [*self.listening, *hub, *(one.line for one in self.workers)]
 
 
 class Child(Protocol):
@@ -74,7 +82,8 @@ class Adopted:
         Thread(target=self.watch, args=(asyncio.get_running_loop(),), name=f"child {pid}", daemon=True).start()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait for the end, in a thread."""
+        """Wait for the end, in a thread. Signals are the main thread's."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         try:
             status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:  # somebody else has waited for it

@@ -35,7 +35,7 @@ from addons.process.workers.balance import fewest
 from addons.process.workers.cores import cores
 from addons.process.workers.inheritance import Inheritance
 from addons.process.workers.line import Line, Message, connected
-from addons.process.workers.succession import Adopted, Child, Heir, Succession
+from addons.process.workers.succession import HELD_BACK, Adopted, Child, Heir, Succession
 from addons.wire import limits
 
 LAUNCH: Final = Path(__file__).parents[1] / "launch.py"
@@ -59,7 +59,7 @@ class Process:
 class Supervisor:
     """Does what the fleet decides."""
 
-    def __init__(self, size: int, command: Sequence[str], listening: Sequence[socket.socket], hub: Path) -> None:
+    def __init__(self, size: int, command: Sequence[str], listening: Sequence[socket.socket], hub: Hub) -> None:
         self.fleet = fleet.Fleet(size)
         self.command, self.listening, self.hub = command, listening, hub
         self.processes: dict[int, Process] = {}
@@ -114,19 +114,29 @@ class Supervisor:
             self.is_succeeded = False
             self.say("nothing is replaced: what is installed can't be started")
             return
-        while not self.is_quiet():  # noqa: ASYNC110  # nobody says when
+        while not await self.holds_still():  # noqa: ASYNC110  # nobody says when
             await asyncio.sleep(0.01)
         if self.fleet.is_ending:
             return
         going_on = Succession(
             listening=[one.fileno() for one in self.listening],
-            hub=str(self.hub),
+            hub=str(self.hub.path),
+            hub_listening=self.hub.listening,
             workers=[self.heir(one) for one in self.processes.values()],
         )
         for number in going_on.descriptors():
             os.set_inheritable(number, True)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # another one would end what isn't ready for it
         os.execve(sys.executable, [sys.executable, "-P", *sys.argv], {**os.environ, **going_on.written()})  # noqa: S606
+
+    async def holds_still(self) -> bool:
+        """Whether nothing is under way, and no signal either: from then on they are held back, for whoever goes on."""
+        if self.is_quiet():
+            signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+            await asyncio.sleep(0.001)  # one that came before is heard
+            if self.is_quiet() and not self.fleet.is_ending:
+                return True
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+        return self.fleet.is_ending
 
     def is_quiet(self) -> bool:
         """Whether nothing is under way between workers, and none is being started."""
@@ -140,15 +150,16 @@ class Supervisor:
         return Heir(one.number, one.process.pid, descriptor, one.clients, not self.fleet.stays(one.worker))
 
     async def adopt(self, heirs: Sequence[Heir]) -> None:
-        """Take over the workers that run, and replace them."""
+        """Take over the workers that run, and replace them; a signal that was held back is heard after that."""
+        lines = [await connected(socket.socket(fileno=one.line)) for one in heirs]
         now = time.monotonic()
         self.has_welcomed = True
-        for one in heirs:
+        for one, line in zip(heirs, lines, strict=True):
             worker = self.fleet.adopt(one.number, now, leaving=one.leaving)
-            line = await connected(socket.socket(fileno=one.line))
             process = self.processes[worker] = Process(worker, one.number, Adopted(one.pid), line)
             process.is_ready, process.clients = True, one.clients
             self.keep(self.accompany(process))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)  # before a worker inherits it
         self.act(self.fleet.go_on(now))
 
     def act(self, actions: Sequence[fleet.Action]) -> None:
@@ -186,6 +197,7 @@ class Supervisor:
 
     async def start(self, worker: int, number: int) -> None:
         """Start a process, and wait until it has ended."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)  # it would hold back what we do
         ours, its = socket.socketpair()
         inherited = Inheritance(
             number=number,
@@ -197,7 +209,7 @@ class Supervisor:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
-                env={**os.environ, ENVIRONMENT: str(self.hub), **inherited.written()},
+                env={**os.environ, ENVIRONMENT: str(self.hub.path), **inherited.written()},
                 pass_fds=[*inherited.listening, inherited.line],
                 process_group=0,  # what a terminal sends to all of a group is for the parent to pass on
             )
@@ -313,9 +325,9 @@ async def serve(size: int, program: str, arguments: Sequence[str], before: Succe
     command = [sys.executable, "-P", str(LAUNCH), program, *arguments]
     folder = Path(before.hub).parent if before else Path(tempfile.mkdtemp(prefix="gateway-"))
     hub = Hub(folder / "hub")
-    await hub.start()
+    await hub.start(before.hub_listening if before else None)
     try:
-        return await Supervisor(size, command, listening, hub.path).run(before)
+        return await Supervisor(size, command, listening, hub).run(before)
     finally:
         hub.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,12 +14,12 @@ from addons.process.workers.succession import VARIABLE, Adopted, Heir, Successio
 
 def test_it_is_read_once_from_what_was_written() -> None:
     heirs = [Heir(number, 100 + number, 10 + number, 3, leaving=number == 2) for number in (1, 2)]
-    going_on = Succession([3, 4], "/tmp/gateway-x/hub", heirs)
+    going_on = Succession([3, 4], "/tmp/gateway-x/hub", 5, heirs)
     env = {"PATH": "/bin", **going_on.written()}
     assert Succession.read(env) == going_on
     assert env == {"PATH": "/bin"}
     assert Succession.read(env) is None
-    assert going_on.descriptors() == [3, 4, 11, 12]
+    assert going_on.descriptors() == [3, 4, 5, 11, 12]
     assert list(going_on.written()) == [VARIABLE]
 
 
