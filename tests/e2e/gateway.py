@@ -174,6 +174,11 @@ class Gateway:
             assert not PROBLEMS.search(self.log()), f"the gateway logged a problem\n{self.log()}"
         self.assert_discreet(shown)
 
+    @property
+    def status(self) -> int | None:
+        """What its process has ended with, by itself; None: it runs, or was told to stop."""
+        return self._process.poll() if self._process else None
+
     def restart(self) -> None:
         """Another process with the same files, on the same port. Clients made by `anthropic()` are closed."""
         self.stop()

@@ -90,7 +90,7 @@ class Line:
         if self.writer is None or self.writer.is_closing():
             try:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError as error:
+            except ConnectionRefusedError as error:
                 raise Refused from error
             self.parser = h11.Connection(h11.CLIENT)
         fields = [("host", "gateway"), ("content-type", "application/json"), *headers]
@@ -132,7 +132,8 @@ class Line:
         if self.writer:
             if reset:
                 connection: socket.socket = self.writer.get_extra_info("socket")
-                reset_at_close(connection)
+                with suppress(OSError):  # it was closed from the other side
+                    reset_at_close(connection)
                 self.writer.transport.abort()
             self.writer.close()
             self.writer = None

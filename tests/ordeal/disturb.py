@@ -156,6 +156,8 @@ class Disturber(threading.Thread):
         told = ended = time.monotonic()
         self.stops.append(Stop(told, ended, float("inf")))
         self.restarts.pop(0)
+        if self.gateway.status is not None:
+            self.wrongs.append(f"the gateway has ended by itself: {self.gateway.status}")
         try:
             self.gateway.stop()
             ended = time.monotonic()

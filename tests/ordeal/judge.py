@@ -80,15 +80,16 @@ def judge(evidence: Evidence) -> list[str]:
     wrongs: list[str] = []
     for asked in evidence.asked:
         stops = [stop for stop in evidence.stops if stop.concerns(asked)]
-        disturbed = any(
-            asked.started < stop.up and asked.ended > stop.told
+        met = [
+            stop
             for stop in stops
-            if not (stop.killed and asked.failure == REFUSED)  # the others take every connection
-        )
-        early = any(
-            asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain
-            for stop in stops
-            if not stop.killed
+            if asked.started < stop.up
+            and asked.ended > stop.told
+            and not (stop.killed and asked.failure == REFUSED)  # the others take every connection
+        ]
+        disturbed = bool(met)
+        early = not any(stop.killed for stop in met) and any(
+            asked.started + 0.5 < stop.told < asked.ended < stop.told + evidence.drain for stop in met
         )
         found = [
             *answer_problems(asked, disturbed=disturbed and not early),

@@ -19,7 +19,24 @@ from addons.proxy.fail_closed import fail_closed
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Exchange, Trying, exchange_of
 from tests.ordeal.providers import MARKER
-from tests.ordeal.words import Answered, Closed, Count, Failed, Planned, Refused, Started, Target, Used, Word, say
+from tests.ordeal.words import (
+    Answered,
+    Away,
+    Back,
+    Closed,
+    Count,
+    Failed,
+    Planned,
+    Refused,
+    Started,
+    Target,
+    Used,
+    Word,
+    say,
+)
+
+LOOK_EVERY = 0.02
+"""Seconds between looks at whether the others are reached."""
 
 
 class Probe:
@@ -31,9 +48,11 @@ class Probe:
     def running(self) -> None:
         self.say(Started(at=time.monotonic(), process=os.getpid()))
         self.counting = asyncio.get_running_loop().create_task(self.count())
+        self.looking = asyncio.get_running_loop().create_task(self.look())
 
     def done(self) -> None:
         self.counting.cancel()
+        self.looking.cancel()
 
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
@@ -126,6 +145,17 @@ class Probe:
                     final=bool(last and outcome and is_answer(last, outcome)),
                 )
             )
+
+    async def look(self) -> None:
+        """Say when the others aren't reached: what one knows then reaches the others later."""
+        was_up = True
+        while True:
+            link = ctx.master.addons.get("sharing").link
+            if link and link.is_up != was_up:
+                was_up = link.is_up
+                word = Back if was_up else Away
+                self.say(word(at=time.monotonic(), process=os.getpid()))
+            await asyncio.sleep(LOOK_EVERY)
 
     async def count(self) -> None:
         while True:

@@ -2,27 +2,33 @@
 
 The gateway's own words (probe.py), replayed in their order against the rules of DESIGN, section 5. Rules of this file:
 - What was decided before a refusal was known is no violation: the order of the words says so, not a clock.
-- Of a provider that is down each worker knows what it has seen itself; a token's refusal is everybody's within `SLACK`.
+- Of a provider that is down each worker knows what it has seen itself; a token's refusal is everybody's within `SLACK`
+  of when it was seen, and of when both the one who saw it and the one who doesn't yet reach the others: while their
+  parent goes on as another program nobody passes anything on.
 - When something may be used again depends on a clock that is read here a little later than there: nothing is said of
   what happens within `SLACK` of such a moment.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.ordeal.words import Answered, Failed, Planned, Refused, Started, Target, Used, Word
+from tests.ordeal.words import Answered, Away, Back, Failed, Planned, Refused, Started, Target, Used, Word
 
 SLACK = 0.5
 """Seconds."""
+
+MISSED = 0.1
+"""Seconds before it was seen that the others aren't reached, in which what was told may be lost."""
 
 THRESHOLD = 3
 """Sessions that have failed in a row, after which a target is asked last; as many requests of one session, or one that
 has timed out, have that effect for itself."""
 
 
-def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
+def rest_problems(words: Sequence[Word], cooldown: float) -> Iterator[str]:
     """All that was used before its time."""
+    gaps = gaps_of(words)
     rests: dict[str, Refused] = {}
     by_process: dict[int, Providers] = defaultdict(lambda: Providers(cooldown))
     for word in words:
@@ -32,7 +38,7 @@ def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
                 rests[word.token] = word
         elif isinstance(word, Used):
             rest = rests.get(word.token)
-            if rest and rest.process != word.process and word.at < rest.at + SLACK:
+            if rest and rest.process != word.process and word.at < heard_at(rest, word, gaps) + SLACK:
                 continue  # another worker, which may not have heard of it yet
             if rest and not word.last_resort and word.at < rest.until - SLACK:
                 left = rest.until - word.at
@@ -46,6 +52,36 @@ def rest_problems(words: Iterable[Word], cooldown: float) -> Iterator[str]:
             rests.pop(word.back, None)  # a success ends a cooldown
         elif isinstance(word, Started):
             by_process.pop(word.process, None)
+
+
+@dataclass
+class Gap:
+    """A time in which a process did not reach the others."""
+
+    since: float
+    until: float = float("inf")
+
+
+def gaps_of(words: Iterable[Word]) -> dict[int, list[Gap]]:
+    """All of them, by process."""
+    gaps: dict[int, list[Gap]] = defaultdict(list)
+    for word in words:
+        if isinstance(word, Away):
+            gaps[word.process].append(Gap(word.at))
+        elif isinstance(word, Back):
+            gaps[word.process][-1].until = word.at
+    return gaps
+
+
+def heard_at(rest: Refused, word: Used, gaps: dict[int, list[Gap]]) -> float:
+    """When whoever uses a token may have heard at last that another was refused it."""
+    ends = [
+        gap.until
+        for process in (rest.process, word.process)
+        for gap in gaps.get(process, ())
+        if gap.since - MISSED <= rest.at < gap.until
+    ]
+    return max([rest.at, *ends])
 
 
 Scope = tuple[str, str | None]

@@ -159,6 +159,8 @@ def run(
                 )
                 disturber.stop()
                 for each, its_log in zip(gateways, logs, strict=True):
+                    if each.status is not None:
+                        result.wrongs.append(f"a gateway has ended by itself: {each.status}\n{each.log()[-3000:]}")
                     each.client.close()
                     settle(providers, its_log, keeps=each.saving)
                     each.stop()

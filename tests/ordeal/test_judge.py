@@ -254,5 +254,9 @@ def test_a_worker_that_was_killed_cuts_answers_and_turns_nobody_away() -> None:
     cut = asked(b"", failure="ConnectionResetError", started=8.0, ended=12.1)
     turned_away = asked(b"", failure=REFUSED, started=12.1, ended=12.2)
     assert verdict(cut, stops=[killed]) == []
+    ran = replace(cut, ended=13.0)
+    told = Stop(told=12.5, ended=20.0, up=21.0)
+    assert verdict(ran, stops=[told], drain=5.0), "it had time to finish"
+    assert verdict(ran, stops=[killed, told], drain=5.0) == [], "its worker was killed before"
     assert verdict(turned_away, stops=[killed])
     assert verdict(turned_away, stops=[STOP]) == []

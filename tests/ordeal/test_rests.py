@@ -3,7 +3,7 @@
 import pytest
 
 from tests.ordeal.rests import THRESHOLD, rest_problems
-from tests.ordeal.words import Answered, Failed, Planned, Refused, Started, Target, Used, Word
+from tests.ordeal.words import Answered, Away, Back, Failed, Planned, Refused, Started, Target, Used, Word
 
 COOLDOWN = 10.0
 ZAI, KIMI = ("zai", "glm-5"), ("kimi", "k2")
@@ -55,6 +55,19 @@ def test_another_worker_hears_of_a_refusal_within_half_a_second() -> None:
     by = [Used(at=at, process=2, marker="a1.r2", token="t", last_resort=False) for at in (10.2, 10.9)]
     assert problems(REFUSED, by[0]) == []
     assert problems(REFUSED, by[1])
+
+
+@pytest.mark.parametrize("who", [0, 2])
+def test_what_is_known_while_others_are_not_reached_is_heard_when_they_are_again(who: int) -> None:
+    by = [Used(at=at, process=2, marker="a1.r2", token="t", last_resort=False) for at in (11.2, 11.9)]
+    away, back = Away(at=10.05, process=who), Back(at=11.0, process=who)
+    assert problems(REFUSED, away, back, by[0]) == []
+    assert problems(REFUSED, away, back, by[1]), "they have been reached for long enough"
+    assert problems(REFUSED, Away(at=10.5, process=who), by[0]), "they were still reached"
+    assert problems(Away(at=9.0, process=who), Back(at=9.9, process=who), REFUSED, by[0]), "they were reached again"
+    assert problems(Away(at=9.9, process=3), REFUSED, by[0]), "somebody else was not"
+    own = Used(at=11.2, marker="a1.r2", token="t", last_resort=False)
+    assert problems(Away(at=9.9), REFUSED, own), "it has seen it itself"
 
 
 def test_each_worker_knows_by_itself_who_is_down() -> None:

@@ -16,6 +16,20 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     process: int = 0
 
 
+class Away(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A process reaches the others no more, or not yet."""
+
+    at: float
+    process: int = 0
+
+
+class Back(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A process reaches the others again, and has told them what it knows."""
+
+    at: float
+    process: int = 0
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The order in which a request's targets are to be asked."""
 
@@ -112,10 +126,12 @@ class Count(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Resident bytes."""
 
 
-type Word = Started | Planned | Used | Refused | Failed | Answered | Closed | Count
+type Word = Started | Away | Back | Planned | Used | Refused | Failed | Answered | Closed | Count
 
 encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Started | Planned | Used | Refused | Failed | Answered | Closed | Count).decode
+decode = msgspec.json.Decoder(
+    Started | Away | Back | Planned | Used | Refused | Failed | Answered | Closed | Count
+).decode
 
 
 def say(path: Path, word: Word) -> None:
