@@ -42,8 +42,9 @@ from addons.team.limits import (
 )
 from addons.team.pace import Rates, Sessions
 from addons.team.running_windows import RunningWindows, spent_in
-from addons.team.shared_limits import SharedLimits, Windows
+from addons.team.shared_limits import SharedLimits
 from addons.team.spend_report import spend_report
+from addons.team.windows import Windows
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ class SumsSharing:
         self.wanted = asyncio.Event()
 
     def running(self) -> None:
-        if self.shared.status.startswith("redis"):  # (a hub is asked by those who have one ledger)
+        if self.shared.has_other_ledgers:
             self.shared.on_joining(self.begin_anew)
             self.task = asyncio.get_running_loop().create_task(self.run())
 

@@ -37,7 +37,7 @@ class UsersSharing:
         self.problem = ""
 
     def running(self) -> None:
-        if self.shared.status.startswith("redis"):
+        if self.shared.has_other_ledgers:
             self.shared.on(UserChanged, lambda _news: self.wanted.set())
             self.shared.on_joining(self.wanted.set)
             self.task = asyncio.get_running_loop().create_task(self.run())

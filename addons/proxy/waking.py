@@ -5,12 +5,12 @@ Without it the stream would look only when the time is over that the attempt was
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitmproxy import http
 from mitmproxy.proxy import events
+from mitmproxy.utils.asyncio_utils import create_task
 
 from addons.proxy.connections import handler_of
 from addons.state.exchange import Exchange, exchange_of
@@ -24,9 +24,6 @@ class Awake(events.Event):
     """Of the request."""
 
 
-running: set[asyncio.Task[None]] = set()
-
-
 def waker(flow: http.HTTPFlow) -> Callable[[], None]:
     """What wakes the stream of this flow: to be called on the event loop, at most once."""
     exchange, client = exchange_of(flow), flow.client_conn
@@ -34,8 +31,7 @@ def waker(flow: http.HTTPFlow) -> Callable[[], None]:
     def wake() -> None:
         handler = handler_of(client)
         if handler and exchange:
-            task = asyncio.get_running_loop().create_task(handler.server_event(Awake(exchange)))
-            running.add(task)
-            task.add_done_callback(running.discard)
+            event = handler.server_event(Awake(exchange))
+            create_task(event, name="an attempt goes on", keep_ref=True, client=client.peername)
 
     return wake

@@ -347,6 +347,11 @@ class Shared:
         """`local`, `workers`, `redis` or `redis down`."""
         return self.link.status if self.link else "local"
 
+    @property
+    def has_other_ledgers(self) -> bool:
+        """Whether the others have files of their own: on other machines."""
+        return self.status.startswith("redis")
+
     def tell(self, message: Tell) -> None:
         """Tell the others."""
         if self.link:

@@ -16,7 +16,7 @@ from pathlib import Path
 from addons.config.settings import Settings
 from addons.state.usage import spent
 from addons.team.budgets import Budgets
-from addons.team.windows import Calendar, Window, windows_at
+from addons.team.windows import Calendar, Window, Windows, windows_at
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class RunningWindows:
         """Whose days the budgets go by now."""
         self.reading: asyncio.Task[None] | None = None
 
-    def now(self) -> tuple[Window, Window, Window]:
+    def now(self) -> Windows:
         """The running windows: those of the configuration that is in force, whatever it was when a request came."""
         zone = self.settings.current.users.timezone
         if zone is not self.zone and zone != self.zone and self.reading is None:

@@ -30,7 +30,8 @@ from addons.state.shared import (
 from addons.state.users import User
 from addons.team.budgets import Budgets
 from addons.team.pace import Sessions
-from addons.team.windows import Window
+from addons.team.running_windows import WRITTEN_AFTER
+from addons.team.windows import Window, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,6 @@ LEARN_EVERY = 5.0
 TELL_EVERY = 60.0
 """Seconds after which others are told anew what the ledger knows, and who is still here."""
 
-WRITTEN_AFTER = 2.0
-"""Seconds after which the ledger has written what had ended before."""
-
-Windows = tuple[Window, Window, Window]
 Spent = Mapping[str, Mapping[str, float]]
 """US dollars by window and user."""
 

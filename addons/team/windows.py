@@ -19,7 +19,11 @@ class Window(NamedTuple):
     end: float
 
 
-def windows_at(now: float, zone: tzinfo | None) -> tuple[Window, Window, Window]:
+Windows = tuple[Window, Window, Window]
+"""The running day, week and month."""
+
+
+def windows_at(now: float, zone: tzinfo | None) -> Windows:
     """The running day, week and month. `now`: epoch seconds; `zone` None: this machine's."""
     # Without a zone the time is naive, and is read as this machine's, whose rules Python asks the system for.
     day = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
@@ -37,9 +41,9 @@ class Calendar:
     """The running windows, computed once for as long as the day lasts."""
 
     def __init__(self) -> None:
-        self.known: tuple[tzinfo | None, tuple[Window, Window, Window]] | None = None
+        self.known: tuple[tzinfo | None, Windows] | None = None
 
-    def at(self, now: float, zone: tzinfo | None) -> tuple[Window, Window, Window]:
+    def at(self, now: float, zone: tzinfo | None) -> Windows:
         """The running day, week and month."""
         if self.known is None or self.known[0] is not zone or not self.known[1][0].start <= now < self.known[1][0].end:
             self.known = zone, windows_at(now, zone)
