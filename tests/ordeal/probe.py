@@ -209,4 +209,5 @@ def is_struck(marker: str) -> bool:
     return bool(marker) and crc32(marker.encode()) % 50 == 0
 
 
-addons = [*fail_closed([Raising()]), Probe()]
+addons = [Probe(), *fail_closed([Raising()])]
+"""The probe comes first: what the gateway has planned for a request that is struck counts for those that follow."""

@@ -103,6 +103,14 @@ class Breaker:
         """Whether enough sessions have failed for everybody, or this one often enough for itself."""
         return len(self.failures) >= THRESHOLD or self.failures.get(session, (0, ""))[0] >= THRESHOLD
 
+    def is_open(self, plan: Planned) -> bool:
+        """For sure."""
+        return self.concerns(plan.session) and not self.unsure and plan.at < self.until - SLACK
+
+    def is_closed(self, plan: Planned) -> bool:
+        """For sure."""
+        return not self.concerns(plan.session) or (not self.unsure and plan.at >= self.until + SLACK)
+
 
 @dataclass
 class Providers:
@@ -119,10 +127,9 @@ class Providers:
             later = [other for other in plan.targets[place + 1 :] if self.is_closed(other, plan)]
             if later and self.is_open(target, plan):
                 yield f"{plan.marker}: {'/'.join(target)} is asked before its time, and before {later[0][0]}"
-        first = plan.targets[0]
-        for breaker in self.breakers_of(first):
-            if breaker.concerns(plan.session) and not self.is_open(first, plan):
-                breaker.unsure = not self.is_closed(first, plan)
+        for breaker in self.breakers_of(plan.targets[0]):
+            if breaker.concerns(plan.session) and not breaker.is_open(plan):
+                breaker.unsure = not breaker.is_closed(plan)
                 breaker.until = plan.at + self.cooldown
 
     def breakers_of(self, target: Target) -> list[Breaker]:
@@ -131,18 +138,12 @@ class Providers:
 
     def is_open(self, target: Target, plan: Planned) -> bool:
         """For sure."""
-        down = any(
-            breaker.concerns(plan.session) and not breaker.unsure and plan.at < breaker.until - SLACK
-            for breaker in self.breakers_of(target)
-        )
+        down = any(breaker.is_open(plan) for breaker in self.breakers_of(target))
         return down or plan.at < self.limits.get(target, 0) - SLACK
 
     def is_closed(self, target: Target, plan: Planned) -> bool:
         """For sure."""
-        up = all(
-            not breaker.concerns(plan.session) or (not breaker.unsure and plan.at >= breaker.until + SLACK)
-            for breaker in self.breakers_of(target)
-        )
+        up = all(breaker.is_closed(plan) for breaker in self.breakers_of(target))
         return up and plan.at >= self.limits.get(target, 0) + SLACK
 
     def failed(self, failure: Failed) -> None:

@@ -137,6 +137,13 @@ def test_when_the_time_is_over_one_request_finds_out() -> None:
     assert problems(*DOWN, planned(13.0, ZAI, KIMI), Answered(at=13.5, target=ZAI), planned(14.0, ZAI, KIMI)) == []
 
 
+def test_one_that_is_over_its_limit_is_asked_where_nothing_else_is_up_and_that_finds_out_as_well() -> None:
+    limited, since_when = failed(0.0, kind="status", status=429, wait=15.0), planned(13.0, ZAI, KIMI)
+    others = [failed(at, KIMI, session=f"s{at}") for at in (10.0, 11.0, 12.0)]
+    assert problems(limited, *DOWN, *others, since_when, planned(17.0, KIMI, ZAI)) == []
+    assert problems(limited, *DOWN, *others, planned(17.0, KIMI, ZAI)), "nobody finds out"
+
+
 def test_nothing_is_said_of_the_moment_itself() -> None:
     assert problems(*DOWN, planned(12.1, ZAI, KIMI)) == []
     assert problems(*DOWN, planned(11.9, ZAI, KIMI), planned(14.0, ZAI, KIMI)) == []
