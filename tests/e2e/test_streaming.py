@@ -2,20 +2,27 @@
 
 import gzip
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anthropic as anthropic_sdk
+import httpx
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.e2e.conftest import Providers
+from tests.e2e.gateway import SAVING, Gateway, messages_body
 from tests.e2e.sse import Event, EventStream
 from tests.fakes.answers import Answer, Reply, resolve
-from tests.fakes.provider import Provider
+from tests.fakes.front import Authority, Front
+from tests.fakes.launch import SHORT_WAY
+from tests.fakes.provider import PATIENCE, Provider
 from tests.fakes.request import Request
 from tests.fakes.scripts import (
     Gate,
+    chat,
     deliver,
     event,
     hang,
@@ -36,8 +43,30 @@ BLOCKS = (text(LONG), tool_use("Bash", {"command": "echo 'ü 🦊'"}, tool_id="t
 
 
 @pytest.fixture(scope="module")
-def routing(routing: dict[str, Any]) -> dict[str, Any]:
-    return {**routing, "failover": {**routing["failover"], "ping_interval": PING_INTERVAL}}
+def routing(
+    routing: dict[str, Any], providers: Providers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    """With zai behind TLS as well, and as a server of Chat Completions."""
+    company, bundle = Authority(), tmp_path_factory.mktemp("company") / "company.pem"
+    bundle.write_text(company.pem)
+    with Front(providers.zai.port, tls=company.issue("127.0.0.1")) as front:
+        others = {
+            "tls": {"base_url": front.url, "ca_bundle": str(bundle), "auth": "none"},
+            "chat": {"base_url": f"{providers.zai.url}/v1", "format": "openai-chat", "auth": "none"},
+        }
+        yield {
+            **routing,
+            "providers": {**routing["providers"], **others},
+            "models": {**routing["models"], "tls": "tls/m", "chat": "chat/m"},
+            "failover": {**routing["failover"], "ping_interval": PING_INTERVAL},
+        }
+
+
+@pytest.fixture(scope="module")
+def gateway(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
+    script = str(Path(__file__).with_name("long_way.py"))
+    with Gateway(routing, env, upstream=providers.anthropic.url, options=("-s", script)) as gateway:
+        yield gateway
 
 
 def content_of(events: list[Event]) -> list[dict[str, Any]]:
@@ -93,6 +122,43 @@ def test_each_event_is_there_before_the_next_one_is_sent(
         "content_block_stop",
         "message_stop",
     ]
+
+
+class TestTheWayOfARunningAnswer:
+    TEXT = "abcdefghijklmnopqrstuvwxyz"
+    GATES = 20
+
+    @pytest.mark.skipif(SAVING, reason="with proxy_debug all answers go mitmproxy's way")
+    @pytest.mark.parametrize("model", ["glm", "tls", "chat"])
+    def test_is_the_short_one_where_it_may(self, gateway: Gateway, zai: Provider, model: str) -> None:
+        """Each event is a read, of which mitmproxy sees all, or hardly any: when it is not yet done with the last."""
+        assert self.reads(gateway, zai, model, short_way=False) >= self.GATES
+        assert self.reads(gateway, zai, model, short_way=True) <= self.GATES / 2
+
+    def reads(self, gateway: Gateway, zai: Provider, model: str, *, short_way: bool) -> int:
+        """How many of a provider's connection mitmproxy has seen while an answer ran."""
+        gates, told = [Gate() for _ in range(self.GATES)], gateway.directory / "reads"
+        beginning, saying = (1, chat) if model == "chat" else (2, say)
+        reply: Reply = saying(self.TEXT, delta_size=1)
+        for number in reversed(range(self.GATES)):
+            reply = insert(reply, gates[number], after=beginning + number + 1)
+        zai.always(reply)
+        before = told.read_text() if told.exists() else ""
+        (gateway.directory / "short_way").write_text(str(short_way).lower())
+        body, started = messages_body(model, stream=True), time.monotonic()
+        with (
+            httpx.Client(base_url=gateway.url, trust_env=False, timeout=PATIENCE) as client,
+            client.stream("POST", "/v1/messages", json=body) as response,
+        ):
+            stream = EventStream(response, started)
+            for gate in gates:
+                stream.until("content_block_delta")  # the one event that has come since the last
+                gate.open()
+            stream.read()
+        (gateway.directory / "short_way").write_text(str(SHORT_WAY).lower())
+        assert stream.text == self.TEXT
+        gateway.wait_until(lambda: told.read_text() != before)
+        return int(told.read_text().split()[-1])
 
 
 class TestPings:
