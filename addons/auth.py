@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from secrets import token_hex
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -26,7 +26,6 @@ from addons.proxy.request_head import (
     KEY_HEADER,
     MODE_HEADER,
     as_bytes,
-    as_text,
     hosts_named_by_client,
     kind_of,
     unpacked,
@@ -123,22 +122,21 @@ class AuthGate:
         if flow.is_replay or not flow.live:
             return  # it comes in again as a client's request, with a ticket; or it was read from a file
         request, config = flow.request, self.settings.current
-        fields = request.headers.fields
-        lines = unpacked([(as_text(name), as_text(value)) for name, value in fields])
-        if len(lines) > len(fields):
-            fields = tuple((as_bytes(name), as_bytes(value)) for name, value in lines)
         values: dict[str, list[str]] = {}
         passed, shown = [], []
-        for line, own_bytes in zip(lines, fields, strict=True):
-            name, value = line
-            lower, secret, stays = kind_of(name)
-            values.setdefault(lower, []).append(value)
+        for line in unpacked(request.headers.fields):
+            name, lower, secret, stays = kind_of(line[0])
+            value = line[1].decode("utf-8", "surrogateescape")
+            if lower in values:
+                values[lower].append(value)
+            else:
+                values[lower] = [value]
             if secret:
-                shown.append((own_bytes[0], as_bytes(mask(value))))
+                shown.append((line[0], as_bytes(mask(value))))
             elif lower != TICKET_HEADER:
-                shown.append(own_bytes)
+                shown.append(line)
                 if not stays:
-                    passed.append(line)
+                    passed.append((name, value))
         presented = read_gateway_headers(values)
         admitted = admit(config, self.users, presented, values.get("authorization", []), values.get("x-api-key", []))
         caller = admitted.caller
@@ -162,7 +160,7 @@ class AuthGate:
                 user=admitted.user and self.terms.of(admitted.user, config.users),
                 key=admitted.key,
             ),
-            request_id=f"req_gw_{uuid.uuid4().hex[:24]}",
+            request_id=f"req_gw_{token_hex(12)}",
         )
         remember(flow, exchange)
         if ticket := self.tickets.redeem(values.get(TICKET_HEADER, [""])[-1]):

@@ -99,7 +99,7 @@ class ModelRouter:
                 flow.response = too_large(exchange.request_id)
                 return
             for name, value in exchange.headers:
-                if name.lower() == "anthropic-beta":
+                if len(name) == 14 and name.lower() == "anthropic-beta":
                     check_flags(value)
             exchange.body = RequestBody.parse(data)
         except BadRequest as error:
@@ -177,10 +177,10 @@ class ModelRouter:
                 point_at_upstream(request, exchange, trying.attempt.credential)
             return
         provider = target.provider
-        request.method = exchange.method
-        request.scheme, request.authority = provider.scheme, ""
+        data = request.data  # each setter would convert and check, that of the host would write its header anew
+        data.method, data.scheme, data.authority = as_bytes(exchange.method), provider.scheme.encode(), b""
         put_path(request, trying.attempt.credential, provider, provider.path + exchange.path)
-        request.data.host, request.data.port = provider.host, provider.port  # each setter would write `host` anew
+        data.host, data.port = provider.host, provider.port
         lines = [("host", host_header(provider)), *allowed(exchange.headers, provider), ("accept-encoding", "identity")]
         headers, credential = headers_of([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
         for name, value in provider.headers.items():

@@ -91,8 +91,8 @@ def test_the_gateways_headers_in_one_line(lines: list[tuple[str, str]], presente
 
 def said_in(lines: list[tuple[str, str]]) -> Presented:
     values: dict[str, list[str]] = {}
-    for name, value in unpacked(lines):
-        values.setdefault(name.lower(), []).append(value)
+    for name, value in unpacked([(name.encode(), value.encode()) for name, value in lines]):
+        values.setdefault(name.decode().lower(), []).append(value.decode())
     return read_gateway_headers(values)
 
 

@@ -115,8 +115,8 @@ HEADS = [
 @pytest.mark.parametrize("piece", HEADS)
 def test_request_heads(piece):
     make = repeated(piece)
-    assert_linear(lambda value: unpacked([("accept", value)]), lambda size: "a," + make(size) + "b")
-    assert_linear(lambda value: unpacked([("a", value)] * 4), lambda size: make(size // 4))
+    assert_linear(lambda value: unpacked([(b"accept", value.encode())]), lambda size: "a," + make(size) + "b")
+    assert_linear(lambda value: unpacked([(b"a", value.encode())] * 4), lambda size: make(size // 4))
     assert_linear(lambda value: with_flag(value, "oauth-2025-04-20"), make)
 
 

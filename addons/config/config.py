@@ -64,7 +64,7 @@ LONGEST_REMEMBERED = 200
 class Config:
     """Everything that can be configured, validated.
 
-    Twenty-five fields: the sections of routing.yaml and the variables of the environment by their names, three tables
+    Twenty-five fields: the sections of routing.yaml and the variables of the environment by their names, four tables
     that are made of them.
     """
 
@@ -108,6 +108,7 @@ class Config:
     header_secrets: tuple[str, ...] = field(default=(), repr=False)
     """Credentials in providers' `headers:`."""
 
+    _secrets: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _routes: PatternTable[Route] = field(init=False, repr=False, compare=False)
     _fallbacks: PatternTable[tuple[str, ...]] = field(init=False, repr=False, compare=False)
     _found: dict[str, tuple[Target, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -115,6 +116,7 @@ class Config:
     def __post_init__(self) -> None:
         routes = PatternTable((route.alias, route) for route in self.models)
         fallbacks = PatternTable((fallback.asked, fallback.models) for fallback in self.fallbacks)
+        object.__setattr__(self, "_secrets", secrets_in(self))
         object.__setattr__(self, "_routes", routes)
         object.__setattr__(self, "_fallbacks", fallbacks)
 
@@ -168,20 +170,7 @@ class Config:
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking."""
-        keys = (key for provider in self.providers.values() if not provider.command for key in provider.api_keys)
-        search = self.search.api_key if self.search else ""
-        proxies = (self.proxies.https, self.proxies.http)
-        secrets = (
-            *keys,
-            *self.header_secrets,
-            *self.tokens,
-            self.static_token,
-            self.admin_key,
-            self.alerts.webhook,
-            search,
-            *(secret for proxy in proxies if proxy for secret in proxy.secrets),
-        )
-        return tuple(dict.fromkeys(filter(None, secrets)))
+        return self._secrets
 
     def _search(self, model: str) -> tuple[Target, ...]:
         long_context = without_mark(model)[1]
@@ -203,6 +192,24 @@ class Config:
             return None
         long_context = long_context or without_mark(name)[1]
         return found[0].target(spelt, found[1], fallback=fallback, long_context=long_context)
+
+
+def secrets_in(config: Config) -> tuple[str, ...]:
+    """Every secret value of a configuration, each once."""
+    keys = (key for provider in config.providers.values() if not provider.command for key in provider.api_keys)
+    search = config.search.api_key if config.search else ""
+    proxies = (config.proxies.https, config.proxies.http)
+    secrets = (
+        *keys,
+        *config.header_secrets,
+        *config.tokens,
+        config.static_token,
+        config.admin_key,
+        config.alerts.webhook,
+        search,
+        *(secret for proxy in proxies if proxy for secret in proxy.secrets),
+    )
+    return tuple(dict.fromkeys(filter(None, secrets)))
 
 
 def load(text: str, env: Mapping[str, str], *, filename: str) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakSet
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer, tunnel
@@ -36,11 +36,15 @@ class AttemptLoop:
         self.call_hook = call_hook
         self.relaying = WeakSet[HttpStream]()
         self.bodies = BodyBudget()
+        self.takes_short_way = False
 
     def load(self, loader: Loader) -> None:
         loader.add_option(
             "gateway_short_way", bool, True, "Relay running answers past most of mitmproxy, for half of the CPU time."
         )
+
+    def configure(self, updated: set[str]) -> None:
+        self.takes_short_way = ctx.options.gateway_short_way
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Providers are asked for HTTP/1.1, even for a client with HTTP/2: one request a connection at a time, so that
@@ -72,6 +76,6 @@ class AttemptLoop:
             call_hook=self.call_hook,
             relaying=self.relaying,
             bodies=self.bodies,
-            handlers=handler_of if getattr(context.options, "gateway_short_way", False) else lambda client: None,
+            handlers=handler_of if self.takes_short_way else lambda client: None,
         )
         nextlayer.layer = stack[0]

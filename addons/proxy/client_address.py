@@ -46,6 +46,8 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
 
 def plain(peer: str) -> str:
     """An address in its short form, an IPv4 one that a socket shows as IPv6 as IPv4."""
+    if ":" not in peer:
+        return peer  # one of IPv4 has no other form
     found = address(peer)
     return str(found) if found else peer
 

@@ -36,6 +36,7 @@ class ConnectionLimits:
 
     def __init__(self, trusted: TrustedProxies | None = None) -> None:
         self.trusted = trusted or TrustedProxies()
+        self.most = limits.CONNECTIONS_PER_ADDRESS
         self.clients: dict[str, str] = {}
         """The addresses of the connections that are open, by the ids of their clients."""
         self.by_address: Counter[str] = Counter()
@@ -54,14 +55,16 @@ class ConnectionLimits:
             "Connections that one address may have at once; 0: any number.",
         )
 
+    def configure(self, updated: set[str]) -> None:
+        self.most = ctx.options.gateway_max_per_address  # each look at an option costs two copies of its value
+
     def running(self) -> None:
         accepting.refuse_at_the_door(self.refuses)
         accepting.widen_the_door()
 
     def has_all(self, address: str, others: int) -> bool:
         """Whether an address with that many other connections may have no more."""
-        limit: int = ctx.options.gateway_max_per_address
-        return bool(limit) and others >= limit and address not in self.trusted
+        return bool(self.most) and others >= self.most and address not in self.trusted
 
     def refuses(self, host: str) -> bool:
         """Whether a connection that comes now has no use: its address has all that it may have."""

@@ -6,7 +6,7 @@ Rules of this file: functions of header lines, without a flow; a credential's re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 
 from addons.config.config import Provider
-from addons.proxy.header_lines import headers_of
+from addons.proxy.header_lines import Line, headers_of
 from addons.state.replay_tickets import TICKET_HEADER
 from addons.wire.masking import is_credential_header, mask
 
@@ -47,31 +47,31 @@ _packed = re.compile(
 )
 
 
-def unpacked(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def unpacked(fields: Sequence[Line]) -> Sequence[Line]:
     """The header lines, the gateway's own each in a line of its own.
 
     `x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough` in one ANTHROPIC_CUSTOM_HEADERS line really arrives as
     one header (recorded with Claude Code 2.0.77 and 2.1.330); a literal backslash-n stays in the value as well.
     """
+    if not _packed.search(as_text(b"\0".join([value for _, value in fields]))):
+        return fields  # as nearly always
     lines = []
-    for name, value in headers:
-        if "," not in value and "\\n" not in value and "\n" not in value:
-            lines.append((name, value))
-            continue
-        first, *others = _packed.split(value)
-        lines.append((name, first.rstrip() if others else first))
+    for name, value in fields:
+        first, *others = _packed.split(as_text(value))
+        lines.append((name, as_bytes(first.rstrip()) if others else value))
         for other in others:
             key, _, inner = other.partition(":")
-            lines.append((key.strip(), inner.strip()))
+            lines.append((as_bytes(key.strip()), as_bytes(inner.strip())))
     return lines
 
 
 @lru_cache(256)
-def kind_of(name: str) -> tuple[str, bool, bool]:
-    """A header's name in lower case, whether it carries a credential, and whether it concerns only this connection or
-    the gateway."""
-    lower = name.lower()
-    return lower, is_credential_header(name), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
+def kind_of(name: bytes) -> tuple[str, str, bool, bool]:
+    """A header's name, that in lower case, whether it carries a credential, and whether it concerns only this
+    connection or the gateway."""
+    text = as_text(name)
+    lower = text.lower()
+    return text, lower, is_credential_header(lower), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
 
 
 PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
@@ -94,9 +94,10 @@ def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tu
         return [(name, value) for name, value in headers if name.lower() in PASSED_ON]
     kept = []
     for name, value in headers:
-        if name.lower() in PASSED_ON_TO_MESSAGES:
+        lower = name.lower()
+        if lower in PASSED_ON_TO_MESSAGES:
             kept.append((name, value))
-        elif name.lower() == "anthropic-beta" and (flags := known_flags(value, provider)):
+        elif lower == "anthropic-beta" and (flags := known_flags(value, provider)):
             kept.append((name, flags))
     return kept
 

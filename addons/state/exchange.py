@@ -269,15 +269,20 @@ class Exchange:
 
     def header(self, name: str) -> str:
         """A header of the client's by its lower-case name, or the empty string."""
-        return next((value for key, value in self.headers if key.lower() == name), "")
+        length = len(name)
+        for key, value in self.headers:
+            if len(key) == length and key.lower() == name:
+                return value
+        return ""
 
     def secrets(self) -> tuple[str, ...]:
         """What must not be seen of this request: every secret of the gateway's, and the client's own credentials."""
-        own = [*self.client.credential.headers().values(), *([self.client.key] if self.client.key else [])]
-        live = filter(None, (attempt.choice.value for attempt in self.attempts))
+        client = self.client
+        own = [value for value in (client.credential.authorization, client.credential.x_api_key, client.key) if value]
         if self.own:
-            own = [*own, *self.own.credential.values()]
-        return (*self.config.secrets(), *own, *(SCHEME.sub("", value, count=1) for value in own), *live)
+            own += self.own.credential.values()
+        live = [attempt.choice.value for attempt in self.attempts if attempt.choice.value]
+        return (*self.config.secrets(), *own, *[SCHEME.sub("", value, count=1) for value in own], *live)
 
     def begin(self) -> Attempt:
         """Start the next attempt, at the target under the cursor."""

@@ -149,7 +149,7 @@ def configuration(data: bytes) -> None:
 def heads(data: bytes) -> None:
     """Header lines of a client, and of a provider's 429."""
     text = data.decode("latin-1")
-    unpacked([("accept", text), *[line.partition(":")[::2] for line in text.split("\r\n")]])
+    unpacked([(b"accept", data), *[line.partition(b":")[::2] for line in data.split(b"\r\n")]])
     with_flag(text, "oauth-2025-04-20")
     fields = dict(line.partition(": ")[::2] for line in text.split("\r\n"))
     limit = read_limits(fields, 1_000_000.0, 60.0)

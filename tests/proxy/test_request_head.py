@@ -127,11 +127,11 @@ class TestTheClientsLines:
         assert lines[0] == ("Anthropic-Beta", "one,three")
 
     def test_two_in_one_are_two(self) -> None:
-        packed = [("X-Litellm-Api-Key", "TOKEN, x-claude-token-mode: passthrough"), ("a", "b, c: d")]
+        packed = [(b"X-Litellm-Api-Key", b"TOKEN, x-claude-token-mode: passthrough"), (b"a", b"b, c: d")]
         assert unpacked(packed) == [
-            ("X-Litellm-Api-Key", "TOKEN"),
-            ("x-claude-token-mode", "passthrough"),
-            ("a", "b, c: d"),
+            (b"X-Litellm-Api-Key", b"TOKEN"),
+            (b"x-claude-token-mode", b"passthrough"),
+            (b"a", b"b, c: d"),
         ]
 
 

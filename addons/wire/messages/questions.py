@@ -35,8 +35,10 @@ def tool_names(body: RequestBody) -> frozenset[str]:
 
 def is_web_search(body: RequestBody) -> bool:
     """Whether its one tool is the provider's web search: how Claude Code searches, in a request of its own."""
-    tools = _tools(body)
-    kind = raw_json.string(tools[0].get("type", UNSET)) if len(tools) == 1 else None
+    tools = raw_json.split_array(body.fields.get("tools", UNSET)) or ()
+    if len(tools) != 1:
+        return False
+    kind = raw_json.string((raw_json.split_object(tools[0]) or {}).get("type", UNSET))
     return bool(kind) and DATED.sub("", kind or "") == WEB_SEARCH
 
 
