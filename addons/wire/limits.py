@@ -124,6 +124,10 @@ comes beyond, and a client tries again after a second."""
 WORKERS: Final = 64
 """Processes of `--workers`; each keeps limits of its own for what is held in memory, and for connections."""
 
+WORKER_SILENCE: Final = 60.0
+"""Seconds in which a worker of `--workers` gives no sign of life, though its parent asks for one twelve times: it
+hangs, is killed, and another takes its place. A large body keeps a worker busy for a second or two."""
+
 DESCRIPTORS_PER_CLIENT: Final = 3
 """File descriptors (`ulimit -n`) that are reckoned for each client: its connection, one to a provider, and a reserve.
 When all are given away, a connection that has sent nothing is closed for a newcomer (the oldest of the same address,

@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Event
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import h11
@@ -69,6 +70,13 @@ def fetch(gateway: Gateway, method: str, target: str, *lines: str) -> str:
         return answer.body.decode()
 
 
+def workers(gateway: Gateway) -> list[dict[str, Any]]:
+    """What they say of themselves."""
+    secret = (gateway.directory / FILE_NAME).read_text().strip()
+    told: list[dict[str, Any]] = json.loads(fetch(gateway, "POST", f"{PATH}workers", f"{HEADER}: {secret}"))
+    return told
+
+
 def rows(gateway: Gateway) -> list[str]:
     """The ids of the requests in the ledger."""
     with closing(sqlite3.connect(gateway.directory / "gateway.sqlite")) as database:
@@ -94,8 +102,11 @@ def routing(routing: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def gateway(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> Iterator[Gateway]:
-    options = ("--set", "gateway_log=json")
-    with Gateway(routing, env, upstream=providers.anthropic.url, options=options, workers=2) as gateway:
+    options, parent = ("--set", "gateway_log=json"), Path(__file__).with_name("impatient.py")
+    with (
+        patch("tests.e2e.gateway.SUPERVISOR", parent),
+        Gateway(routing, env, upstream=providers.anthropic.url, options=options, workers=2) as gateway,
+    ):
         yield gateway
 
 
@@ -144,13 +155,12 @@ def test_whoever_is_asked_answers_for_all(gateway: Gateway, zai: Provider) -> No
 
 
 def test_connections_that_are_kept_are_shared_out(gateway: Gateway) -> None:
-    secret = (gateway.directory / FILE_NAME).read_text().strip()
     with ExitStack() as stack:
         for _ in range(24):
             client = stack.enter_context(RawClient(gateway))
             client.write("GET /health HTTP/1.1\r\nhost: g\r\n\r\n")
             assert client.read("GET").status == 200
-        told = json.loads(fetch(gateway, "POST", f"{PATH}workers", f"{HEADER}: {secret}"))
+        told = workers(gateway)
     assert [one["number"] for one in told] == [1, 2]
     assert {one["pid"] for one in told} == processes(gateway)
     assert sum(one["clients"] for one in told) >= 24
@@ -168,10 +178,11 @@ def test_a_session_stays_on_its_account_whoever_serves_it(gateway: Gateway, anth
         assert len({request.token for request in anthropic.requests[begin:]}) == 1
 
 
-def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -> None:
+def test_one_that_hangs_is_killed_and_replaced_and_nobody_is_turned_away(gateway: Gateway) -> None:
     """And what the others have written is whole."""
     both_serve(gateway)
-    before, answered, stop = processes(gateway), Counter[str](), Event()
+    survivor, dead = (one["pid"] for one in workers(gateway))
+    answered, stop = Counter[str](), Event()
 
     def load() -> None:
         while not stop.is_set():
@@ -183,8 +194,11 @@ def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -
     with ThreadPoolExecutor(3) as executor:
         loads = [executor.submit(load) for _ in range(3)]
         gateway.wait_until(lambda: answered["200"] > 20)
-        os.kill(dead := max(before), signal.SIGKILL)
-        gateway.wait_until(lambda: "was ended by SIGKILL" in gateway.log() and dead not in processes(gateway))
+        os.kill(dead, signal.SIGSTOP)
+        (gateway.directory / "impatient").touch()
+        said = "worker 2 said nothing for 60 s and was killed"
+        gateway.wait_until(lambda: said in gateway.log() and dead not in processes(gateway))
+        (gateway.directory / "impatient").unlink()
         enough = answered["200"] + 10
         gateway.wait_until(lambda: answered["200"] > enough)
         stop.set()
@@ -193,7 +207,6 @@ def test_one_that_dies_is_replaced_and_nobody_is_turned_away(gateway: Gateway) -
     assert set(answered) <= {"200", "cut"}
     assert answered["cut"] <= 3
     both_serve(gateway)
-    survivor = min(before) if len(before) == 2 else 0
     assert survivor in processes(gateway)
     ids = {line["request_id"]: line["worker"] for line in lines(gateway) if line.get("attempts")}
     gateway.wait_until(lambda: {one for one, worker in ids.items() if worker == 1} <= set(rows(gateway)))

@@ -165,6 +165,11 @@ LIMITS: dict[str, tuple[str, str, str]] = {
         f"{limits.WORKERS}",
         "process/workers/test_supervisor.py::test_how_many_there_may_be",
     ),
+    "WORKER_SILENCE": (
+        "workers of",
+        f"{limits.WORKER_SILENCE:.0f} s",
+        "process/workers/test_silence.py::test_who_does_not_answer_for_too_long_hangs",
+    ),
     "DESCRIPTORS_PER_CLIENT": (
         "clients in all",
         {3: "a third of `ulimit -n`"}[limits.DESCRIPTORS_PER_CLIENT],

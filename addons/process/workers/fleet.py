@@ -3,7 +3,8 @@ given, and what is to be done comes back as a list.
 
 Rules that hold here:
 - The first worker is started alone: what makes a start fail (a mistake in the configuration) is said once, and ends it.
-- A worker that ends unasked is replaced; one that ends soon after its start, later each time.
+- A worker that ends unasked is replaced; one that ends soon after its start, later each time. One that hangs (see
+  silence.py) is killed, and so ends.
 - Replacing all goes one by one: the new worker is ready before the old one is told to leave. One that doesn't get ready
   ends the replacing, and the old ones stay.
 """
@@ -13,6 +14,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
+
+from addons.wire import limits
 
 SOON: Final = 10.0
 """Seconds: a worker that has run for less has failed at its start, in a way."""
@@ -66,6 +69,7 @@ class Worker:
     number: int
     started: float
     state: Literal["starting", "ready", "leaving"] = "starting"
+    hangs: bool = False
 
 
 class Renewal(NamedTuple):
@@ -138,26 +142,32 @@ class Fleet:
     def ended(self, worker: int, status: int, now: float) -> list[Action]:
         """A process is over; a negative status is the signal that has ended it."""
         one = self.workers.pop(worker)
+        what = f"said nothing for {limits.WORKER_SILENCE:.0f} s and was killed" if one.hangs else how(status)
         if self.is_ending:
             self.failed |= status not in (0, -signal.SIGTERM, -signal.SIGINT)
             return [] if self.workers else [End(int(self.failed))]
         if not self.has_served:
             return [End(status if status >= 0 else 1)]
         if one.state == "leaving":
-            return [Say(f"the worker {one.number} that was replaced {how(status)}")] if status else []
+            return [Say(f"the worker {one.number} that was replaced {what}")] if status else []
         if self.renewal and self.renewal.new == worker:
             self.renewal, self.to_renew = None, []
             if self.current(one.number):
-                return [Say(f"worker {one.number} is not replaced: the new one {how(status)}; the old ones stay")]
+                return [Say(f"worker {one.number} is not replaced: the new one {what}; the old ones stay")]
         if self.current(one.number):
             return []
         soon = one.state == "starting" or now - one.started < SOON
         pause = min(max(FIRST_PAUSE, 2 * self.pauses.get(one.number, 0.0)), LONGEST_PAUSE) if soon else 0.0
         self.pauses[one.number] = pause
         if not pause:
-            return [Say(f"worker {one.number} {how(status)}: another takes its place"), self.start(one.number, now)]
+            return [Say(f"worker {one.number} {what}: another takes its place"), self.start(one.number, now)]
         self.due[one.number] = now + pause
-        return [Say(f"worker {one.number} {how(status)}: another takes its place in {pause:g} s")]
+        return [Say(f"worker {one.number} {what}: another takes its place in {pause:g} s")]
+
+    def hangs(self, worker: int) -> list[Action]:
+        """A worker gives no sign of life."""
+        self.workers[worker].hangs = True
+        return [Send(worker, signal.SIGKILL)]
 
     def current(self, number: int) -> Worker | None:
         """The worker that has this number, and stays."""

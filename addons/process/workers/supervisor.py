@@ -35,6 +35,7 @@ from addons.process.workers.balance import fewest
 from addons.process.workers.cores import cores
 from addons.process.workers.inheritance import Inheritance
 from addons.process.workers.line import Line, Message, connected
+from addons.process.workers.silence import Silence
 from addons.process.workers.succession import HELD_BACK, Adopted, Child, Heir, Succession
 from addons.wire import limits
 
@@ -43,6 +44,8 @@ CHECK: Final = "--check"
 """The argument with which this program only sees whether it can be started."""
 ANSWERS_WITHIN: Final = 1.0
 """Seconds after which a worker that was asked is left out of the answer."""
+NOBODY_ASKS: Final = 0
+"""The number of a question that only wants any answer."""
 
 
 class Process:
@@ -69,6 +72,7 @@ class Supervisor:
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.questions: dict[int, Question] = {}
         self.numbers = itertools.count(1)
+        self.silence = Silence()
         self.has_welcomed = False
         self.is_succeeded = False
         """Whether this program is about to end, and another to go on."""
@@ -86,6 +90,7 @@ class Supervisor:
             await self.adopt(before.workers)
         else:
             self.act(self.fleet.begin(time.monotonic()))
+        self.keep(self.watch())
         while not self.ended.done():
             self.happened.clear()
             due = self.fleet.next_due()
@@ -190,10 +195,24 @@ class Supervisor:
 
     def say(self, text: str) -> None:
         """Have a worker log a line, as its log is formed; without one, write it."""
-        if speaker := min((one for one in self.processes.values() if one.is_ready), key=by_number, default=None):
+        if speaker := min(self.answering(), key=by_number, default=None):
             speaker.line.say(log=text)
         else:
             sys.stderr.write(f"gateway: {text}\n")
+
+    def answering(self) -> list[Process]:
+        """The workers from which an answer may be expected."""
+        return [one for one in self.processes.values() if one.is_ready and self.silence.answers(one.worker)]
+
+    async def watch(self) -> None:
+        """Have those killed that hang; `Siblings.answer` answers what nobody serves."""
+        while True:
+            await asyncio.sleep(self.silence.every)
+            ready = [one for one in self.processes.values() if one.is_ready]
+            for hanging in self.silence.look(one.worker for one in ready):
+                self.act(self.fleet.hangs(hanging))
+            for one in ready:
+                one.line.say(ask=NOBODY_ASKS, name="alive", arguments={})
 
     async def start(self, worker: int, number: int) -> None:
         """Start a process, and wait until it has ended."""
@@ -240,6 +259,7 @@ class Supervisor:
     async def listen_to(self, one: Process) -> None:
         """Take what a worker says, for as long as it lives."""
         async for message in one.line.messages():
+            self.silence.heard(one.worker)
             if message.get("ready"):
                 one.is_ready = self.has_welcomed = True
                 self.act(self.fleet.became_ready(one.worker, time.monotonic()))
@@ -247,6 +267,7 @@ class Supervisor:
                 one.clients = message["clients"]
                 self.tell_fewest()
             elif "estate" in message:
+                one.is_ready = False  # it hears nothing any more
                 self.bequeath(one, message)
             elif "ask" in message:
                 self.keep(self.ask_others(one, message))
@@ -270,7 +291,7 @@ class Supervisor:
 
     async def ask_others(self, asker: Process, message: Message) -> None:
         """Ask all other workers something for one of them, and tell it what they have answered in time."""
-        others = [one for one in self.processes.values() if one.is_ready and one is not asker]
+        others = [one for one in self.answering() if one is not asker]
         number = next(self.numbers)
         question = self.questions[number] = Question({one.worker for one in others})
         for one in others:

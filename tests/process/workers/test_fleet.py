@@ -78,6 +78,13 @@ def test_one_that_dies_soon_is_replaced_later_each_time() -> None:
     assert fleet.pauses[2] == 0
 
 
+def test_one_that_hangs_is_killed_and_replaced() -> None:
+    fleet = serving()
+    assert fleet.hangs(2) == [Send(2, signal.SIGKILL)]
+    said = Say("worker 2 said nothing for 60 s and was killed: another takes its place")
+    assert fleet.ended(2, -signal.SIGKILL, SOON + 1) == [said, Start(3, 2)]
+
+
 def test_one_that_never_gets_ready_is_killed_once_and_replaced() -> None:
     fleet = Fleet(2)
     fleet.begin(0)
