@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -439,7 +439,7 @@ class TestTheAddon:
             tried.exchange.kind = "count_tokens"
             addon.request(tried.flow)
             if outcome:
-                addon.verdict(replace(tried, attempt=failed(tried.attempt, outcome)))
+                addon.verdict(tried._replace(attempt=failed(tried.attempt, outcome)))
             else:
                 answered(tried.exchange)
                 addon.response(tried.flow)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mitmproxy import http
 
@@ -51,8 +51,7 @@ class ClientCredential:
         return {name: value for name, value in pairs.items() if value}
 
 
-@dataclass(slots=True, frozen=True)
-class TrailLine:
+class TrailLine(NamedTuple):
     """One line of the trail: who changed what, in which attempt (0: before the first)."""
 
     who: str
@@ -135,8 +134,7 @@ class Plan:
     """Ask the next target for a whole answer."""
 
 
-@dataclass(slots=True, frozen=True)
-class Charge:
+class Charge(NamedTuple):
     """What one attempt has used, and what that costs."""
 
     attempt: Attempt
@@ -151,8 +149,7 @@ class Charge:
     """Which prices that is by."""
 
 
-@dataclass(slots=True, frozen=True)
-class Result:
+class Result(NamedTuple):
     """What is known of a request that has ended: who asked for what, who answered, what it took and what it cost."""
 
     caller: str
@@ -308,8 +305,7 @@ class Exchange:
         self.trail.append(TrailLine(who, in_a_line(what, NOTE), len(self.attempts), self.clock() - self.started))
 
 
-@dataclass(slots=True, frozen=True)
-class Trying:
+class Trying(NamedTuple):
     """What the attempt and verdict hooks are called with."""
 
     flow: http.HTTPFlow

@@ -9,11 +9,10 @@ Rules that hold here:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from addons.config.config import Config, Price, Provider, Target
 from addons.wire.prices import Model, PriceList, Rates, cost
@@ -26,8 +25,7 @@ CONFIGURED: Final = "routing.yaml"
 NOTHING: Final = "free"
 
 
-@dataclass(slots=True, frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What some usage costs."""
 
     usd: float | None

@@ -48,6 +48,11 @@ def checked(data: bytes) -> tuple[bytes, dict[str, Raw] | None, int]:
     """
     if not is_utf8(data):
         raise NotJson("it is not UTF-8")
+    return taken_apart(data)
+
+
+def taken_apart(data: bytes) -> tuple[bytes, dict[str, Raw] | None, int]:
+    """What `checked` says of a text that is UTF-8. Raises NotJson."""
     replaced = 0
     try:
         try:
@@ -69,9 +74,12 @@ def is_utf8(data: bytes) -> bool:
     """Whether the bytes are UTF-8. (msgspec doesn't look into the strings that it skips.)"""
     if data.isascii():
         return True
-    # In windows: one string of several megabytes would cost more in page faults than the decoding does.
-    decode = codecs.getincrementaldecoder("utf-8")().decode
     try:
+        if len(data) <= _UTF8_WINDOW:
+            data.decode()
+            return True
+        # In windows: one string of several megabytes would cost more in page faults than the decoding does.
+        decode = codecs.getincrementaldecoder("utf-8")().decode
         for start in range(0, len(data), _UTF8_WINDOW):
             decode(data[start : start + _UTF8_WINDOW])
         decode(b"", final=True)
@@ -120,7 +128,12 @@ def first(piece: Raw) -> str:
 
 def split_object(piece: Optional) -> dict[str, Raw] | None:
     """The fields of an object, in order, the last of each name; None when the piece is no object."""
-    return None if isinstance(piece, UnsetType) or first(piece) != "{" else _fields(piece)
+    if isinstance(piece, UnsetType):
+        return None
+    try:
+        return _fields(piece)
+    except msgspec.ValidationError:
+        return None
 
 
 def split_array(piece: Optional) -> list[Raw] | None:

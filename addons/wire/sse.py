@@ -210,7 +210,7 @@ def read_object(data: bytes) -> Fields | None:
     if not raw_json.is_utf8(data):
         data = data.decode("utf-8", "replace").encode()
     try:
-        return raw_json.checked(data)[1]
+        return raw_json.taken_apart(data)[1]
     except raw_json.NotJson:
         return None
 

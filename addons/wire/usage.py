@@ -40,13 +40,13 @@ class Usage:
         """
         if not isinstance(usage, dict):
             return
-        if counted(usage, "cache_read_input_tokens") or counted(usage, "cache_creation_input_tokens"):
+        numbers = {name: number for name in COUNTS if name in usage and (number := counted(usage, name))}
+        if "cache_read_input_tokens" in numbers or "cache_creation_input_tokens" in numbers:
             for name in INPUT_COUNTS:
                 if usage.get(name) == 0:
                     setattr(self, name, 0)
-        for name in COUNTS:
-            if number := counted(usage, name):
-                setattr(self, name, number)
+        for name, number in numbers.items():
+            setattr(self, name, number)
         if "cache_creation" in usage:
             self._split(usage["cache_creation"])
         if "server_tool_use" in usage:

@@ -241,7 +241,7 @@ def reasoning_effort(thinking: Any, output_config: Any, rules: ThinkingRules) ->
 
 def _answer_format(draft: Draft, body: Json, options: ChatOptions) -> str:
     """Asks for an answer of the schema that the client gives; returns what has to be said about it in words."""
-    if (wanted := wanted_schema(draft)) is None:
+    if (wanted := wanted_schema(draft, draft.get("output_config"))) is None:
         return ""
     try:
         schema = clean(wanted, SchemaRules(options.schema_drop, options.type_beside_any_of))

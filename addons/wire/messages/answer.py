@@ -10,8 +10,7 @@ Rules that hold here:
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import UNSET, Raw
 
@@ -54,8 +53,7 @@ _CR: Final = ord("\r")
 _NULL: Final = Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(NamedTuple):
     """What has to happen to one provider's answers."""
 
     provider: str

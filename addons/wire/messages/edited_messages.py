@@ -90,7 +90,7 @@ class EditedMessages:
 
     def revise(self, indexes: Iterable[int], revise: Callable[[Message], Message]) -> None:
         """Put other messages in the place of these, or the same ones; those that this empties are left out."""
-        emptied = []
+        emptied: list[int] = []
         for index in indexes:
             old = self[index]
             new = revise(old)
@@ -98,7 +98,8 @@ class EditedMessages:
                 self[index] = new
                 if not new.blocks:
                     emptied.append(index)
-        self.settle(emptied)
+        if emptied:
+            self.settle(emptied)
 
     def thought(self, index: int) -> tuple[bytes, int, int, int] | None:
         """A text, and where in it stand the signature, the beginning and the end of a message's only thinking, as

@@ -34,7 +34,9 @@ def dropping(*names: str) -> Callable[[Draft, Context], str | None]:
     """A step that takes top-level fields out."""
 
     def step(draft: Draft, context: Context) -> str | None:
+        if draft.fields.keys().isdisjoint(names):
+            return None
         dropped = [name for name in names if draft.drop(name)]
-        return f"dropped {', '.join(dropped)}" if dropped else None
+        return f"dropped {', '.join(dropped)}"
 
     return step

@@ -12,6 +12,12 @@ from addons.wire.steps.context import Context
 
 def cache_control(draft: Draft, context: Context) -> str | None:
     """Take out of every `cache_control` what came later than `{"type":"ephemeral"}`."""
+    traits = {"system": draft.body.system_traits, "tools": draft.tools_traits}
+    # A tool definition has a cache_control as a block has one; nothing else of it is looked at.
+    arrays = [key for key in traits if CACHE_CONTROL in traits[key]]
+    messages = draft.messages.with_trait(CACHE_CONTROL)
+    if not (arrays or messages):
+        return None
     found = 0
 
     def plain(block: Block) -> BlockEdit:
@@ -26,10 +32,8 @@ def cache_control(draft: Draft, context: Context) -> str | None:
             changes["content"] = content
         return changes or KEEP
 
-    traits = {"system": draft.body.system_traits, "tools": draft.tools_traits}
-    for key in traits:
-        # A tool definition has a cache_control as a block has one; nothing else of it is looked at.
-        if CACHE_CONTROL in traits[key] and (array := edit_blocks(draft.piece(key), plain)) is not None:
+    for key in arrays:
+        if (array := edit_blocks(draft.piece(key), plain)) is not None:
             draft.set_piece(key, array)
-    draft.messages.edit(draft.messages.with_trait(CACHE_CONTROL), plain)
+    draft.messages.edit(messages, plain)
     return f"removed ttl and scope from {found} cache_control" if found else None

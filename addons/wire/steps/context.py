@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from addons.wire.claude_models import Claude
 from addons.wire.thinking_rules import ThinkingRules
@@ -11,8 +10,7 @@ from addons.wire.thinking_rules import ThinkingRules
 NO_RULES: Final = ThinkingRules()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(NamedTuple):
     """What the steps know of their target."""
 
     provider: str

@@ -19,8 +19,8 @@ PARTS: Final = ("effort", "format", "task_budget")
 
 def output_config(draft: Draft, context: Context) -> str | None:
     """Drop what this provider doesn't take of `output_config`, and of the older `output_format`."""
-    schema = wanted_schema(draft)
     config, kept = draft.get("output_config"), dict[str, Any]()
+    schema = wanted_schema(draft, config)
     if isinstance(config, dict):
         kept = {name: value for name, value in config.items() if name in context.output_config}
     said: list[str] = []
@@ -46,9 +46,8 @@ def output_config(draft: Draft, context: Context) -> str | None:
     return ", ".join(said) or None
 
 
-def wanted_schema(draft: Draft) -> dict[str, Any] | None:
-    """The schema that the client wants an answer of."""
-    config = draft.get("output_config")
+def wanted_schema(draft: Draft, config: Any) -> dict[str, Any] | None:
+    """The schema that the client wants an answer of; `config` is its output_config."""
     wanted = config.get("format") if isinstance(config, dict) else None
     wanted = wanted or draft.get("output_format")
     if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":

@@ -12,7 +12,7 @@ Rules that hold here:
   max_tokens is final before a thinking budget is made from it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from addons.wire.claude_models import Claude
@@ -92,13 +92,21 @@ def apply(draft: Draft, context: Context, switches: Mapping[str, bool]) -> list[
     done = []
     if draft.body.repaired:
         done.append(("surrogates", f"replaced {counted(draft.body.repaired, 'lone surrogate')} by U+FFFD"))
-    claude = context.claude
-    for step in STEPS:
-        default = step.for_anthropic or not context.is_anthropic or (claude is not None and step.for_claude(claude))
-        is_on = step.always or (switches.get(step.name, default) if switches else default)
-        if is_on and (line := step.run(draft, context)):
-            done.append((step.name, line))
+    done += [(step.name, line) for step in chosen(context, switches) if (line := step.run(draft, context))]
     return done
+
+
+def chosen(context: Context, switches: Mapping[str, bool]) -> Sequence[Step]:
+    """The steps that are on for this target."""
+    if not context.is_anthropic and not switches:
+        return STEPS
+    return [step for step in STEPS if step.always or switches.get(step.name, is_default(step, context))]
+
+
+def is_default(step: Step, context: Context) -> bool:
+    """Whether a step is on for this target unless the provider switches it off."""
+    claude = context.claude
+    return step.for_anthropic or not context.is_anthropic or (claude is not None and step.for_claude(claude))
 
 
 __all__ = ["STEPS", "STEP_NAMES", "Context", "Step", "apply"]

@@ -74,7 +74,8 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
                 emptied.append(index)
             elif starts_with_thinking(old) and not starts_with_thinking(new):
                 lost.add(index)
-    messages.settle(emptied)
+    if emptied:
+        messages.settle(emptied)
 
     said = []
     if given_back:

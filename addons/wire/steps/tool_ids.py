@@ -15,6 +15,9 @@ from addons.wire.steps.context import Context, counted
 
 def tool_ids(draft: Draft, context: Context) -> str | None:
     """Ids go back to the provider that made them as they were; Anthropic gets none that it doesn't take."""
+    messages = draft.messages.with_trait(TOOL_IDS)
+    if not messages:
+        return None
     decoded: set[str] = set()
     encoded: set[str] = set()
 
@@ -39,7 +42,7 @@ def tool_ids(draft: Draft, context: Context) -> str | None:
             return {name: raw_json.dump(encode_tool_id("unknown", tool_id))}
         return KEEP
 
-    draft.messages.edit(draft.messages.with_trait(TOOL_IDS), travel)
+    draft.messages.edit(messages, travel)
     said = []
     if decoded:
         said.append(f"gave {counted(len(decoded), 'tool id')} back to {context.provider}")

@@ -12,6 +12,9 @@ from addons.wire.steps.context import Context, counted
 
 def tool_input(draft: Draft, context: Context) -> str | None:
     """Read an object out of an input that is none: a model wrote it, and no provider takes it back."""
+    messages = draft.messages.with_trait(TOOL_INPUT)
+    if not messages:
+        return None
     found = 0
 
     def repaired(block: Block) -> BlockEdit:
@@ -21,5 +24,5 @@ def tool_input(draft: Draft, context: Context) -> str | None:
         found += 1
         return {"input": as_object(block.input)}
 
-    draft.messages.edit(draft.messages.with_trait(TOOL_INPUT), repaired)
+    draft.messages.edit(messages, repaired)
     return f"made the input of {counted(found, 'tool call')} an object" if found else None

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from addons.wire.steps.beta_tools import beta_tools
@@ -35,7 +33,7 @@ def test_tools_of_anthropic_go():
 
 def test_a_web_search_stays_where_the_provider_has_one():
     tools = [SEARCH, BASH, TOOLSET]
-    line, sent = run(beta_tools, request(tools=tools), replace(ZAI, web_search=True))
+    line, sent = run(beta_tools, request(tools=tools), ZAI._replace(web_search=True))
     assert sent["tools"] == [SEARCH, BASH]
     assert line == "dropped 1 tool that only Anthropic has (mcp_toolset)"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from tests.wire.bodies import ZAI, request, run
 SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
 FORMAT = {"type": "json_schema", "schema": SCHEMA}
 WORDS = text(in_words(SCHEMA))
-BOTH = replace(ZAI, output_config=frozenset({"effort", "format"}))
-EFFORT = replace(ZAI, output_config=frozenset({"effort"}))
+BOTH = ZAI._replace(output_config=frozenset({"effort", "format"}))
+EFFORT = ZAI._replace(output_config=frozenset({"effort"}))
 
 
 @pytest.mark.parametrize("given", [{"output_config": {"format": FORMAT}}, {"output_format": FORMAT}])
@@ -51,7 +50,7 @@ def test_a_provider_gets_what_it_takes():
 def test_effort_is_told_in_the_providers_word():
     rules = ThinkingRules(efforts={"medium": "high", "xhigh": "max"})
     for word, told in [("low", "low"), ("medium", "high"), ("xhigh", "max")]:
-        line, sent = run(output_config, request("hi", output_config={"effort": word}), replace(EFFORT, rules=rules))
+        line, sent = run(output_config, request("hi", output_config={"effort": word}), EFFORT._replace(rules=rules))
         assert sent["output_config"] == {"effort": told}
         assert line == (f"effort {word} → {told}" if word != told else None)
 
