@@ -30,8 +30,8 @@ from addons.process.welcome import Welcome
 from addons.process.workers.inheritance import inherited
 from addons.process.workers.worker import Worker
 from addons.proxy.attempt_loop import AttemptLoop
+from addons.proxy.client_handler import ClientHandlers
 from addons.proxy.connection_limits import ConnectionLimits
-from addons.proxy.event_lock import EventLocks
 from addons.proxy.fail_closed import fail_closed
 from addons.proxy.hook_dispatch import HookDispatch
 from addons.proxy.trusted_proxies import TrustedProxies
@@ -88,7 +88,7 @@ addons = fail_closed(
         Sharing(_settings, _shared, _wrong_keys),
         SumsSharing(_shared),
         _hooks,
-        EventLocks(),
+        ClientHandlers(_hooks.call_of_connection, _startup.over),
         AttemptLoop(recorder, _hooks.call),
         UserWatch(_users, _control, _limits.forget),
         UsersSharing(_shared, lambda: _users.roll.version),

@@ -14,11 +14,9 @@ import asyncio
 import logging
 import sys
 
-from mitmproxy import connection, ctx
+from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader, traverse
 from mitmproxy.exceptions import OptionsError
-
-from addons.proxy.connections import unread
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +25,8 @@ LOOK_EVERY = 0.002
 
 
 class Startup:
-    """Keeps the connections that come early waiting: they are accepted, and not a byte is read."""
+    """Says when the gateway runs: connections that come earlier are accepted, and not a byte is read until then
+    (client_handler.py)."""
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
@@ -54,11 +53,6 @@ class Startup:
         if self.waiting:
             self.waiting.cancel()
         self.over.set()
-
-    async def client_connected(self, client: connection.Client) -> None:
-        if not self.over.is_set():
-            with unread(client):
-                await self.over.wait()
 
     async def wait(self) -> None:
         """Wait until every addon has been told that mitmproxy runs, and no error ends it any more."""

@@ -10,10 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from mitmproxy.connection import Client
-
-from addons.proxy.connections import handler_of
-
 
 class EventLock(asyncio.Lock):
     """A lock that a cancelled task still gets, to be cancelled only then, where mitmproxy expects that."""
@@ -27,11 +23,3 @@ class EventLock(asyncio.Lock):
             assert task
             task.cancel(*cancelled.args)
             return True
-
-
-class EventLocks:
-    """The addon that puts an `EventLock` in the place of mitmproxy's, before the first event of each client."""
-
-    def client_connected(self, client: Client) -> None:
-        if handler := handler_of(client):
-            handler._server_event_lock = EventLock()  # noqa: SLF001

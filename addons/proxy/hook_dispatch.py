@@ -5,14 +5,13 @@ of the time of a small request. Rules that hold in this file:
 - what runs, in which order, and what happens when it fails is what mitmproxy would have done;
 - where that can't be said in advance (a handler is asynchronous, or somebody looks on through `update`, as the views
   of mitmweb and mitmproxy do), the hook goes mitmproxy's way;
-- the hooks of connections, six for each client with its first request, are tasks of mitmproxy's own: they only leave
-  out the walk (`of_connection`; measured: a fifth of the CPU time of a stream's opening).
+- the hooks of connections, six for each client with its first request, come from its handler (client_handler.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import isawaitable, iscoroutinefunction
+from inspect import iscoroutinefunction
 
 from mitmproxy import connection, ctx
 from mitmproxy.addonmanager import safecall, traverse
@@ -27,7 +26,6 @@ from mitmproxy.addons.savehar import SaveHar
 from mitmproxy.addons.stickyauth import StickyAuth
 from mitmproxy.addons.stickycookie import StickyCookie
 from mitmproxy.exceptions import AddonHalt
-from mitmproxy.hooks import Hook
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -65,68 +63,42 @@ class HookDispatch:
     """Knows who handles which hook, and calls them. It is an addon itself, to hear of what may change that."""
 
     def __init__(self) -> None:
-        self.present: list[object] = []
+        self.present: tuple[int, object] = 0, None
         self.known: dict[str, Handlers | None] = {}
-        self.of_connections: dict[str, list[list[Handler]]] = {}
-        """The handlers of hooks of connections, as above."""
 
     def running(self) -> None:
-        """Take away the page of mitm.it: of no use behind a gateway, and its handler is asynchronous. And have hooks of
-        connections come here."""
+        """Take away the page of mitm.it: of no use behind a gateway, and its handler is asynchronous."""
         addons = ctx.master.addons
         if onboarding := addons.get("onboarding"):
             addons.remove(onboarding)
-        self.usual = addons.handle_lifecycle
-        addons.handle_lifecycle = self.of_connection  # type: ignore[method-assign]
-
-    def done(self) -> None:
-        vars(ctx.master.addons).pop("handle_lifecycle", None)
 
     def configure(self, updated: set[str]) -> None:
-        self.forget()
-
-    def forget(self) -> None:
         self.known.clear()
-        self.of_connections.clear()
 
     def look(self) -> None:
-        """See whether there are other addons than there were."""
-        present = list(ctx.master.addons.lookup.values())
+        """See whether there are other addons than there were: whichever comes is the last, whichever goes makes one
+        less."""
+        addons = ctx.master.addons.lookup
+        present = len(addons), next(reversed(addons.values()), None)
         if present != self.present:
             self.present = present
-            self.forget()
+            self.known.clear()
 
-    async def of_connection(self, event: Hook) -> None:
-        """Call the handlers of a hook of a connection, in mitmproxy's task, and wait for those that wait; every other
-        hook goes mitmproxy's way."""
-        argument = next(iter(vars(event).values()), None)
-        if not isinstance(argument, OF_CONNECTIONS):
-            await self.usual(event)
-            return
-        self.look()
-        if (handlers := self.of_connections.get(event.name)) is None:
-            chain = [[getattr(one, event.name, None) for one in traverse([addon])] for addon in ctx.master.addons.chain]
-            called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in chain]
-            handlers = self.of_connections[event.name] = [of_one_addon for of_one_addon in called if of_one_addon]
-        for of_one_addon in handlers:
-            try:
-                with safecall():
-                    for handler in of_one_addon:
-                        if isawaitable(waits := handler(argument)):
-                            await waits
-            except AddonHalt:
-                return
+    def call_of_connection(self, hook: StartHook) -> bool:
+        """Call the handlers of a hook of a connection. False: nobody was called, or it isn't one."""
+        return isinstance(next(iter(vars(hook).values()), None), OF_CONNECTIONS) and self.call(hook)
 
     def call(self, hook: StartHook) -> bool:
         """Call the handlers. False: nobody was called, it has to go mitmproxy's way."""
         self.look()
+        argument = next(iter(vars(hook).values()))  # what `hook.args()` looks up by the names of its fields
         try:
             handlers = self.known[hook.name]
         except KeyError:
-            handlers = self.known[hook.name] = handlers_of(hook.name)
+            looked_on = not isinstance(argument, OF_CONNECTIONS)
+            handlers = self.known[hook.name] = handlers_of(hook.name, looked_on=looked_on)
         if handlers is None:
             return False
-        argument = next(iter(vars(hook).values()))  # what `hook.args()` looks up by the names of its fields
         for of_one_addon in handlers:
             try:
                 for handler, closing in of_one_addon:
@@ -146,12 +118,13 @@ class HookDispatch:
         return True
 
 
-def handlers_of(name: str) -> Handlers | None:
-    """Who handles this hook, in the order of the chain. None where mitmproxy has to call them."""
+def handlers_of(name: str, *, looked_on: bool) -> Handlers | None:
+    """Who handles this hook, in the order of the chain. None where mitmproxy has to call them. `looked_on`: those who
+    hear of every change (`update`) hear of it."""
     chain = [addon for addon in ctx.master.addons.chain if not is_idle(addon)]
     found = [[getattr(one, name, None) for one in traverse([addon])] for addon in chain]
     called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in found]
-    watchers = any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
+    watchers = looked_on and any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
     if watchers or any(iscoroutinefunction(handler) for of_one_addon in called for handler in of_one_addon):
         return None
     return [[unwrapped(handler) for handler in of_one_addon] for of_one_addon in called if of_one_addon]

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mitmproxy import exceptions, http
+from mitmproxy import ctx, exceptions, http
 from mitmproxy.addons.termlog import TermLog
 from mitmproxy.log import ALERT
+from mitmproxy.proxy import server
 from mitmproxy.test import taddons, tflow
 
 from addons.process.log_output import LogOutput
@@ -163,3 +164,16 @@ def test_another_file_while_it_runs(log: Log, tmp_path: Path) -> None:
 def test_mistakes_are_told_when_they_are_made(log: Log, options: dict[str, Any], problem: str) -> None:
     with pytest.raises(exceptions.OptionsError, match=problem):
         log.set(**options)
+
+
+def test_records_of_connections_are_not_made_for_nobody(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy makes six for a stream on a new connection, and a gateway's terminal shows none of them."""
+    connections = logging.getLogger(server.__name__)
+    terminal = ctx.master.addons.get("termlog").logger
+    monkeypatch.setattr(logging.getLogger(), "handlers", [terminal])
+    for verbosity, seen in [("alert", False), ("info", True), ("alert", False)]:
+        log.set(termlog_verbosity=verbosity)
+        assert terminal.level == logging.getLevelName(verbosity.upper())
+        assert connections.isEnabledFor(logging.INFO) == seen
+    log.addon.done()
+    assert connections.level == logging.NOTSET

@@ -7,12 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 from mitmproxy import connection
-from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.proxy import commands, events, server
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from addons.proxy.event_lock import EventLocks
+from addons.proxy.event_lock import EventLock
 
 
 class Handler(server.SimpleConnectionHandler):
@@ -67,10 +66,8 @@ async def closes(handler: Handler, before: type[events.Event]) -> bool:
 
 @pytest.mark.parametrize("before", [events.DataReceived, events.OpenConnectionCompleted])
 def test_it_is_closed(before: type[events.Event]) -> None:
-    handler, addon, proxy = Handler(), EventLocks(), Proxyserver()
-    proxy.connections[handler.client.id] = handler  # type: ignore[assignment]  # it is as good as one
-    with taddons.context(proxy, addon):
-        addon.client_connected(handler.client)
+    handler = Handler()
+    handler._server_event_lock = EventLock()
     assert asyncio.run(closes(handler, before))
     assert before in handler.heard
     assert handler.heard[-1] is events.ConnectionClosed
@@ -78,11 +75,5 @@ def test_it_is_closed(before: type[events.Event]) -> None:
 
 @pytest.mark.parametrize("before", [events.DataReceived, events.OpenConnectionCompleted])
 def test_mitmproxy_leaves_it_open(before: type[events.Event]) -> None:
-    """When this fails, mitmproxy closes it, and the addon can go."""
+    """When this fails, mitmproxy closes it, and the lock can go."""
     assert not asyncio.run(closes(Handler(), before))
-
-
-def test_other_connections_are_left_alone() -> None:
-    """A replayed flow has no client."""
-    with taddons.context(Proxyserver()):
-        EventLocks().client_connected(Handler().client)

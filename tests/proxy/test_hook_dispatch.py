@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from mitmproxy import connection, http
@@ -16,7 +15,6 @@ from mitmproxy.addonmanager import AddonManager
 from mitmproxy.addons.modifyheaders import ModifyHeaders
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.exceptions import AddonHalt
-from mitmproxy.hooks import Hook
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
@@ -186,14 +184,13 @@ def test_an_intercepted_flow_waits_until_it_may_go_on(monkeypatch: pytest.Monkey
 
 
 class Connected:
-    """An addon that hears of clients, and waits."""
+    """An addon that hears of clients."""
 
     def __init__(self, name: str, said: list[str], *inner: object, fails: Exception | None = None) -> None:
         self.name, self.said, self.fails = name, said, fails
         self.addons = list(inner)
 
-    async def client_connected(self, client: connection.Client) -> None:
-        await asyncio.sleep(0)
+    def client_connected(self, client: connection.Client) -> None:
         self.said.append(self.name)
         if self.fails:
             raise self.fails
@@ -205,31 +202,33 @@ def test_hooks_of_connections_call_the_same_handlers(
 ) -> None:
     said: list[str] = []
     hooks = HookDispatch()
-    addons.add(Named("deaf", said), Connected("first", said, Connected("inner", said), fails=fails), hooks)
+    addons.add(Named("deaf", said), Connected("first", said, Connected("inner", said), fails=fails), Onlooker())
     addons.add(Connected("second", said))
     hook = ClientConnectedHook(tflow.tclient_conn())
 
-    def outcome(whoever: Callable[[Hook], Coroutine[Any, Any, None]]) -> tuple[list[str], list[str]]:
+    def outcome() -> tuple[list[str], list[str]]:
+        found = said[:], [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
         said.clear()
         caplog.clear()
-        asyncio.run(whoever(hook))
-        return said[:], [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        return found
 
-    expected = outcome(addons.handle_lifecycle)
+    asyncio.run(addons.handle_lifecycle(hook))
+    expected = outcome()
     assert expected[0]
-    hooks.running()
-    assert addons.handle_lifecycle == hooks.of_connection
-    assert outcome(addons.handle_lifecycle) == expected
+    assert hooks.call_of_connection(hook)
+    assert outcome() == expected
     addons.add(Connected("third", said))
-    assert ("third" in outcome(addons.handle_lifecycle)[0]) == (not isinstance(fails, AddonHalt))
-    addons.remove(hooks)
-    assert addons.handle_lifecycle != hooks.of_connection
+    assert hooks.call_of_connection(hook)
+    assert ("third" in outcome()[0]) == (not isinstance(fails, AddonHalt))
 
 
-def test_hooks_of_flows_go_mitmproxys_way(addons: AddonManager) -> None:
-    said: list[str] = []
+class Waiting:
+    async def client_connected(self, client: connection.Client) -> None:
+        raise NotImplementedError
+
+
+def test_hooks_of_flows_and_those_that_wait_go_mitmproxys_way(addons: AddonManager) -> None:
+    addons.add(Waiting())
     hooks = HookDispatch()
-    addons.add(hooks, Named("first", said))
-    hooks.running()
-    asyncio.run(addons.handle_lifecycle(request()))
-    assert said == ["first"]
+    assert not hooks.call_of_connection(request())
+    assert not hooks.call_of_connection(ClientConnectedHook(tflow.tclient_conn()))
