@@ -81,9 +81,10 @@ PAGE_SCAN_LIMIT: Final = 32_768
 def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
     """The error in a response body of any shape, or in the data of an SSE event.
 
-    With a `status` below 400 (an error under a 200) the real one comes from the error's type or code; it is
-    500 when neither tells.
+    With a `status` below 400 (an error under a 200), or one that HTTP doesn't have, the real one comes from the error's
+    type or code; it is 500 when neither tells.
     """
+    came = status
     text = body.decode("utf-8-sig", "replace").strip()
     document = json_in(text)
     try:
@@ -94,10 +95,10 @@ def read_error(status: int, content_type: str, body: bytes) -> ProviderError:
     if not words:
         is_page = "html" in content_type.lower() or text[:1] == "<"
         words = page_words(text) if is_page else one_line(text, ERROR_WORDS)
-    if status < 400:
+    if not 400 <= status < 600:
         status = implied_status(found, words)
     if not words:
-        words = f"HTTP {status} with an empty body"
+        words = f"HTTP {came} with an empty body"
     # Anthropic's envelope may say more than the status (a 400 billing_error); others use its words loosely.
     enveloped = isinstance(document, dict) and document.get("type") == "error" and found.type in STATUSES
     return ProviderError(status, found.type if enveloped else error_type(status), complete(words, status, found))

@@ -186,6 +186,13 @@ def test_a_page_without_words_is_an_empty_body():
     assert read(b"<html><body></body></html>", 502, "text/html").message == "HTTP 502 with an empty body"
 
 
+@pytest.mark.parametrize("status", [302, 304, 600, 999])
+def test_a_status_that_is_no_error_of_http_is_a_500(status):
+    """Clients can't make an answer of 999, and follow a redirect."""
+    assert read(b"", status) == ProviderError(500, "api_error", f"HTTP {status} with an empty body")
+    assert read({"error": {"message": "slow", "code": 429}}, status).status == 429
+
+
 @pytest.mark.parametrize("piece", [b"<", b"<title", b"<script", b"<!--", b"</script"])
 def test_a_page_of_unclosed_tags_is_read_in_linear_time(piece):
     read(piece * 1_000_000, 502, "text/html")  # quadratic: minutes
