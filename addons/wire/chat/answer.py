@@ -147,7 +147,6 @@ class ChatAnswer:
                 self.error = ending.take(choice, self._asked.provider)
                 if self.error:
                     return
-                self.content = self.content or bool(ending.reason)
         if self._asked.stops and self._said.stopped_at is not None:
             self._finish()
 
@@ -158,6 +157,9 @@ class ChatAnswer:
             return
         said, blocks = self._said, self._said.blocks
         said.finish()
+        if said.has_lost_calls or (self._ending.says_calls and not said.answers):
+            self._fail("called a tool without saying which")  # to an agent, an answer without it would be the end
+            return
         if not blocks.count:
             blocks.out += self._message_start()
         self.stop_reason, stop_sequence = self._stopped()
@@ -166,7 +168,7 @@ class ChatAnswer:
             "message_delta", {"type": "message_delta", "delta": delta, "usage": self._usage(at_end=True)}
         )
         blocks.out += frame("message_stop", {"type": "message_stop"})
-        self.finished = True
+        self.content = self.finished = True
 
     def _stopped(self) -> tuple[str, str | None]:
         """(stop_reason, stop_sequence): what happened, whatever the provider calls it."""

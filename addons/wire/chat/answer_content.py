@@ -63,7 +63,9 @@ class AnswerContent:
         self.any = False
         """Something was said: text, thinking or a call."""
         self.characters = 0
-        """Of the text and thinking so far."""
+        """Of the text, the thinking and the arguments of calls so far."""
+        self.answers = False
+        """The whole message ends with text, or a tool was called in it; set by `finish`."""
         self.refused = False
         """Some of the text was marked as a refusal."""
         self.notes: list[str] = []
@@ -97,6 +99,11 @@ class AnswerContent:
     def has_calls(self) -> bool:
         """Whether a tool was called."""
         return any(call.name for call in self._calls.all)
+
+    @property
+    def has_lost_calls(self) -> bool:
+        """Whether a tool was to be called, and it wasn't said which."""
+        return any(call.is_lost for call in self._calls.all)
 
     @property
     def cut_in_call(self) -> bool:
@@ -136,6 +143,7 @@ class AnswerContent:
             for secret in self._secrets.values():
                 self._remember_late(secret)
         self._remember()
+        self.answers = self.has_calls or not (self.blocks.last is None or self.blocks.thinks)
         if self._thinking_is == "left out" and self.blocks.last is None:
             self.blocks.empty_text()
         self.blocks.finish()
@@ -222,7 +230,9 @@ class AnswerContent:
     def _tool_calls(self, entries: list[Json]) -> None:
         self.any = True
         self._flush()
+        before = self._calls.characters
         self._call(entries)
+        self.characters += self._calls.characters - before  # what is called in a text has been counted as text
 
     def _call(self, entries: list[Json]) -> None:
         for call in self._calls.take(entries):

@@ -76,7 +76,7 @@ def first_choices(chunk: Json) -> list[Json]:
     choices = chunk.get("choices")
     if not isinstance(choices, list):
         return []
-    return [choice for choice in choices if isinstance(choice, dict) and choice.get("index", 0) in (0, None)]
+    return [choice for choice in choices if isinstance(choice, dict) and choice.get("index", 0) in (0, None, "0")]
 
 
 def reasoning_in(delta: Json) -> tuple[str, Reasoning] | None:
@@ -104,7 +104,8 @@ def reasoning_in(delta: Json) -> tuple[str, Reasoning] | None:
 def content_in(content: Any) -> Iterator[tuple[str, str]]:
     """(kind, text) of each piece of `content`: kind is text, thinking, refusal, or the type of what is none of them.
 
-    An object that is no part is an answer in JSON that was decoded on its way (Cloudflare): its text is that JSON.
+    An object that is no part, or a number, is an answer in JSON that was decoded on its way (Cloudflare): its text is
+    that JSON.
     """
     if isinstance(content, str):
         if content:
@@ -120,13 +121,14 @@ def content_in(content: Any) -> Iterator[tuple[str, str]]:
                 yield "refusal", text
             case {"type": str(kind)} if part is not content:
                 yield kind, ""
-            case dict():
+            case dict() | int() | float():
                 yield "text", bytes(raw_json.dump(part)).decode()
 
 
 def calls_in(delta: Json) -> list[Json]:
-    """The entries of `tool_calls`."""
-    return objects(delta.get("tool_calls"))
+    """The entries of `tool_calls`, which may be one that stands there without its list."""
+    calls = delta.get("tool_calls")
+    return [calls] if isinstance(calls, dict) else objects(calls)
 
 
 def function_call_in(delta: Json) -> Json | None:

@@ -12,21 +12,13 @@ from addons.wire.errors import ProviderError
 
 Json = dict[str, Any]
 
+_CALLS: Final = ("tool_calls", "tool_call", "tool_use", "function_call", "function_calls", "tool_calls_end")
+"""What is said at the end of an answer that calls tools."""
+
 _END: Final = (
     *("stop", "end_turn", "eos", "eos_token", "stop_sequence", "stop_token", "end", "complete", "completed", "done"),
-    *(
-        "eos_found",
-        "stop_str",
-        "finish",
-        "finished",
-        "normal",
-        "success",
-        "tool_calls",
-        "tool_call",
-        "tool_use",
-        "function_call",
-    ),
-    *("function_calls", "tool_calls_end"),
+    *("eos_found", "stop_str", "finish", "finished", "normal", "success"),
+    *_CALLS,
 )
 
 STOP_REASONS: Final = dict.fromkeys(_END, "end_turn") | {
@@ -85,6 +77,11 @@ class Ending:
         """The finish_reason, in lower case."""
         self.stop_sequence: str | None = None
         """The one that the provider says it stopped at."""
+
+    @property
+    def says_calls(self) -> bool:
+        """Whether it was said that tools were called."""
+        return self.reason in _CALLS
 
     @property
     def announced(self) -> bool:

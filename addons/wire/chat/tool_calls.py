@@ -35,12 +35,19 @@ class Call:
         self.extra: Json = {}
         """`extra_content`: what the provider (Gemini) wants to see again with this call."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether something is to be called, and nobody knows what."""
+        return not self.name and bool(self.id or not self.arguments.empty)
+
 
 class Calls:
     """The calls of one answer."""
 
     def __init__(self) -> None:
         self.all: list[Call] = []
+        self.characters = 0
+        """Of all arguments so far."""
         self._by_index: dict[int, Call] = {}
         self._by_id: dict[str, Call] = {}
         self._opened: list[Call] = []  # by the last chunk that opened any
@@ -51,7 +58,7 @@ class Calls:
         opened: list[Call] = []
         for position, entry in enumerate(entries):
             function = entry.get("function")
-            function = function if isinstance(function, dict) else {}
+            function = function if isinstance(function, dict) else entry  # some put name and arguments there
             call_id, name, arguments = _id(entry), _name(function), _arguments(function)
             index = entry.get("index")
             if isinstance(index, bool) or not isinstance(index, int):
@@ -72,6 +79,7 @@ class Calls:
                 call.extra.update(extra)
             if arguments:
                 call.new += len(arguments)
+                self.characters += len(arguments)
                 if ready := call.arguments.feed(arguments):
                     call.ready.append(ready)
             touched[call] = None

@@ -84,6 +84,49 @@ def test_a_failed_answer_is_no_end(reason: str, said: dict[str, Any]):
     assert isinstance(message_from_chat(body.encode(), new_answer(), "prov"), ProviderError)
 
 
+NAMELESS = [
+    {"index": 0, "id": "x", "function": {"arguments": '{"command":"ls"}'}},
+    {"index": 0, "function": {"name": None, "arguments": '{"command":"ls"}'}},
+    {"index": 0, "id": "x", "type": "custom", "custom": {"name": "Bash", "input": "ls"}},
+    {"index": 0, "id": "x", "function": None},
+]
+
+
+@pytest.mark.parametrize("said", [{"content": "I look."}, {}])
+@pytest.mark.parametrize("call", NAMELESS)
+@pytest.mark.parametrize("reason", ["tool_calls", "stop"])
+def test_an_answer_whose_call_got_lost_is_no_end(said: dict[str, Any], call: dict[str, Any], reason: str):
+    """An agent that is told of the text alone believes that it is done."""
+    message = said | {"tool_calls": [call]}
+    answer, out = read(chat_stream(delta(**said), delta(tool_calls=[call]), chunk({}, reason)))
+    assert answer.error and answer.error.status == 502 and not answer.finished
+    assert b"message_stop" not in out
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
+    assert isinstance(message_from_chat(body.encode(), new_answer(), "prov"), ProviderError)
+
+
+@pytest.mark.parametrize("said", [{}, {"content": ""}, {"reasoning_content": "I could look."}, {"tool_calls": []}])
+@pytest.mark.parametrize("strip", [False, True])
+def test_calls_that_are_announced_and_never_come_are_no_end(said: dict[str, Any], strip: bool):
+    answer, out = read(chat_stream(delta(**said), chunk({}, "tool_calls")), strip_thinking=strip)
+    assert answer.error and not answer.finished and b"message_stop" not in out
+
+
+@pytest.mark.parametrize(
+    "calls_", [{"function": {"name": "Bash", "arguments": "{}"}}, [{"name": "Bash", "arguments": "{}"}]]
+)
+def test_a_call_without_its_list_or_its_function(calls_: Any):
+    assert calls(blocks(chat_stream(delta(tool_calls=calls_), chunk({}, "tool_calls")))) == [("Bash", {})]
+
+
+def test_an_end_before_the_message_is_no_content():
+    """Until there is content another provider can be asked."""
+    answer = new_answer()
+    assert answer.feed(chat_stream({"choices": [{"index": 0, "text": "hi"}]}, done=False)) == b""
+    assert answer.feed(chat_stream({"choices": [{"index": 0, "finish_reason": "stop"}]})) == b""
+    assert answer.error and not answer.content
+
+
 @pytest.mark.parametrize(
     "reason", ["content_filter: RECITATION", "content_filter: PROHIBITED_CONTENT", "SAFETY", "RECITATION", "spii"]
 )
@@ -265,6 +308,23 @@ def test_usage_as_anthropic_counts(usage: dict[str, Any], expected: tuple[int, .
 # Content
 
 
-def test_content_that_is_an_object_is_its_json():
-    found = blocks(chat_stream(delta(content={"answer": True}), chunk({}, "stop")))
-    assert json.loads(joined(found, "text")) == {"answer": True}
+@pytest.mark.parametrize("content", [{"answer": True}, 5, -0.5, True])
+def test_content_that_is_json_is_its_text(content: Any):
+    found = blocks(chat_stream(delta(content=content), chunk({}, "stop")))
+    assert json.loads(joined(found, "text")) == content
+
+
+def test_the_number_of_a_choice_may_be_a_text():
+    found = blocks(chat_stream({"choices": [{"index": "0", "delta": {"content": "hi"}, "finish_reason": "stop"}]}))
+    assert joined(found, "text") == "hi"
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_the_arguments_of_calls_count_as_said(size: int):
+    """For a provider that doesn't tell its usage, and an answer that was cut."""
+    arguments = json.dumps({"file": "x" * 2000})
+    pieces = [arguments[at : at + size] for at in range(0, len(arguments), size)]
+    answer = new_answer()
+    answer.feed(chat_stream(*(delta(tool_calls=[called(arguments=piece)]) for piece in pieces), done=False))
+    assert answer.streamed == len(arguments)
+    assert b'"output_tokens":%d' % -(-len(arguments) // 4) in answer.feed(chat_stream(chunk({}, "tool_calls")))
