@@ -46,7 +46,7 @@ class AnswerStream(Protocol):
 
     @property
     def content(self) -> bool:
-        """Whether an event other than message_start and ping came, even one that is not for the client."""
+        """Whether an event came that begins, continues or ends content, even one that is not for the client."""
 
     @property
     def spoke(self) -> bool:
@@ -156,7 +156,9 @@ class AnswerReader:
                 return self._fail(f"answered with no message but: {said}")
             return self._fail("ended its answer before it was complete")
         if self._assembler:
-            self.body = msgspec.json.encode(self._assembler.message())
+            message = self._assembler.message()
+            message["usage"] = {"input_tokens": 0, "output_tokens": 0} | message.get("usage", {})
+            self.body = msgspec.json.encode(message)
         return out
 
     def _feed(self, data: bytes) -> bytes:
@@ -203,6 +205,8 @@ class AnswerReader:
         if self._assembled > ANSWER:
             return self._fail("sent an answer that never ends")
         self._assembler.feed(out)
+        if self._assembler.is_torn:
+            return self._fail("sent an event that is not JSON")
         return b""
 
     def _end_of_json(self) -> bytes:

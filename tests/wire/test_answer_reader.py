@@ -16,9 +16,11 @@ from addons.wire.messages.answer import MessagesAnswer, Rewrite, rewrite_message
 from tests.received import either_way
 from tests.wire.chat.dialects import DIALECTS, Said, chunk
 from tests.wire.streams import (
+    MESSAGE_STOP,
     PING,
     bytes_of,
     delta,
+    message_delta,
     message_start,
     messages,
     pieces_of,
@@ -234,6 +236,29 @@ def test_a_stream_is_put_together_and_has_no_content_before_its_end(make: Make):
     assert (reader.feed(stream), reader.content, reader.finished, reader.body) == (b"", False, True, None)
     assert reader.end() == b""
     assert json.loads(reader.body or b"")["content"] == [{"type": "text", "text": "a"}]
+
+
+@MESSAGES
+@pytest.mark.parametrize(("more", "said"), [(b', "logprob": NaN}', "ab"), (b"}", "ab"), (b', "x":}', None)])
+def test_no_word_is_missing_in_what_was_put_together(make: Make, more: bytes, said: str | None):
+    first, second = (sse([delta(0, "text", text=text)]) for text in "ab")
+    stream = sse(whole(text(0, "a", "b"))).replace(first + second, first + second.replace(b"}\n\n", more + b"\n\n"))
+    reader = make(stream=False)
+    reader.feed(stream)
+    reader.end()
+    if said:
+        assert json.loads(reader.body or b"")["content"] == [{"type": "text", "text": said}]
+    else:
+        assert reader.body is None and reader.error and reader.error.status == 502
+
+
+@MESSAGES
+def test_what_is_put_together_has_its_usage(make: Make):
+    reader = make(stream=False)
+    events = [message_start(usage=None), *text(0, "a"), message_delta() | {"usage": None}, MESSAGE_STOP]
+    reader.feed(sse(events))
+    reader.end()
+    assert json.loads(reader.body or b"")["usage"] == {"input_tokens": 0, "output_tokens": 0}
 
 
 @EVERY

@@ -208,7 +208,7 @@ class MessagesAnswer:
         if read is None and (known or event.type in ("", "message")):
             self._fail(f"sent an event that is not JSON: {_excerpt(event.data)}")
             return b""
-        if event.type not in ("message_start", "ping"):
+        if known and event.type != "message_start":
             self.content = True
         if event.type in _MESSAGE_EVENTS:
             return self._message_event(event, json, raw)

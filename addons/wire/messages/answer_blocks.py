@@ -175,9 +175,9 @@ class AnswerBlocks:
         delta = object_in(json, "delta")
         kind = kind_of(delta)
         if block is not None and not block.settled and kind == "input_json_delta":
-            text = raw_json.string(delta.get("partial_json", UNSET)) or ""
+            text, is_text = partial_json(delta)
             begin = text.lstrip()[:1]
-            if block.held or (begin and begin != "{"):
+            if block.held or not is_text or (begin and begin != "{"):
                 block.held.append(text)
                 self._kept += len(text)
                 return b""
@@ -216,6 +216,15 @@ class AnswerBlocks:
         if event is None or json is None:
             return out + _frame("stop", block.index)
         return out + (raw if block.index == index else reframe(event, json, index=raw_json.dump(block.index)))
+
+
+def partial_json(delta: Fields) -> tuple[str, bool]:
+    """A piece of a tool's input, and whether it is text; some send the object itself."""
+    value = delta.get("partial_json", UNSET)
+    text = raw_json.string(value)
+    if text is not None or isinstance(value, UnsetType) or not is_object(value):
+        return text or "", True
+    return bytes(value).decode(), False
 
 
 def start_call(block: _Block, fields: Fields) -> bool:

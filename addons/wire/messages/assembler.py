@@ -6,6 +6,7 @@ Rules that hold here:
 - Putting together what `message_events(m)` made gives `m` back.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ PARTIAL_JSON: Final = "partial_json"
 
 _AT_END: Final = ("stop_reason", "stop_sequence", "stop_details", "container", "safeguard_results")
 """What a stream tells of the message in the `delta` of its message_delta."""
+
+_TELLING: Final = ("message_start", "content_block_start", "content_block_delta", "message_delta")
+"""Events without which a message isn't whole."""
 
 _DELTA_KEYS: Final = {
     "text_delta": "text",
@@ -40,6 +44,8 @@ class Assembler:
         """message_stop came."""
         self.error: Json | None = None
         """The data of an `error` event, if one came."""
+        self.is_torn = False
+        """An event came that can't be read: what it said is missing."""
         self._splitter = Splitter(limit=1 << 62)  # the bytes are in memory already
         self._fields: Json = {"type": "message", "role": "assistant"}
         self._usage: Json | None = None
@@ -51,6 +57,9 @@ class Assembler:
         for raw in self._splitter.feed(data):
             event = parse(raw)
             value = _value(event.data)
+            if not value and event.type in _TELLING:
+                self.is_torn = True
+                continue
             kind = value.get("type") or event.type
             match kind:
                 case "message_start":
@@ -212,8 +221,15 @@ def _input(text: str) -> Json:
 
 
 def _value(data: bytes) -> Json:
-    fields = read_object(data) or {}
-    return {key: raw_json.load(value) for key, value in fields.items()}
+    fields = read_object(data)
+    if fields is not None:
+        return {key: raw_json.load(value) for key, value in fields.items()}
+    try:  # NaN, and control characters as they are
+        text = data.decode("utf-8", "replace").encode()
+        value = json.loads(raw_json.without_lone_surrogates(text)[0], strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _object(value: Json, key: str) -> Json:

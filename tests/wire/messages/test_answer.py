@@ -192,13 +192,29 @@ def test_started_and_content(rewrite):
 @EVERY
 @pytest.mark.parametrize(
     "event",
-    [message_delta(), MESSAGE_STOP, delta(0, "text", text=""), stop(0), {"type": "weather"}],
+    [message_delta(), MESSAGE_STOP, delta(0, "text", text=""), stop(0)],
     ids=lambda event: event["type"],
 )
 @pytest.mark.parametrize("named", [True, False])
 def test_every_other_event_is_content(rewrite, event, named):
     assert run(rewrite, sse([event], named=named))[0].content
     assert run(rewrite, sse([message_start()]), sse([event], named=named))[0].content
+
+
+@EVERY
+@pytest.mark.parametrize(
+    "event",
+    [
+        sse([{"type": "heartbeat"}]),
+        sse([{"type": "heartbeat"}], named=False),
+        b'data: {"choices": [{"delta": {"content": "of another API"}}]}\n\n',
+        b"event: status\ndata: queued\n\n",
+    ],
+)
+def test_an_event_that_is_not_known_is_no_content(rewrite, event):
+    """Whoever keeps a connection alive that way may still say that there is no answer: then another is asked."""
+    answer, out = run(rewrite, sse([message_start()]) + event)
+    assert (out.endswith(event) or b"heartbeat" in out, answer.started, answer.content) == (True, True, False)
 
 
 def test_stripped_thinking_is_content():
@@ -282,6 +298,12 @@ def test_a_stop_that_comes_after_message_delta_is_not_said_twice(rewrite):
 def test_a_start_ends_the_block_before_it_when_both_have_one_index(rewrite):
     events = whole(text(0, "a")[:-1], text(0, "b"), text(0, "c"))
     assert [block["text"] for block in content_of(check(run(rewrite, sse(events))[1]))] == ["a", "b", "c"]
+
+
+@EVERY
+def test_arguments_that_are_an_object_and_no_text(rewrite):
+    events = whole([*tool(0, "toolu_1")[:-1], delta(0, "input_json", partial_json={"command": "ls"}), stop(0)])
+    assert content_of(check(run(rewrite, sse(events))[1]))[0]["input"] == {"command": "ls"}
 
 
 @OTHERS
