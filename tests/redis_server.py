@@ -96,6 +96,13 @@ def packed(*words: str) -> bytes:
 
 
 @cache
+def speaks_tls() -> bool:
+    """Whether the server was built with TLS: else its mistakes begin with that option."""
+    said = subprocess.run([BINARY, "--tls-port", "0", "--no-such-option"], capture_output=True, check=False)  # type: ignore[list-item]
+    return b"tls-port" not in said.stdout + said.stderr
+
+
+@cache
 def redis_server() -> RedisServer:
     """The one that all tests of this process share."""
     server = RedisServer()

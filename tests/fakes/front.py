@@ -28,13 +28,27 @@ def has_ipv6() -> bool:
     return True
 
 
+SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What Python's strict way of looking at certificates wants to be said of an authority's."""
+
+
 class Authority:
     """An authority that nobody knows, as a company has one."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority of tests")])
-        self.certificate = self.sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None))
+        self.certificate = self.sign(self.name, self.key, x509.BasicConstraints(ca=True, path_length=None), SIGNS)
 
     @property
     def pem(self) -> str:
@@ -49,9 +63,11 @@ class Authority:
             serialization.Encoding.PEM
         )
 
-    def sign(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType) -> x509.Certificate:
+    def sign(
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType
+    ) -> x509.Certificate:
         now = datetime.now(UTC)
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self.name)
@@ -59,9 +75,12 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1))
             .not_valid_after(now + timedelta(days=1))
-            .add_extension(extension, critical=True)
-            .sign(self.key, hashes.SHA256())
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
+        return builder.sign(self.key, hashes.SHA256())
 
 
 def general(name: str) -> x509.GeneralName:

@@ -12,7 +12,9 @@ import pytest
 from addons.process import redis_link
 from addons.process.redis_link import RedisLink, why
 from addons.state.shared import ANSWERED_WITHIN, Admit, Asked, Resumed, Shared, Sit, Totals
-from tests.redis_server import NEEDS_REDIS, RedisServer
+from tests.fakes.front import Authority
+from tests.fakes.ports import port_of, reserve
+from tests.redis_server import NEEDS_REDIS, RedisServer, speaks_tls
 from tests.team_ways import until
 
 PASSWORD = "open-sesame-4711"
@@ -127,6 +129,37 @@ def test_a_wrong_password_is_said_once_and_never_shown(caplog):
         with_link(server.url, taken)
     finally:
         server.close()
+
+
+@NEEDS_REDIS
+def test_tls_and_whom_nobody_vouches_for(tmp_path, caplog):
+    if not speaks_tls():
+        pytest.skip("needs a redis-server with TLS")
+    company, ours, bundle = Authority(), tmp_path / "redis.pem", tmp_path / "company.pem"
+    ours.write_bytes(company.issue("127.0.0.1"))
+    bundle.write_text(company.pem)
+
+    async def asked(shared: Shared, link: RedisLink) -> None:
+        await until(lambda: link.is_up)
+        asked = shared.ask(Sit("s", "claude", "a"))
+        assert asked
+        await until(lambda: not asked.waits)
+        assert asked.answer == "a"
+
+    async def refused(shared: Shared, link: RedisLink) -> None:
+        await until(lambda: link.problem)
+        assert not link.is_up and "certificate verify failed" in link.problem.lower()
+
+    with reserve() as reserved:
+        port = port_of(reserved)
+        files = ("--tls-cert-file", str(ours), "--tls-key-file", str(ours), "--tls-ca-cert-file", str(bundle))
+        server = RedisServer("--tls-port", f"{port}", *files, "--tls-auth-clients", "no", password=PASSWORD)
+        try:
+            with_link(f"rediss://:{PASSWORD}@127.0.0.1:{port}?ssl_ca_certs={bundle}", asked)
+            with_link(f"rediss://:{PASSWORD}@127.0.0.1:{port}", refused)
+        finally:
+            server.close()
+    assert PASSWORD not in caplog.text
 
 
 @NEEDS_REDIS
