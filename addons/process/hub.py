@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from addons.state.shared import Message, Moved, Question, Tell
-from addons.team.hub_state import HubState
+from addons.team.hub_state import Estate, HubState
 from addons.wire.limits import HUB_BACKLOG
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ NEWS: Final = 0
 
 decoder: Final = msgspec.json.Decoder(tuple[int, Tell | Question])
 encode: Final = msgspec.json.Encoder().encode
+estate_of: Final = msgspec.json.Decoder(Estate).decode
 
 
 class Hub:
@@ -43,6 +44,8 @@ class Hub:
 
     def __init__(self, path: Path, state: HubState | None = None, clock: Callable[[], float] = time.time) -> None:
         self.path, self.clock = path, clock
+        self.estate = path.with_name("estate")
+        """Where one program leaves to the next what workers don't tell again."""
         self.state = state or HubState()
         self.conversations: dict[str, Conversation] = {}
         self.names = map(str, count(1))
@@ -51,9 +54,24 @@ class Hub:
     async def start(self, inherited: int | None = None) -> None:
         """Listen; at the socket with this descriptor, if another program has listened there: who has connected
         meanwhile waits in it. Raises OSError."""
+        self.inherit()
         listener = socket.socket(fileno=inherited) if inherited is not None else self.opened()
         listener.set_inheritable(False)
         self.server = await asyncio.get_running_loop().create_unix_server(lambda: Conversation(self), sock=listener)
+
+    def bequeath(self) -> None:
+        """Leave what only the hub knows to the program as which this one goes on."""
+        self.estate.write_bytes(encode(self.state.estate(self.clock())))
+
+    def inherit(self) -> None:
+        """Begin with what another program has left here, if this one understands it."""
+        try:
+            self.state.inherit(estate_of(self.estate.read_bytes()))
+        except FileNotFoundError:
+            pass
+        except (OSError, msgspec.MsgspecError) as error:  # of another version
+            logger.warning("hub: what was known before is lost: %s", type(error).__name__)
+        self.estate.unlink(missing_ok=True)
 
     def opened(self) -> socket.socket:
         """A socket at the hub's place."""

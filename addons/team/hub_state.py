@@ -8,9 +8,11 @@ tests of both are the same.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from addons.state.pool import MOST_SESSIONS
 from addons.state.shared import (
@@ -42,7 +44,7 @@ from addons.state.shared import (
     UserChanged,
     WrongKey,
 )
-from addons.team.pace import Rates, Sessions
+from addons.team.pace import SESSION_LASTS, Rates, Seat, Sessions
 
 SEATS_KEPT: Final = 86_400.0
 """Seconds after which nobody comes back to a session's account."""
@@ -68,6 +70,18 @@ class Member:
         left = self.reserved.pop(user, 0.0) - dollars
         if left > NOTHING:
             self.reserved[user] = left
+
+
+class Estate(Struct, frozen=True):
+    """What workers don't tell a hub again that goes on as another program."""
+
+    came: dict[str, tuple[float, ...]]
+    """When each user's requests of the last minute came."""
+    sessions: dict[str, dict[str, float]]
+    """Until when each of a user's sessions counts, if no request of it runs."""
+    seats: tuple[tuple[str, str, str, float], ...]
+    """By session and pool: on which account, and when somebody said so last."""
+    claims: dict[str, tuple[str, float]]
 
 
 class HubState:
@@ -104,6 +118,23 @@ class HubState:
         for (user, session), count in held.running.items() if held else ():
             for _ in range(count):
                 self.sessions.leave(user, session, now)
+
+    def estate(self, now: float) -> Estate:
+        """What is left to another program."""
+        sessions = {
+            user: {session: now + SESSION_LASTS if seat.running else seat.until for session, seat in seats.items()}
+            for user, seats in self.sessions.seats.items()
+        }
+        came = {user: tuple(times) for user, times in self.rates.came.items()}
+        return Estate(came, sessions, tuple((*key, *seat) for key, seat in self.seats.items()), dict(self.claims))
+
+    def inherit(self, estate: Estate) -> None:
+        """Begin with what another program has left."""
+        self.rates.came = {user: deque(times) for user, times in estate.came.items()}
+        for user, sessions in estate.sessions.items():
+            self.sessions.seats[user] = {session: Seat(until=until) for session, until in sessions.items()}
+        self.seats = OrderedDict(((session, pool), (mark, at)) for session, pool, mark, at in estate.seats)
+        self.claims = OrderedDict(estate.claims)
 
     def handle(self, member: str, message: Message, now: float) -> Any:
         """Remember what was told, or answer what was asked."""

@@ -42,6 +42,22 @@ def test_only_its_own_user_may_open_it_and_one_left_over_is_replaced(tmp_path):
     assert not (tmp_path / "hub").exists()
 
 
+@pytest.mark.parametrize("left", [None, b"", b"{}", b'{"came":7}', b"\xff"], ids=repr)
+def test_what_is_left_to_another_program_is_taken_over_once_if_it_is_understood(tmp_path, left, caplog):
+    before = Hub(tmp_path / "hub")
+    before.state.handle("w", Sit("s", "claude", "a"), before.clock())
+    before.bequeath()
+    if left is not None:
+        before.estate.write_bytes(left)
+
+    async def test(team: HubTeam) -> None:
+        assert not before.estate.exists()
+        assert await (await team.join()).ask(Sit("s", "claude", "b")) == ("a" if left is None else "b")
+
+    with_hub(tmp_path, test)
+    assert ("is lost" in caplog.text) == (left is not None)
+
+
 @pytest.mark.parametrize("line", [b"no JSON", b"[1]", b'[1,["Unknown","a"]]', b'[1,["Sit","a"]]', b'[1,["Sit",1,2,3]]'])
 def test_what_is_no_message_ends_its_connection_and_no_other(tmp_path, line, caplog):
     async def test(team: HubTeam) -> None:

@@ -3,9 +3,11 @@ ever."""
 
 from __future__ import annotations
 
+from addons.process.hub import encode, estate_of
 from addons.state.shared import Admit, Claim, Cooled, Holding, Left, Moved, RoomSeen, Settled, Sit, Span
 from addons.team import hub_state
 from addons.team.hub_state import HubState
+from addons.team.pace import SESSION_LASTS
 
 NOW = 1_800_000_000.0
 DAY = Span("day", NOW - 1000, NOW + 1000)
@@ -53,3 +55,18 @@ def test_nobody_frees_what_others_hold():
     assert state.sessions.seats["alice"]["s"].running == 1
     state.handle("one", Holding("alice", 0.0), NOW)
     assert state.handle("other", Admit("alice", budgets=budgets, reserve=1.0), NOW).over == ""
+
+
+def test_what_only_the_hub_knows_goes_on_in_another_program():
+    before, after = HubState(), HubState()
+    admit = Admit("alice", rpm=2, session="s", sessions=1)
+    assert before.handle("w", admit, NOW).seated
+    assert before.handle("w", Sit("s", "claude", "a"), NOW) == "a"
+    assert before.handle("w", Claim("tell", "w", 60.0), NOW) == "w"
+    after.inherit(estate_of(encode(before.estate(NOW))))
+    assert not after.handle("w", Admit("alice", rpm=2, session="other", sessions=1), NOW + 1).seated
+    assert after.handle("w", admit, NOW + 1).wait == 59.0, "two in this minute"
+    assert after.handle("w", Sit("s", "claude", "b"), NOW + 1) == "a"
+    assert after.handle("w", Claim("tell", "v", 60.0), NOW + 1) == "w"
+    later = NOW + SESSION_LASTS + 1
+    assert after.handle("w", Admit("alice", session="other", sessions=1), later).seated, "nobody has said that it runs"

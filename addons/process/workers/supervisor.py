@@ -129,6 +129,8 @@ class Supervisor:
             hub_listening=self.hub.listening,
             workers=[self.heir(one) for one in self.processes.values()],
         )
+        with suppress(OSError, ValueError):  # then it is counted anew
+            self.hub.bequeath()
         for number in going_on.descriptors():
             os.set_inheritable(number, True)
         os.execve(sys.executable, [sys.executable, "-P", *sys.argv], {**os.environ, **going_on.written()})  # noqa: S606

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+from addons.process.hub import Hub
 from addons.process.workers import supervisor
-from addons.process.workers.supervisor import LAUNCH, listen_at, listening_sockets, serve, wanted
+from addons.process.workers.succession import HELD_BACK
+from addons.process.workers.supervisor import LAUNCH, Supervisor, listen_at, listening_sockets, serve, wanted
+from addons.state.shared import Sit
 from addons.wire import limits
 from tests.fakes.ports import port_of, reserve
 
@@ -75,6 +80,25 @@ def test_a_port_that_is_taken_is_said_by_the_parent(capsys: pytest.CaptureFixtur
 def test_an_address_that_is_not_here_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert asyncio.run(serve(2, "mitmdump", ["--listen-host", "192.0.2.1", "-p", "4000"])) == 1
     assert "port 4000 of 192.0.2.1 can't be listened on" in capsys.readouterr().err
+
+
+def test_a_program_that_goes_on_as_another_leaves_what_its_hub_knows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left, hub = list[bytes](), Hub(tmp_path / "hub")
+    monkeypatch.setattr("os.execve", lambda *_command: left.append(hub.estate.read_bytes()))
+
+    async def run() -> None:
+        await hub.start()
+        hub.state.handle("w", Sit("a-session", "claude", "a"), 0.0)
+        try:
+            await Supervisor(2, ["mitmdump"], [], hub).succeed()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+            hub.close()
+
+    asyncio.run(run())
+    assert b"a-session" in left[0]
 
 
 def test_whether_it_can_be_started_is_seen_without_starting_it() -> None:
