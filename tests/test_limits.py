@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons
@@ -98,7 +99,7 @@ def test_an_attempt_reserves_what_it_may_cost_and_the_end_settles_it(gate: Gate)
 
 
 def test_what_costs_little_of_what_is_left_is_estimated_by_its_size(gate: Gate) -> None:
-    tried = gate.request(replace(ALICE, budget=Budget(day=10000)))
+    tried = gate.request(msgspec.structs.replace(ALICE, budget=Budget(day=10000)))
     gate.addon.attempt(tried)
     body = tried.exchange.body
     assert body and gate.reserved == pytest.approx(4 + len(body.raw) / 4 / 1000)
@@ -272,7 +273,7 @@ def test_what_was_spent_counts_on_when_the_time_zone_changes(gate: Gate, tmp_pat
 
 
 def test_of_a_user_who_was_deleted_nothing_counts(gate: Gate) -> None:
-    user = replace(ALICE, sessions=1, rpm=1)
+    user = msgspec.structs.replace(ALICE, sessions=1, rpm=1)
     tried = gate.request(user)
     gate.addon.attempt(tried)
     gate.end(tried)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 from mitmproxy.test import taddons
 
@@ -159,14 +160,14 @@ def test_a_new_session_waits_for_its_place_and_asks_again(gate: SharedGate) -> N
 def test_without_an_answer_limits_are_its_own(gate: SharedGate) -> None:
     for number in range(4):
         gate.others.is_up = True
-        tried = gate.request(replace(BOB, budget=Budget(day=100), sessions=1))
+        tried = gate.request(msgspec.structs.replace(BOB, budget=Budget(day=100), sessions=1))
         assert gate.first(tried).attempt.postponed
         gate.others.answer(None)
         made = gate.over(tried)
         assert not made.attempt.postponed
         assert bool(tried.flow.response) is (number == 3), "three a minute"
     assert gate.addon.sessions.seats["bob"]["s1"].running == 3
-    other = gate.first(gate.request(replace(BOB, rpm=None, budget=Budget()), session="s2"))
+    other = gate.first(gate.request(msgspec.structs.replace(BOB, rpm=None, budget=Budget()), session="s2"))
     assert other.attempt.postponed == 0.0 and other.exchange.allowance and other.exchange.allowance.seated
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from addons.commands.routes import configuration
 from addons.config.config import ConfigError
@@ -32,7 +33,7 @@ def as_json(known: KnownUser, spending: dict[str, float]) -> dict[str, Any]:
     return {
         "name": user.name,
         "id": user.id,
-        "budget": asdict(user.budget),
+        "budget": msgspec.structs.asdict(user.budget),
         "models": list(user.models),
         "rpm": user.rpm,
         "sessions": user.sessions,
@@ -63,7 +64,7 @@ def row(known: KnownUser) -> list[str]:
 
 def budget_in_words(budget: Budget) -> str:
     """`day $5, month $100`"""
-    amounts = [(window, amount) for window, amount in asdict(budget).items() if amount is not None]
+    amounts = [(window, amount) for window, amount in msgspec.structs.asdict(budget).items() if amount is not None]
     return ", ".join(f"{window} ${amount:.2f}".removesuffix(".00") for window, amount in amounts)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from addons.config.ca_bundle import CaBundle
 from addons.config.yaml_reader import ConfigError
 
@@ -35,8 +37,7 @@ class EgressProxy:
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(msgspec.Struct, frozen=True):
     """How an address is reached."""
 
     proxy: EgressProxy | None = None
@@ -69,8 +70,7 @@ def read_proxy(text: str) -> EgressProxy | None:
     return EgressProxy(scheme, url.hostname, port, authorization, tuple(filter(None, secrets)))
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyVariables:
+class ProxyVariables(msgspec.Struct, frozen=True):
     """HTTPS_PROXY, HTTP_PROXY and NO_PROXY, read."""
 
     https: EgressProxy | None = None

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from addons.config.ca_bundle import CaBundle
 from addons.config.egress import DIRECT, Egress, EgressProxy
 from addons.wire.chat.options import ChatOptions
@@ -124,8 +126,7 @@ class Provider:
         return self.auth == "claude-oauth" or self.host == "api.anthropic.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, kw_only=True):
     """What a model costs, in USD per million tokens. 0: free."""
 
     input: float
@@ -198,8 +199,7 @@ class Route:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fallback:
+class Fallback(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `fallbacks:`."""
 
     asked: str
@@ -208,8 +208,7 @@ class Fallback:
     """Names of models, asked in this order when the route itself fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailoverSettings:
+class FailoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When an attempt counts as failed, and how long the search for another one goes on."""
 
     first_byte_timeout: float = 120
@@ -235,8 +234,7 @@ class FailoverSettings:
     pings. Clients take long silence for a stall: Claude Code gives up after 300."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings:
+class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the accounts of a provider, and the Claude tokens, are shared out."""
 
     strategy: Strategy = "session"
@@ -255,8 +253,7 @@ def bare_name(asked: str) -> str:
     return asked.removeprefix(VIA) or asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerSettings:
+class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of requests that are over."""
 
     keep_days: int = 90
@@ -264,8 +261,7 @@ class LedgerSettings:
     at least 1. A row says who asked for which model and what it cost, never what was said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """US dollars that a user may spend in a calendar day, week and month; None: no limit."""
 
     day: float | None = None
@@ -276,19 +272,17 @@ class Budget:
         return not (self.day is self.week is self.month is None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceSettings:
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What models cost that have no `price:` of their own."""
 
     multiplier: float = 1
     """What the prices of the list are multiplied by. Default 1; 1.2: a fifth more."""
-    unknown: Price = field(default_factory=lambda: Price(input=5, output=25, cache_read=5, cache_write=5))
+    unknown: Price = msgspec.field(default_factory=lambda: Price(input=5, output=25, cache_read=5, cache_write=5))
     """What counts against budgets for a model that is not in the list. Its cost is shown as unknown all the same.
     Default: 5 for input, 25 for output."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserSettings:
+class UserSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for every user of whom nothing else is said (`./run.sh user set`); the administrator has no limits."""
 
     timezone: tzinfo | None = None
@@ -319,8 +313,7 @@ class AlertSettings:
     """How the address is reached: by HTTPS_PROXY and HTTP_PROXY, with the certificates of `ca_bundle:`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafeguardSettings:
+class SafeguardSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Auto mode's verdicts on tool calls, where the provider that answers isn't Anthropic."""
 
     model: str = "same"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from addons.config.ca_bundle import CaBundle, read_ca_bundle
@@ -48,7 +48,7 @@ SECTIONS = (
 )
 MODEL_KEYS = ("provider", "model", "context_window", "max_output_tokens", "price", "body")
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
-FAILOVER_KEYS = tuple(setting.name for setting in fields(FailoverSettings))
+FAILOVER_KEYS = FailoverSettings.__struct_fields__
 FIELDS_OF_THE_CLIENT = ("model", "messages", "system", "tools", "stream")
 UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, Protocol, get_args
 
+import msgspec
+
 from addons.wire.errands import Purpose
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "side_reply"]
@@ -61,8 +63,7 @@ class Facts(Protocol):
         """Whether the input is larger than this, as the gateway estimates it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """A limit on the input's tokens: `> 150000`."""
 
     comparison: Comparison
@@ -92,8 +93,7 @@ class Bound:
         return f"{self.comparison}{self.tokens}"
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """A limit on how much of a budget is used: `> 90%`."""
 
     comparison: Comparison

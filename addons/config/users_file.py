@@ -6,7 +6,6 @@ Rules of this file: those of `routing_file`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,8 +16,8 @@ from addons.config.routing import VIA, AlertSettings, Budget, UserSettings
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry
 
-WINDOWS: Final = tuple(window.name for window in fields(Budget))
-USER_KEYS: Final = tuple(setting.name for setting in fields(UserSettings))
+WINDOWS: Final = Budget.__struct_fields__
+USER_KEYS: Final = UserSettings.__struct_fields__
 LONGEST_MESSAGE: Final = 500
 NO_ADDRESS: Final = "must be an address, as https://example.com/hook"
 

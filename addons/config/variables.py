@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from addons.config.yaml_reader import Entry
 
@@ -15,8 +16,7 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 BARE_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(slots=True)
-class Variables:
+class Variables(msgspec.Struct):
     """Puts the values of variables into the texts of one provider or model, and notes what is missing."""
 
     env: Mapping[str, str]

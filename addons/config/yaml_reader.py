@@ -12,9 +12,9 @@ import difflib
 import json
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import yaml
 
 CORE_TAG = "tag:yaml.org,2002:"
@@ -29,8 +29,7 @@ class ConfigError(Exception):
         """The dotted key of the value that is wrong; empty where none is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One value of the file: where it stands, and the readers that turn it into what is expected there.
 
     Each reader raises ConfigError when the value is something else.

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from mitmproxy import http
 
 from addons.config.routing import UserSettings
@@ -116,7 +116,7 @@ def summed(parts: Sequence[Part], gauges: Gauges, labels: Labels, clock: Callabl
         counters.add(part["counted"])
     pool = merged([part["pool"] for part in parts])
     rows = pool["accounts"]
-    now = replace(
+    now = msgspec.structs.replace(
         gauges,
         running=sum(part["running"] for part in parts),
         accounts=Counter((row["provider"], row["state"]) for row in rows),

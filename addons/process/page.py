@@ -12,13 +12,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakKeyDictionary
 
+import msgspec
 from mitmproxy import ctx, http
 
 from addons.config.config import Config
@@ -68,8 +68,7 @@ HEADERS = {
 }
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct):
     """A page that is being written."""
 
     written: Future[str] | None
@@ -187,7 +186,7 @@ class Page:
     def part(self) -> Part:
         """What is going on in this process."""
         ours = running(filter(None, map(exchange_of, list(self.flows))), self.clock())
-        return {"running": [asdict(one) for one in ours], "pool": self.control.pool()}
+        return {"running": [msgspec.structs.asdict(one) for one in ours], "pool": self.control.pool()}
 
     def present(self, config: Config) -> Present:
         """What is the same for all processes."""
@@ -223,7 +222,7 @@ def everywhere(present: Present, parts: Sequence[Part]) -> Present:
     """What is going on now, in all processes."""
     found = merged([part["pool"] for part in parts])
     requests = [Running(**one) for part in parts for one in part["running"]]
-    return replace(
+    return msgspec.structs.replace(
         present,
         running=sorted(requests, key=lambda one: one.since),
         accounts=accounts(found["accounts"]),

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
+
+import msgspec
 
 PRIVATE_PATHS = ("/v1/models", "/gateway", "/metrics")
 """What is told under the paths that begin so is for this gateway's own hosts only, whoever asks: a page that has
@@ -28,8 +29,7 @@ NODE = "cors"
 `Sec-Fetch-Site` beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origins:
+class Origins(msgspec.Struct, frozen=True):
     """Hosts and origins that the operator has listed."""
 
     hosts: frozenset[str] = frozenset()

@@ -10,8 +10,8 @@ Rules that hold in this file:
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
+import msgspec
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
@@ -291,7 +291,7 @@ class ProviderStream(ClientStream):
 
     def masked(self, error: ProviderError) -> ProviderError:
         """The error without anything that is, or looks like, a credential in its words."""
-        return replace(error, message=mask_text(error.message, self.current_exchange().secrets()))
+        return msgspec.structs.replace(error, message=mask_text(error.message, self.current_exchange().secrets()))
 
     def provider_headers(self) -> dict[str, str]:
         """The provider's response headers, lower-case."""

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import Final
 
+import msgspec
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import GetHttpConnectionCompleted
@@ -204,7 +204,7 @@ class GatewayStream(ErrandStream):
     def fail(self, attempt: Attempt, outcome: Outcome) -> Commands:
         """Ask for the verdict on an attempt that failed, and do what it says."""
         exchange = self.current_exchange()
-        outcome = replace(outcome, error=self.masked(outcome.error))
+        outcome = msgspec.structs.replace(outcome, error=self.masked(outcome.error))
         attempt.outcome = outcome
         attempt.ended = self.gateway.clock()
         self.deadlines.give_up = math.inf

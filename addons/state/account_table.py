@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+import msgspec
 
 from addons.config.routing import COMMAND, FILE
 from addons.state.account_activity import AccountActivity
@@ -17,8 +18,7 @@ from addons.wire.masking import mask
 from addons.wire.rate_limits import Room
 
 
-@dataclass(frozen=True)
-class AccountView:
+class AccountView(msgspec.Struct, frozen=True):
     """One account as people may see it."""
 
     name: str

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from addons.config.config import Target
 from addons.wire.errands import Errand
 from addons.wire.errors import ProviderError
@@ -25,21 +27,19 @@ OutcomeKind = Literal["status", "error event", "connect", "dropped", "timeout", 
 nothing in time; an answer that is no answer; not sent at all (nothing to send it with)."""
 
 
-@dataclass(slots=True, frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How an attempt failed. `error` is what a client would be told; `headers` are the provider's, lower-case."""
 
     kind: OutcomeKind
     error: ProviderError
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     complete: bool = False
     """The provider's response was read to its end, so that its connection can be used again."""
     limited: bool = False
     """It was not made because of a limit of whoever asks."""
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct):
     """An HTTP message as it was on the wire, with masked credentials. Kept only where somebody can look at it."""
 
     first_line: str
@@ -49,8 +49,7 @@ class Kept:
     """As far as it has come: a bytearray while more may come."""
 
 
-@dataclass(slots=True)
-class Recorded:
+class Recorded(msgspec.Struct):
     """A request and its response as they were on the wire; both None where no recorder keeps anything."""
 
     request: Kept | None = None
@@ -81,13 +80,12 @@ class AccountChoice:
     """Seconds until the first account of the pool is usable again, when none is now."""
 
 
-@dataclass(slots=True)
-class Translation:
+class Translation(msgspec.Struct):
     """What a Chat Completions provider was sent."""
 
     request: ChatRequest
     """How to read its answer."""
-    oddities: list[str] = field(default_factory=list)
+    oddities: list[str] = msgspec.field(default_factory=list)
     """What was odd about the answer and had to be changed, as its reader finds it."""
 
 
@@ -143,8 +141,7 @@ class Attempt:
         self.outcome = Outcome("skipped", error, headers, complete=True, limited=True)
 
 
-@dataclass(slots=True, frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What to do after a failed attempt: `again` after `delay` seconds (at the plan's cursor), or give up."""
 
     again: bool

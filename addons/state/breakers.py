@@ -11,7 +11,8 @@ Rules that hold here:
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+
+import msgspec
 
 from addons.config.config import Target
 
@@ -27,19 +28,17 @@ Scope = tuple[str, str | None]
 """A provider, and one of its models or (None) all of them."""
 
 
-@dataclass(slots=True)
-class Failures:
+class Failures(msgspec.Struct):
     """The failures of one session at one target."""
 
     count: int = 0
     last_request: str = ""
 
 
-@dataclass(slots=True)
-class Health:
+class Health(msgspec.Struct):
     """What is known of one target that has failed since it last answered."""
 
-    sessions: OrderedDict[str, Failures] = field(default_factory=OrderedDict)
+    sessions: OrderedDict[str, Failures] = msgspec.field(default_factory=OrderedDict)
     why: str = ""
     open_until: float = 0.0
     """Until then the target is asked last; at most `cooldown` seconds after its last failure."""
@@ -56,8 +55,7 @@ class Health:
         return max(self.open_until, self.probe_until)
 
 
-@dataclass(frozen=True, slots=True)
-class Avoided:
+class Avoided(msgspec.Struct, frozen=True):
     """A target that is asked last: why, and until when."""
 
     provider: str

@@ -10,8 +10,9 @@ Rules that hold here:
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from addons.config.rules import Rule
 
@@ -40,8 +41,7 @@ class Size(NamedTuple):
     """Bytes of the body."""
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(msgspec.Struct):
     """What is known of one conversation."""
 
     used: float

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 from mitmproxy import http
 
 from addons.config.config import Config, Provider, Target, TokenMode
@@ -107,18 +108,17 @@ class Own:
     """Of a fetch: real values of headers that the flow shows masked."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """Where the request may go, and what its failures so far have taught."""
 
     rule: Rule | None = None
     """The rule of `routes:` that sent it elsewhere than its model says."""
-    targets: list[Target] = field(default_factory=list)
+    targets: list[Target] = msgspec.field(default_factory=list)
     cursor: int = 0
     """The index in `targets` of the next attempt."""
-    refused: list[Account] = field(default_factory=list)
+    refused: list[Account] = msgspec.field(default_factory=list)
     """The accounts that this request has been refused with: it doesn't use them again."""
-    suspects: list[tuple[Account, str]] = field(default_factory=list)
+    suspects: list[tuple[Account, str]] = msgspec.field(default_factory=list)
     """Those of them that the provider doesn't take any more, or says so, and why."""
     drop_thinking: bool = False
     """Anthropic refused this conversation's thinking: send none."""
@@ -182,8 +182,7 @@ class Result(NamedTuple):
         return bool(self.error)
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(msgspec.Struct):
     """What a running request takes of its user's limits."""
 
     user: User

@@ -20,6 +20,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
 from addons.config.routing import Strategy
 from addons.wire.masking import mask
 from addons.wire.rate_limits import Room
@@ -69,8 +71,7 @@ class Account:
         return sha256(self.value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-@dataclass(frozen=True)
-class Pick:
+class Pick(msgspec.Struct, frozen=True):
     """The account for one attempt."""
 
     account: Account
@@ -82,8 +83,7 @@ class Pick:
     """The session stays on it from now on."""
 
 
-@dataclass(frozen=True)
-class Cooldown:
+class Cooldown(msgspec.Struct, frozen=True):
     """An account that must not be used until `until` (epoch seconds), for one model or (None) for all."""
 
     fingerprint: str
@@ -94,8 +94,7 @@ class Cooldown:
     """When one request may ask whether the limit is over already; 0: never."""
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """An account that the provider does not take any more, until it gets another chance."""
 
     until: float
@@ -247,7 +246,7 @@ class AccountPool:
         known = self.cooldowns.get(key)
         if cooldown.until <= max(now, known.until if known else now):
             if known and cooldown.until > now:
-                self.cooldowns[key] = replace(known, probe_at=max(known.probe_at, cooldown.probe_at))
+                self.cooldowns[key] = msgspec.structs.replace(known, probe_at=max(known.probe_at, cooldown.probe_at))
             return None
         self.cooldowns = {key: row for key, row in self.cooldowns.items() if row.until > now}
         self.cooldowns[key] = cooldown
@@ -290,7 +289,7 @@ class AccountPool:
     def restore(self, cooldowns: Iterable[Cooldown], now: float) -> None:
         """Take over cooldowns from a file, under the same rules as new ones."""
         for row in cooldowns:
-            self.put(replace(row, until=min(row.until, now + LONGEST_COOLDOWN)), now)
+            self.put(msgspec.structs.replace(row, until=min(row.until, now + LONGEST_COOLDOWN)), now)
 
     def restore_seats(self, seats: Iterable[tuple[str, str]]) -> None:
         """Take over who stays where from a file: sessions and fingerprints, oldest first."""

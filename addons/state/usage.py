@@ -13,9 +13,10 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+
+import msgspec
 
 from addons.state.database import opened
 from addons.state.ledger_rows import SLOT, SUMMED, AttemptRow, RequestRow, column
@@ -27,8 +28,7 @@ TOTALS: Final = ", ".join(f"sum({name})" for name in SUMMED)
 ORDERS: Final[dict[Order, str]] = {"time": "time", "duration": "duration_s", "cost": "cost_usd"}
 
 
-@dataclass(slots=True)
-class Sums:
+class Sums(msgspec.Struct):
     """What some requests have used."""
 
     requests: int = 0
@@ -61,8 +61,7 @@ class Sums:
                 setattr(self, name, (getattr(self, name) or 0) + value)
 
 
-@dataclass(slots=True, kw_only=True)
-class Group:
+class Group(msgspec.Struct, kw_only=True):
     """The sums of all requests that have something in common."""
 
     keys: tuple[str, ...]
@@ -70,8 +69,7 @@ class Group:
     sums: Sums
 
 
-@dataclass(slots=True, kw_only=True)
-class SessionUse:
+class SessionUse(msgspec.Struct, kw_only=True):
     """What a session of a user has used."""
 
     session: str
@@ -83,8 +81,7 @@ class SessionUse:
     sums: Sums
 
 
-@dataclass(slots=True, kw_only=True)
-class Failover:
+class Failover(msgspec.Struct, kw_only=True):
     """How often an attempt at one provider failed, and another one was asked."""
 
     source: str

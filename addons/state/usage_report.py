@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
+
+import msgspec
 
 from addons.state import usage
 from addons.state.control import ControlError
@@ -39,14 +40,13 @@ RECENT: Final = 86_400.0
 """Seconds in which a session's account is looked for."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Row:
+class Row(msgspec.Struct, kw_only=True):
     """A line of a report."""
 
     key: dict[str, Any]
     """Whose: `{"day": "2026-11-28"}`."""
-    models: set[str] = field(default_factory=set)
-    sums: Sums = field(default_factory=Sums)
+    models: set[str] = msgspec.field(default_factory=set)
+    sums: Sums = msgspec.field(default_factory=Sums)
 
     def plain(self) -> dict[str, Any]:
         """The line in the names of `usage --json`."""

@@ -21,6 +21,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from addons.config.routing import Budget
 from addons.config.rules import matches
 from addons.config.settings import closed_mark
@@ -37,15 +39,14 @@ class Mistake(ValueError):
     """What was asked for can't be done to the users; `str()` says why, in words for whoever has asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """Who asks, and what is set for this user alone."""
 
     name: str
     id: str
     """Public: it stands in the key, and stays when the key changes."""
     admin: bool = False
-    budget: Budget = field(default_factory=Budget)
+    budget: Budget = msgspec.field(default_factory=Budget)
     models: tuple[str, ...] = ()
     """Patterns of the names of models that may be asked for; empty: all."""
     rpm: int | None = None
@@ -79,8 +80,7 @@ class KnownUser:
     """Since when no key lets this user in (epoch seconds); None: one does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Roll:
+class Roll(msgspec.Struct, frozen=True):
     """All users at one moment."""
 
     version: int = 0
@@ -203,9 +203,9 @@ class UserFile:
                 known = KnownUser(User(SHARED, SHARED), b"")
             else:
                 known = found(roll, name)
-            own = {key: value for key, value in fields.items() if key in User.__slots__}
+            own = {key: value for key, value in fields.items() if key in User.__struct_fields__}
             others = {key: value for key, value in fields.items() if key not in own}
-            known = replace(known, user=replace(known.user, **own), **others)
+            known = replace(known, user=msgspec.structs.replace(known.user, **own), **others)
             connection.execute(SAVE, to_row(known))
             self.count_up(connection)
         return known

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 from addons.config.routing import Budget
 from addons.team.windows import Window
@@ -52,11 +53,10 @@ class Standing(NamedTuple):
     fullest: Fullest | None
 
 
-@dataclass(slots=True)
-class Purse:
+class Purse(msgspec.Struct):
     """What one user has spent."""
 
-    spent: dict[str, tuple[float, float]] = field(default_factory=dict)
+    spent: dict[str, tuple[float, float]] = msgspec.field(default_factory=dict)
     """By the window's name: when it began, and US dollars."""
     reserved: float = 0.0
     """US dollars that the running requests may cost."""

@@ -8,10 +8,11 @@ goes into `other`, so that colours stay apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from math import ceil, floor, log10
 from typing import Final
+
+import msgspec
 
 from addons.team.markup import Markup, tag
 
@@ -23,8 +24,7 @@ COLUMN: Final = 10
 HEIGHT: Final = 100.0
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(msgspec.Struct, frozen=True):
     """A name, and a value for each day."""
 
     name: str

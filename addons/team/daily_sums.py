@@ -7,10 +7,11 @@ are read again only after a minute: the page asks every few seconds, and a large
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from addons.state import usage
 from addons.state.usage import Sums
@@ -71,8 +72,8 @@ class DailySums:
         made = DailySums(())
         made.places = self.places
         made.names = {name: (costs.copy(), counts.copy()) for name, (costs, counts) in self.names.items()}
-        made.days = [replace(sums) for sums in self.days]
-        made.users = {name: replace(sums) for name, sums in self.users.items()}
+        made.days = [msgspec.structs.replace(sums) for sums in self.days]
+        made.users = {name: msgspec.structs.replace(sums) for name, sums in self.users.items()}
         return made
 
     @property

@@ -9,10 +9,9 @@ tests of both are the same.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from addons.state.pool import MOST_SESSIONS
 from addons.state.shared import (
@@ -56,8 +55,7 @@ NOTHING: Final = 1e-9
 """US dollars that are a rounding error."""
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """What a worker holds."""
 
     reserved: dict[str, float] = field(default_factory=dict)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import fields, replace
 from typing import Final
+
+import msgspec
 
 from addons.config.routing import VIA, Budget
 from addons.wire.limits import MODEL_NAME
 
 NONE: Final = "none"
 """Takes a limit away."""
-WINDOWS: Final = tuple(field.name for field in fields(Budget))
+WINDOWS: Final = Budget.__struct_fields__
 MOST_DOLLARS: Final = 1e9
 MOST_COUNT: Final = 1_000_000
 MOST_PATTERNS: Final = 100
@@ -32,7 +33,7 @@ def read_budget(text: str, before: Budget | None = None) -> Budget:
         window, equals, amount = (word.strip() for word in part.partition("="))
         if not equals or window not in WINDOWS:
             raise ValueError(f"{part.strip()!r} is no budget: write {', '.join(f'{name}=5' for name in WINDOWS)}")
-        budget = replace(budget, **{window: None if amount.lower() == NONE else dollars(amount)})
+        budget = msgspec.structs.replace(budget, **{window: None if amount.lower() == NONE else dollars(amount)})
     return budget
 
 

@@ -9,10 +9,11 @@ waited for.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from addons.config.routing import Budget, UserSettings
 from addons.state.users import RESERVED, SHARED, User
@@ -51,7 +52,7 @@ def limited(user: User, settings: UserSettings) -> User:
     if user.admin:
         return user
     own, common = user.budget, settings.budget
-    return replace(
+    return msgspec.structs.replace(
         user,
         budget=Budget(
             day=common.day if own.day is None else own.day,
@@ -74,8 +75,7 @@ def named(users: Users, name: str, settings: UserSettings) -> User | None:
     return user and limited(user, settings)
 
 
-@dataclass(slots=True, frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a request is not served now."""
 
     error: ProviderError

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from addons.config.config import Config
 from addons.state.attempt import Attempt
@@ -24,19 +25,18 @@ STATUSES: Final = frozenset({400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 4
 """Those that are reasons of their own: a provider may answer any number."""
 
 
-@dataclass(slots=True)
-class Gauges:
+class Gauges(msgspec.Struct):
     """Numbers as they are at the moment when somebody asks."""
 
     version: str = ""
     running: int = 0
-    accounts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    accounts: Mapping[tuple[str, str], int] = msgspec.field(default_factory=dict)
     """How many accounts each provider has in each state."""
-    utilization: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    utilization: Mapping[tuple[str, str], float] = msgspec.field(default_factory=dict)
     """How full each account's windows are, from 0 to 1."""
     breakers: Sequence[tuple[str, str]] = ()
     """The providers and models that everybody asks last."""
-    budgets: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    budgets: Mapping[tuple[str, str], float] = msgspec.field(default_factory=dict)
     """What part of a user's budget for a period is used."""
 
 

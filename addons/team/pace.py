@@ -6,7 +6,8 @@ Rules of this file: no clock (`now` is monotonic seconds); of each user there is
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 MINUTE = 60.0
 
@@ -33,8 +34,7 @@ class Rates:
         return 0.0
 
 
-@dataclass(slots=True)
-class Seat:
+class Seat(msgspec.Struct):
     """A session that counts."""
 
     running: int = 0

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
+
+import msgspec
 
 from addons.config.config import Config
 from addons.state import usage
@@ -48,8 +49,7 @@ FIRST_EVENTS: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(msgspec.Struct, frozen=True):
     """Who looks at the page."""
 
     name: str
@@ -57,16 +57,14 @@ class Viewer:
     sees_all: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What the address of the page asks for."""
 
     days: int = 30
     by: By = "user"
 
 
-@dataclass(frozen=True, slots=True)
-class Present:
+class Present(msgspec.Struct, frozen=True):
     """What is going on at the moment, as plain values."""
 
     now: float
@@ -75,9 +73,9 @@ class Present:
     """In which days begin; None: this machine's."""
     running: Sequence[Running] = ()
     accounts: Sequence[Account] = ()
-    avoided: Mapping[str, Sequence[Avoided]] = field(default_factory=dict)
+    avoided: Mapping[str, Sequence[Avoided]] = msgspec.field(default_factory=dict)
     """By the name of the provider."""
-    providers: Mapping[str, str] = field(default_factory=dict)
+    providers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Those that are configured, each with the variable that it misses, if it does."""
     users: Sequence[User] = ()
     shared: str = "local"

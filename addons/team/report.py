@@ -6,9 +6,10 @@ Rules of this file: only data. Money is US dollars, times are epoch seconds, and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
+
+import msgspec
 
 from addons.state.usage import Sums
 
@@ -22,8 +23,7 @@ SPANS = (7, 30, 90)
 """Days that the charts can show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """What one user, model or provider has used on each of the report's days."""
 
     name: str
@@ -32,8 +32,7 @@ class Line:
     tokens: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """A request that has not ended."""
 
     user: str
@@ -47,8 +46,7 @@ class Running:
     state: Literal["waiting", "answering"]
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """An account of a pool: the row of `./run.sh pool --json`."""
 
     name: str
@@ -65,8 +63,7 @@ class Account:
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class Avoided:
+class Avoided(msgspec.Struct, frozen=True):
     """A model (with None: all) of a provider that is asked last: why, until when, and by how many sessions, when not by
     all."""
 
@@ -76,8 +73,7 @@ class Avoided:
     sessions: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """How a provider did in the last day."""
 
     provider: str
@@ -91,8 +87,7 @@ class Health:
     """The variable that isn't set, so that it can't be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failover:
+class Failover(msgspec.Struct, frozen=True):
     """How often a request went on from one provider to another, for one reason."""
 
     source: str
@@ -102,8 +97,7 @@ class Failover:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request that has ended."""
 
     time: float
@@ -118,8 +112,7 @@ class Request:
     cost: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True):
     """One window of a user's budget."""
 
     period: Period
@@ -128,8 +121,7 @@ class Budget:
     resets: float
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """A user, and what they may spend."""
 
     name: str
@@ -138,8 +130,7 @@ class User:
     revoked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """All that one person may see, at one moment."""
 
     now: datetime
@@ -154,7 +145,7 @@ class Report:
     """What the charts show."""
     totals: Sequence[Sums] = ()
     """The sums of each of the days; empty: they are not known."""
-    used: Mapping[str, Sums] = field(default_factory=dict)
+    used: Mapping[str, Sums] = msgspec.field(default_factory=dict)
     """The sums of all days by user, where everybody may be seen."""
     running: Sequence[Running] = ()
     accounts: Sequence[Account] = ()
@@ -163,7 +154,7 @@ class Report:
     slowest: Sequence[Request] = ()
     failed: Sequence[Request] = ()
     users: Sequence[User] = ()
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = msgspec.field(default=())
     """Sentences about what can't be shown, or what was reckoned how."""
 
 

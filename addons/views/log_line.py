@@ -6,9 +6,9 @@ Rules of this file: the fields are made only when somebody wants them (`gateway_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 from mitmproxy import http
 
 from addons.proxy.framing import read_status
@@ -24,8 +24,7 @@ LONGEST_REASON: Final = 300
 Value = str | int | float | None
 
 
-@dataclass(slots=True, frozen=True, eq=False)
-class LoggedRequest:
+class LoggedRequest(msgspec.Struct, frozen=True, eq=False):
     """What a log record of a finished request knows besides its line."""
 
     exchange: Exchange

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from addons.wire.error_reading import read_error
 from addons.wire.masking import mask_text
 from addons.wire.rate_limits import retry_after
@@ -62,15 +64,13 @@ class Renewed:
     scopes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """This login can't be renewed any more: somebody has to log in again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(msgspec.Struct, frozen=True):
     """A renewal that has failed for now, and why."""
 
     reason: str

@@ -12,6 +12,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from addons.wire.limits import ANSWER
 from addons.wire.usage import Usage
 
@@ -19,8 +21,7 @@ Purpose = Literal["safeguard", "search"]
 """What an own request is for: its class, as rules know it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """A request to a model: as if the client had sent it, through rules, accounts, failover and ledger."""
 
     purpose: Purpose
@@ -48,18 +49,17 @@ class Fetch:
     """Bytes of the answer's body. A longer one is given up, and is a reply with status 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it."""
 
     status: int
     """The HTTP status; 0: no answer in time, or none at all."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Lower-case names."""
     body: bytes = b""
     """Decoded. Of an `Ask`: a message, or an error in the Anthropic envelope."""
     timed_out: bool = False
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = msgspec.field(default_factory=Usage)
     """Of an `Ask`: what it took."""
 
 

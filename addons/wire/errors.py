@@ -5,8 +5,9 @@ is asked in `refusals.py`.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 TYPES: Final = {
     400: "invalid_request_error",
@@ -25,8 +26,7 @@ STATUSES: Final = {name: status for status, name in TYPES.items()}
 NEAREST: Final = {408: 504, 503: 529, 522: 504, 524: 504}
 
 
-@dataclass(frozen=True)
-class ProviderError:
+class ProviderError(msgspec.Struct, frozen=True):
     """What a provider answered instead of a message.
 
     `status` is an HTTP error status (never 200), `type` one of Anthropic's error types, `message` the

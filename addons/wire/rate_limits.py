@@ -8,10 +8,11 @@ Rules that hold here:
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
+
+import msgspec
 
 LONGEST_WAIT: Final = 86_400.0
 
@@ -23,8 +24,7 @@ WINDOW_STATUS: Final = re.compile(rf"{UNIFIED}(\d+[a-z]+(?:_\w+)?)-status")
 MODEL_CLAIM: Final = re.compile(r"(?:five_hour|seven_day)_\w+")
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """What a 429 means for the account that got it.
 
     scope   "account": nothing of it may be used · "model": only this model may not · "none": nothing cools down
@@ -113,8 +113,7 @@ def with_zone(date: datetime) -> datetime:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(msgspec.Struct, frozen=True):
     """How full an account's two windows are, as its last answer said: 0 is empty, 1 is full; None: not known."""
 
     five_hours: float | None = None

@@ -71,7 +71,7 @@ def test_the_example_says_what_is_known_of_the_models() -> None:
 def test_the_defaults_that_the_example_shows_in_comments_are_the_defaults() -> None:
     commented = EXAMPLE[EXAMPLE.index("# failover:") :]
     shown = yaml.safe_load("\n".join(line.removeprefix("#") for line in commented.splitlines()))
-    assert shown["failover"] == {key: getattr(config().failover, key) for key in config().failover.__slots__}
+    assert shown["failover"] == {key: getattr(config().failover, key) for key in config().failover.__struct_fields__}
     assert shown["pool"] == {"strategy": config().pool.strategy}
     assert shown["ledger"] == {"keep_days": config().ledger.keep_days}
     assert shown["safeguards"] == {"model": config().safeguards.model, "timeout": config().safeguards.timeout}

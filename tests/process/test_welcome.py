@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mitmproxy.log import ALERT
 from mitmproxy.test import taddons
+from msgspec.structs import replace
 
 from addons.config.config import load
 from addons.config.settings import Settings

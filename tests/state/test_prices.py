@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import genai_prices
+import msgspec
 import pytest
 from genai_prices.data import providers
 
@@ -153,7 +154,7 @@ class TestTheConfiguration:
 
     def test_without_a_price_for_an_hour_it_is_that_for_five_minutes(self) -> None:
         usage = Usage(cache_creation_input_tokens=1_000_000, cache_creation_1h_input_tokens=1_000_000)
-        found = price_of(CONFIG, at("x.test", "m", replace(self.PRICE, cache_write_1h=None)), usage, 0)
+        found = price_of(CONFIG, at("x.test", "m", msgspec.structs.replace(self.PRICE, cache_write_1h=None)), usage, 0)
         assert found.usd == pytest.approx(1.25)
 
     def test_prices_of_the_list_are_multiplied(self) -> None:

@@ -4,9 +4,9 @@ page_tables.py and report.py are tested here too.
 """
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from addons.team import page
 from addons.team.report import BYS, By, Line, Report, Request, Running, User

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from addons.config.config import Config
@@ -77,7 +78,7 @@ def test_it_ends_when_the_administrators_key_is_another(sign_in: SignIn) -> None
 
 
 def test_an_administrator_among_users_is_one_as_long_as_that_is_said(sign_in: SignIn, users: Users) -> None:
-    become(users, replace(ALICE, user=replace(ALICE.user, admin=True)))
+    become(users, replace(ALICE, user=msgspec.structs.replace(ALICE.user, admin=True)))
     cookie = header(sign_in, KEY)
     assert sign_in.holder(cookie, CONFIG, NOW) == Holder("alice", is_admin=True)
     become(users, ALICE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from addons.config.config import Config
@@ -87,7 +88,7 @@ def test_without_users_that_were_read_nobody_comes_in() -> None:
 
 def test_who_may_still_be_here() -> None:
     users = knowing(KNOWN)
-    assert users.has(ALICE) and users.has(replace(ALICE, models=("glm",))) and users.has(users.shared)
+    assert users.has(ALICE) and users.has(msgspec.structs.replace(ALICE, models=("glm",))) and users.has(users.shared)
     assert not users.has(User("bob", "bbbbbbbb"))
     users.take(Roll(6, True, (replace(KNOWN, revoked=1.0),)))
     assert not users.has(ALICE)

@@ -12,8 +12,9 @@ Rules that hold here:
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from addons.wire import limits
 
@@ -61,8 +62,7 @@ class End(NamedTuple):
 Action = Start | Leave | Send | Say | End
 
 
-@dataclass(slots=True)
-class Worker:
+class Worker(msgspec.Struct):
     """A process."""
 
     id: int
@@ -79,20 +79,19 @@ class Renewal(NamedTuple):
     new: int
 
 
-@dataclass(slots=True)
-class Fleet:
+class Fleet(msgspec.Struct):
     """All workers, and what is to become of them."""
 
     size: int
-    workers: dict[int, Worker] = field(default_factory=dict)
+    workers: dict[int, Worker] = msgspec.field(default_factory=dict)
     last_id: int = 0
     has_served: bool = False
     """Whether a worker has ever been ready."""
-    pauses: dict[int, float] = field(default_factory=dict)
+    pauses: dict[int, float] = msgspec.field(default_factory=dict)
     """How long was waited before the last start, by the worker's number."""
-    due: dict[int, float] = field(default_factory=dict)
+    due: dict[int, float] = msgspec.field(default_factory=dict)
     """When a worker that has ended is to be started again, by its number."""
-    to_renew: list[int] = field(default_factory=list)
+    to_renew: list[int] = msgspec.field(default_factory=list)
     renewal: Renewal | None = None
     is_ending: bool = False
     failed: bool = False

@@ -11,16 +11,16 @@ import json
 import os
 import socket
 from collections.abc import MutableMapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
+
+import msgspec
 
 from addons.process.workers.balance import HESITATION, Balance
 
 VARIABLE: Final = "GATEWAY_WORKER"
 
 
-@dataclass(frozen=True, slots=True)
-class Inheritance:
+class Inheritance(msgspec.Struct, frozen=True):
     """What one worker inherits."""
 
     number: int
@@ -40,7 +40,7 @@ class Inheritance:
 
     def written(self) -> dict[str, str]:
         """The variable that says it."""
-        return {VARIABLE: json.dumps(asdict(self))}
+        return {VARIABLE: msgspec.json.encode(self).decode()}
 
     @classmethod
     def read(cls, env: MutableMapping[str, str]) -> Self | None:

@@ -12,9 +12,10 @@ import os
 import signal
 from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from threading import Thread
 from typing import Final, Protocol, Self
+
+import msgspec
 
 VARIABLE: Final = "GATEWAY_SUCCESSION"
 
@@ -22,8 +23,7 @@ HELD_BACK: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that wait while one program ends and the other begins: neither could do what they ask for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heir:
+class Heir(msgspec.Struct, frozen=True):
     """A worker that runs on."""
 
     number: int
@@ -34,8 +34,7 @@ class Heir:
     leaving: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Succession:
+class Succession(msgspec.Struct, frozen=True):
     """What goes on."""
 
     listening: Sequence[int]
@@ -47,7 +46,7 @@ class Succession:
 
     def written(self) -> dict[str, str]:
         """The variable that says it."""
-        return {VARIABLE: json.dumps(asdict(self))}
+        return {VARIABLE: msgspec.json.encode(self).decode()}
 
     @classmethod
     def read(cls, env: MutableMapping[str, str]) -> Self | None:

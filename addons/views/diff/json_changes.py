@@ -8,9 +8,10 @@ its bytes. Two values that are only written differently (white space, escapes, t
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
+
+import msgspec
 
 from addons.views.bodies import text_of, value_of
 from addons.views.diff.alignment import Pair, align
@@ -36,8 +37,7 @@ KIND: Final = ("role", "type")
 """The first of these fields tells which two objects of a changed list are the same one."""
 
 
-@dataclass(slots=True)
-class Room:
+class Room(msgspec.Struct):
     """How many more lines are worth making."""
 
     left: int

@@ -8,8 +8,9 @@ Rules that hold here:
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+import msgspec
 
 from addons.wire import limits
 from addons.wire.chat.block_writer import Blocks
@@ -28,13 +29,12 @@ MOST_NOTES: Final = 20
 """Odd things that are told of one answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What has to be known of a request to read its answer."""
 
     provider: str
     """Its name in the configuration."""
-    tool_names: Mapping[str, str] = field(default_factory=dict)
+    tool_names: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The sent name → the client's, where they differ."""
     tools: Collection[str] = ()
     """The sent names of all tools."""
@@ -48,7 +48,7 @@ class Asked:
     """The provider's template opens `<think>` itself."""
     calls_in_text: str = "none"
     """The form in which the model writes calls into its text."""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """The schema of each tool's parameters; empty where no form of calls in text needs it."""
 
 

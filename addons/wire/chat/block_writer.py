@@ -13,7 +13,6 @@ Rules that hold here:
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -32,14 +31,13 @@ _SIGNATURE: Final = b'signature_delta","signature":'
 _INPUT: Final = b'input_json_delta","partial_json":'
 
 
-@dataclass(slots=True)
-class Written:
+class Written(msgspec.Struct):
     """A text or thinking block."""
 
     kind: str
     """text or thinking; thinking that never has a text becomes redacted_thinking."""
     reasoning: Reasoning | None = None
-    waiting: list[str] = field(default_factory=list)
+    waiting: list[str] = msgspec.field(default_factory=list)
     said: Any = None
     """A hash of all the text of a thinking block, which may be long."""
 

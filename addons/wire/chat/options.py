@@ -1,13 +1,13 @@
 """What a configuration can say about a provider that speaks Chat Completions."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from addons.wire.thinking_rules import ThinkingRules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatOptions:
+class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is particular about a provider's Chat Completions. The defaults suit most servers; each field says when to
     change it. Nineteen fields: one for each thing that some provider was seen to refuse or to need."""
 
@@ -70,5 +70,5 @@ class ChatOptions:
     documents: Literal["send", "note"] = "note"
     """`send`: PDF files go as `file` parts, which OpenAI and OpenRouter take. `note`: a line of text says that there
     was one. The text of text documents is always sent."""
-    thinking_rules: ThinkingRules = field(default_factory=ThinkingRules)
+    thinking_rules: ThinkingRules = msgspec.field(default_factory=ThinkingRules)
     """What is particular about the provider's thinking; a key of its own in the configuration."""

@@ -12,7 +12,6 @@ Rules that hold here:
 
 import operator
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -80,16 +79,15 @@ def merged(entries: Iterable[Any]) -> list[Json]:
     return whole[:-1]
 
 
-@dataclass(slots=True)
-class Reasoning:
+class Reasoning(msgspec.Struct):
     """What is to be remembered of one thinking block."""
 
     form: str
     """One of FIELDS, PARTS or TAGS: where its text came from."""
-    lists: Lists = field(default_factory=dict)
-    calls: Json = field(default_factory=dict)
+    lists: Lists = msgspec.field(default_factory=dict)
+    calls: Json = msgspec.field(default_factory=dict)
     """By tool call id: fields of the call that only its provider understands (Gemini's `extra_content`)."""
-    opaque: dict[str, str] = field(default_factory=dict)
+    opaque: dict[str, str] = msgspec.field(default_factory=dict)
     """By name: the fields of OPAQUE."""
 
     @property
@@ -170,17 +168,16 @@ class Reasoning:
         )
 
 
-@dataclass(slots=True)
-class Returned:
+class Returned(msgspec.Struct):
     """The reasoning of one assistant message on its way back."""
 
     only: str = ""
     """The field that the configuration wants it in; empty: where it came from."""
-    lists: Lists = field(default_factory=dict)
-    fields: dict[str, list[str]] = field(default_factory=dict)
+    lists: Lists = msgspec.field(default_factory=dict)
+    fields: dict[str, list[str]] = msgspec.field(default_factory=dict)
     """The texts that are to be in each field, one behind the other."""
-    calls: Json = field(default_factory=dict)
-    _taken: set[bytes] = field(default_factory=set)
+    calls: Json = msgspec.field(default_factory=dict)
+    _taken: set[bytes] = msgspec.field(default_factory=set)
 
     def take(self, record: str, text: str) -> str:
         """One thinking block of this provider's: puts it where it belongs. What it can't keep it names: PARTS or one

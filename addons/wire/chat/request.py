@@ -9,10 +9,10 @@ Rules that hold here:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from addons.wire import limits, raw_json
@@ -59,8 +59,7 @@ MOST_STOPS: Final = 4
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """What is sent, and what has to be known to read the answer."""
 
     body: bytes

@@ -10,9 +10,9 @@ Rules that hold here:
   else.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
@@ -48,27 +48,25 @@ NO_SIGNATURE: Final = "skip_thought_signature_validator"
 _NO_RESULT: Final = "(no result: the call was interrupted)"
 
 
-@dataclass(slots=True)
-class Assistant:
+class Assistant(msgspec.Struct):
     """What the assistant said in one turn."""
 
-    content: list[tuple[str, Text]] = field(default_factory=list)
+    content: list[tuple[str, Text]] = msgspec.field(default_factory=list)
     """(text, or where thinking inside the content stood; what it says)"""
-    calls: dict[str, tuple[str, Text]] = field(default_factory=dict)
+    calls: dict[str, tuple[str, Text]] = msgspec.field(default_factory=dict)
     """The client's id → (name, input as JSON)."""
-    returned: Returned = field(default_factory=Returned)
+    returned: Returned = msgspec.field(default_factory=Returned)
 
     def __bool__(self) -> bool:
         return bool(self.content or self.calls or self.returned)
 
 
-@dataclass(slots=True)
-class User:
+class User(msgspec.Struct):
     """What came from the user's side in one turn."""
 
-    results: dict[str, tuple[list[Text], list[Part]]] = field(default_factory=dict)
+    results: dict[str, tuple[list[Text], list[Part]]] = msgspec.field(default_factory=dict)
     """The client's id → (texts, what else there is)."""
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Part] = msgspec.field(default_factory=list)
 
 
 class Turns:

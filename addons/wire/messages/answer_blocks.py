@@ -11,9 +11,9 @@ Rules that hold here:
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
@@ -36,8 +36,7 @@ _THINKING_DELTAS: Final = ("thinking_delta", "signature_delta")
 _STRIPPED: Final = -1
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(msgspec.Struct):
     """A content block between its start and its stop."""
 
     index: int  # the client's, or _STRIPPED
@@ -45,8 +44,8 @@ class _Block:
     given: str = ""  # the signature in its start
     settled: bool = True  # False: a tool call of whose input it isn't known yet that it is an object
     input: Optional = UNSET  # the input in its start, if that is no object
-    held: list[str] = field(default_factory=list)  # the text of an input that is none
-    signature: list[str] = field(default_factory=list)  # the pieces in its deltas, which replace that one
+    held: list[str] = msgspec.field(default_factory=list)  # the text of an input that is none
+    signature: list[str] = msgspec.field(default_factory=list)  # the pieces in its deltas, which replace that one
 
 
 class AnswerBlocks:

@@ -7,7 +7,6 @@ Rules that hold here:
 """
 
 import json
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -118,12 +117,11 @@ class Assembler:
         block.add(kind, delta)
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(msgspec.Struct):
     start: Any
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    lists: dict[str, list[Any]] = field(default_factory=dict)
-    values: Json = field(default_factory=dict)
+    texts: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    lists: dict[str, list[Any]] = msgspec.field(default_factory=dict)
+    values: Json = msgspec.field(default_factory=dict)
 
     def add(self, kind: str, delta: Json) -> None:
         """One delta, without its type. Of one that is not known all strings, lists and values are taken over."""

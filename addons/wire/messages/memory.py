@@ -12,9 +12,9 @@ Rules that hold here:
 """
 
 import secrets
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _ENDING: Final = 64
@@ -35,8 +35,7 @@ class _Shape(NamedTuple):
     """The hash of its last bytes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stretch[T]:
+class Stretch[T](msgspec.Struct, frozen=True, eq=False):
     """A run of items that stood in an earlier text."""
 
     shape: _Shape

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET
 
 from addons.wire import raw_json
@@ -21,8 +21,7 @@ CUT_SHORT: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
 """Stop reasons after which the last tool call of an answer may not be whole, whatever it looks like."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """A tool call of the answer, as the client sees it."""
 
     id: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+import msgspec
 
 from addons.wire import raw_json
 from addons.wire.errands import Reply
@@ -35,8 +36,7 @@ FILTERED: Final = ("content_filter", "content management policy", "content polic
 """How providers say that they won't answer such a question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What the client is told of its answer's tool calls."""
 
     results: list[dict[str, Any]]

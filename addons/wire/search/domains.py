@@ -7,16 +7,16 @@ in the path any text. Rules that hold here: linear time; what is no address of t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 MOST_DOMAINS: Final = 1000
 """Entries of one list that are looked at; more are nobody's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Domain:
+class Domain(msgspec.Struct, frozen=True):
     """One entry of a list: `example.com`, `docs.example.com/api`, `example.com/*/news`."""
 
     host: str
@@ -33,8 +33,7 @@ class Domain:
         return len(path) >= len(before) + len(after) and path.startswith(before) and after in path[len(before) :]
 
 
-@dataclass(frozen=True, slots=True)
-class Domains:
+class Domains(msgspec.Struct, frozen=True):
     """Both lists of a request; usually one of them is empty."""
 
     allowed: tuple[Domain, ...] = ()

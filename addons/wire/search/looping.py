@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Raw
 
 from addons.wire import raw_json
@@ -70,16 +71,15 @@ def names(tool: Raw) -> str | None:
     return None if is_search(found) else raw_json.string(found.get("name", UNSET))
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(msgspec.Struct):
     """One answer of several rounds, as far as it has come."""
 
     question: Question
     settings: SearchSettings
     model: str
     seed: str
-    content: list[Json] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
+    content: list[Json] = msgspec.field(default_factory=list)
+    usage: Usage = msgspec.field(default_factory=Usage)
     searched: int = 0
     calls: int = 0
 

@@ -6,9 +6,9 @@ Rules that hold here: nothing raises on what a client has sent; what can't be re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from addons.wire import raw_json
@@ -25,12 +25,11 @@ TYPED: Final = b'"web_search_2'
 """As a client writes the beginning of the tool's type."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One search, and what its client wants of it."""
 
     text: str = ""
-    domains: Domains = field(default_factory=Domains)
+    domains: Domains = msgspec.field(default_factory=Domains)
     uses: int | None = None
     """Searches that one answer may hold; None: as many as it likes."""
     country: str = ""
@@ -38,7 +37,7 @@ class Question:
 
     def of(self, text: str) -> Question:
         """A search for this text, with the same wishes."""
-        return replace(self, text=" ".join(text.split()))
+        return msgspec.structs.replace(self, text=" ".join(text.split()))
 
 
 def search_tool(body: RequestBody) -> Question | None:

@@ -7,9 +7,9 @@ error code that clients know; of a service's own words nothing is passed on but 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Raw
 
 from addons.wire import raw_json
@@ -36,8 +36,7 @@ PASSING: Final = frozenset({0, 500, 502, 503})
 """Statuses after which a service is asked once more: a kept connection may have died of age."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What came of a search."""
 
     query: str

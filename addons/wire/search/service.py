@@ -10,9 +10,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
+
+import msgspec
 
 from addons.wire import raw_json
 from addons.wire.errands import Fetch
@@ -35,8 +36,7 @@ MARKUP: Final = re.compile(r"</?[a-zA-Z]{1,10}>")
 """What services put around the words that were searched for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One result."""
 
     url: str
@@ -46,8 +46,7 @@ class Found:
     """When the page was made or changed, in the service's words; empty: it doesn't say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A search service."""
 
     title: str

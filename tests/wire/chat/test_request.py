@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,7 +124,7 @@ def test_a_model_that_cant_be_told_to_think_no_more_is_asked_for_little():
     assert chat(off, effort)["reasoning_effort"] == "low"
     assert "reasoning_effort" not in chat(off)
     none = ThinkingRules(off={"reasoning_effort": "none"})
-    assert chat(off, replace(effort, thinking_rules=none))["reasoning_effort"] == "none"
+    assert chat(off, msgspec.structs.replace(effort, thinking_rules=none))["reasoning_effort"] == "none"
 
 
 QWEN = ThinkingRules(on={"enable_thinking": True}, off={"enable_thinking": False}, budget="thinking_budget")
