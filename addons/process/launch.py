@@ -4,8 +4,12 @@ mitmproxy handles SIGTERM and SIGINT from its event loop on. Until then it takes
 kills the process (a failure, to whoever supervises it), and a Ctrl-C prints a long traceback, or is lost where Python
 ignores exceptions, and nothing ends. This file is run by its path, so that nothing is imported before its handlers
 are there.
+
+Nothing that is imported is garbage: Python looks for none until all is there (Tuning switches that on). Measured: 60 ms
+of CPU time of a start.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -30,6 +34,7 @@ def again(number: int, frame: object) -> None:
 
 for early in EARLY:
     signal.signal(early, end)
+gc.disable()
 
 import threading  # noqa: E402
 

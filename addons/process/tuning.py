@@ -53,10 +53,11 @@ class Tuning:
     """The addon that switches these things off."""
 
     def load(self, loader: Loader) -> None:
-        # What is there before the first request is never garbage: 90,000 objects to walk, 40 ms each time. Not later:
-        # what is frozen is kept for good, and a request may come as soon as the gateway listens.
-        gc.collect()
+        # What is there before the first request is hardly garbage: 90,000 objects to walk, 40 ms each time. Not later:
+        # what is frozen is kept for good, and a request may come as soon as the gateway listens. Not collected before:
+        # that walks them too, for less than 1 MB.
         gc.freeze()
+        gc.enable()  # launch.py has switched it off
         # The type of each field of each request and response, for mitmproxy's developers (`python -O` leaves it out).
         if _check_types:
             http.MessageData.__post_init__ = lambda self: None  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ from addons.state.users import KnownUser, User, UserFile
 from addons.team.keys import digest, make_id, make_key
 from tests.bench.load import TOKEN
 from tests.bench.server import Server
-from tests.fakes.launch import ROOT, SUPERVISOR, command
+from tests.fakes.launch import LAUNCH, ROOT, SUPERVISOR, command
 from tests.fakes.ports import port_of, reserve
 
 DIRECT, BARE, GATEWAY, POOL = "direct", "bare mitmdump", "gateway", "gateway, pool"
@@ -124,8 +124,8 @@ def mitmproxy(name: str, ports: Ports, directory: Path, *, workers: int = 1) -> 
         (home / ".env").write_text("".join(f"{key}={value}\n" for key, value in ENV.items()))
         arguments = command(upstream=upstream, port=port, directory=home)
         arguments += ["--set", "termlog_verbosity=alert"]
-        if workers > 1:
-            arguments = [sys.executable, "-P", str(SUPERVISOR), str(workers), "mitmdump", *arguments[1:]]
+        starter = [str(SUPERVISOR), str(workers)] if workers > 1 else [str(LAUNCH)]
+        arguments = [sys.executable, "-P", *starter, "mitmdump", *arguments[1:]]
     else:
         arguments = [
             str(Path(sys.executable).with_name("mitmdump")),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ROOT / "addons" / "gateway.py"
+LAUNCH = ROOT / "addons" / "process" / "launch.py"
 SUPERVISOR = ROOT / "addons" / "process" / "workers" / "supervisor.py"
 
 SHORT_WAY = os.environ.get("GATEWAY_SHORT_WAY") != "false"

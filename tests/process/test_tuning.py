@@ -44,6 +44,16 @@ def test_what_was_there_before_is_frozen(tuning: Tuning) -> None:
     assert gc.get_freeze_count() == 0
 
 
+def test_garbage_is_looked_for_from_then_on() -> None:
+    gc.disable()
+    try:
+        with taddons.context(made := Tuning()):
+            assert gc.isenabled()
+        made.done()
+    finally:
+        gc.enable()
+
+
 class OldScript:
     def add_log(self, entry: object) -> None:
         """As scripts had it before mitmproxy 9."""
