@@ -7,6 +7,7 @@ Rules that hold here:
   providers leave out one of the three. A stream that ends before any of them was cut, and `finished` stays False.
 - Usage may come anywhere and several times, so the message_delta waits for the end.
 - An error ends the answer and is not sent on: the caller decides between failover and telling the client.
+- Nearly every chunk only says more of one block, and goes past all of this (running_block.py).
 """
 
 from typing import Any, Final
@@ -16,6 +17,7 @@ from addons.wire.chat.answer_content import AnswerContent, Asked
 from addons.wire.chat.chunk import Tokens, first_choices, is_error, usage_in
 from addons.wire.chat.ending import Ending
 from addons.wire.chat.events import Carried, carried, carried_at_end
+from addons.wire.chat.running_block import RunningBlock, running_block
 from addons.wire.error_reading import read_error
 from addons.wire.errors import ProviderError
 from addons.wire.sse import EventTooLarge, Splitter, frame, is_long
@@ -51,6 +53,7 @@ class ChatAnswer:
         self._said = AnswerContent(asked, seed, strip_thinking=strip_thinking, start=self._message_start)
         self._tokens = Tokens()
         self._ending = Ending()
+        self._running: RunningBlock | None = None
 
     @property
     def streamed(self) -> int:
@@ -63,6 +66,15 @@ class ChatAnswer:
 
     def feed(self, data: bytes) -> bytes:
         """The provider's next bytes; the events that are complete now come out."""
+        running = self._running
+        if running and self._splitter.between and (out := running.take(data)):
+            self.spoke = True
+            return out
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> bytes:
+        """The next bytes, whatever is in them."""
+        running, self._running = self._running, None
         self.spoke = False
         if self.error or self.finished:
             return b""
@@ -75,9 +87,15 @@ class ChatAnswer:
             if self.error or self.finished:
                 break
             self.started = True
+            if running and raw is not data and (out := running.take(raw)):
+                self.spoke = True
+                self._said.blocks.out += out
+                continue
             items = carried(raw, self._asked.provider)
             self.spoke = self.spoke or bool(items) or is_long(raw)
             self._take(items)
+            running = running_block(running, self._said) if not self._ending.only_usage else None
+        self._running = None if self.error or self.finished else running
         if not self._splitter.between:
             self.spoke = self.spoke or (bool(data) and self._splitter.tells)
         return self._out()
@@ -86,6 +104,7 @@ class ChatAnswer:
         """The provider ended properly. A last event without its blank line counts when its JSON is whole."""
         if self.error or self.finished:
             return b""
+        self._running = None
         items = carried_at_end(self._splitter.unfinished, self._asked.provider)
         self.started = self.started or bool(items)
         self._take(items)

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from addons.wire import limits
-from addons.wire.chat.block_writer import Blocks
+from addons.wire.chat.block_writer import Blocks, Written
 from addons.wire.chat.calls_in_text import TextCalls
 from addons.wire.chat.chunk import calls_in, content_in, function_call_in, reasoning_in
 from addons.wire.chat.reasoning import FIELDS, PARTS, Reasoning
@@ -110,6 +110,16 @@ class AnswerContent:
         """Whether the last call's arguments are no whole object."""
         called = [call for call in self._calls.all if call.name]
         return bool(called) and not called[-1].arguments.complete
+
+    @property
+    def runs(self) -> Written | Call | None:
+        """The block to which a delta with nothing but more of it adds just that. None: more may have to be done."""
+        block = self.blocks.running if self._plain else None
+        if isinstance(block, Call):
+            return None if self._tags.holds else block  # which comes before more of the call
+        if block and block.reasoning:
+            return block if block.reasoning.form in FIELDS else None
+        return block  # once there is text, no tag follows
 
     def take(self, delta: Json) -> None:
         """A delta, or a whole message."""

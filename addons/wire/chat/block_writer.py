@@ -29,6 +29,9 @@ _TEXT: Final = b'text_delta","text":'
 _THINKING: Final = b'thinking_delta","thinking":'
 _SIGNATURE: Final = b'signature_delta","signature":'
 _INPUT: Final = b'input_json_delta","partial_json":'
+_OPENING: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b'
+DELTA_END: Final = b"}}\n\n"
+"""What follows the string of a delta."""
 
 
 class Written(msgspec.Struct):
@@ -40,6 +43,13 @@ class Written(msgspec.Struct):
     waiting: list[str] = msgspec.field(default_factory=list)
     said: Any = None
     """A hash of all the text of a thinking block, which may be long."""
+
+    def add(self, text: str) -> None:
+        """More of what a thinking block says."""
+        if self.said is None:
+            self.said = hash_of(text)
+        else:
+            self.said.update(text.encode("utf-8", "surrogatepass"))
 
     def says(self, text: str) -> bool:
         """Whether this is all that a thinking block says."""
@@ -81,6 +91,16 @@ class Blocks:
     def thinks(self) -> bool:
         """Whether the block that began last is thinking."""
         return isinstance(last := self.last, Written) and last.kind == "thinking"
+
+    @property
+    def running(self) -> Written | Call | None:
+        """The block that is open, if no other waits behind it."""
+        return self._queue[0] if self._open and len(self._queue) == 1 else None
+
+    @property
+    def opening(self) -> bytes:
+        """What stands before the string of a delta of the open block."""
+        return _OPENING % (self.count - 1, _head(self._queue[0]))
 
     def text(self, text: str) -> None:
         """A piece of text."""
@@ -154,15 +174,12 @@ class Blocks:
     def _write_text(self, block: Written) -> None:
         if not self._open:
             self._start_block(_STARTS[block.kind])
-        head = _TEXT if block.kind == "text" else _THINKING
+        head = _head(block)
         for text in block.waiting:
             self._delta(head, text)
         if block.kind == "thinking":
             for text in block.waiting:
-                if block.said is None:
-                    block.said = hash_of(text)
-                else:
-                    block.said.update(text.encode("utf-8", "surrogatepass"))
+                block.add(text)
         block.waiting.clear()
 
     def _write_call(self, call: Call) -> None:
@@ -201,7 +218,11 @@ class Blocks:
         self._open = True
 
     def _delta(self, head: bytes, text: str) -> None:
-        self.out += (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b%b}}\n\n'
-            % (self.count - 1, head, _encode(text))
-        )
+        self.out += _OPENING % (self.count - 1, head) + _encode(text) + DELTA_END
+
+
+def _head(block: Written | Call) -> bytes:
+    """What says of a delta that it is of this block."""
+    if isinstance(block, Call):
+        return _INPUT
+    return _TEXT if block.kind == "text" else _THINKING

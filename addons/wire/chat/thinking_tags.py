@@ -34,6 +34,11 @@ class TagReader:
         self._tag = ""  # the one that is open
         self._inside = inside
 
+    @property
+    def holds(self) -> bool:
+        """Whether something is held back."""
+        return bool(self._held)
+
     def feed(self, text: str) -> list[tuple[str, str]]:
         """(tag or "" for text, what belongs to it), in order; nothing is empty."""
         if self._held:

@@ -30,6 +30,7 @@ LONGEST_TOKEN: Final = 1_000
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
 _ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
+_IN_STRING: Final = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 _HALF_ESCAPE: Final = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _KEY: Final = re.compile(r'"((?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*)"')
 _HALF_KEY: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*(?:\\(?:u[0-9a-fA-F]{0,3})?)?\Z')
@@ -114,6 +115,10 @@ class Arguments:
         while at < len(text):
             at = self._token(text, at, out)
         return "".join(out)
+
+    def passes(self, text: str) -> bool:
+        """Whether `feed` would give the next piece as it is, and be where it was: in the middle of a string value."""
+        return self._state is _State.STRING and not self._held and _IN_STRING.fullmatch(text) is not None
 
     def close(self) -> str:
         """There is no more: what has to be sent to make the whole an object."""

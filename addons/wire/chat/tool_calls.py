@@ -20,13 +20,15 @@ Json = dict[str, Any]
 class Call:
     """One tool call, as far as it has come."""
 
-    __slots__ = ("arguments", "extra", "id", "name", "new", "ready")
+    __slots__ = ("arguments", "extra", "id", "index", "name", "new", "ready")
 
     def __init__(self) -> None:
         self.id = ""
         """The provider's; empty when it gave none."""
         self.name = ""
         """The provider's; empty until it is known."""
+        self.index: int | None = None
+        """The number with which its last piece came, of those that have one."""
         self.arguments = Arguments()
         self.ready: list[str] = []
         """What of the arguments is still to be sent."""
@@ -70,6 +72,7 @@ class Calls:
                 opened.append(call)
             if index is not None and (index in self._by_index or len(self._by_index) < limits.TOOL_CALLS):
                 self._by_index[index] = call  # some number the pieces
+                call.index = index
             call.id = call.id or call_id
             if call.id:
                 self._by_id[call.id] = call
