@@ -64,6 +64,12 @@ die() {
   exit 1
 }
 
+# misuse WORDS…: it was called wrongly.
+misuse() {
+  say "$@"
+  exit 2
+}
+
 # --- The installation -------------------------------------------------------------------------------------------------
 
 # is_python PATH: a working Python that is new enough and can make a virtual environment.
@@ -231,7 +237,7 @@ serve() {
   while [ $# != 0 ]; do
     case $1 in
       --workers)
-        [ $# != 1 ] || die "--workers takes how many, or auto"
+        [ $# != 1 ] || misuse "--workers takes how many, or auto"
         workers=$2
         shift
         ;;
@@ -243,9 +249,11 @@ serve() {
   set -- ${options[@]+"${options[@]}"}
   if [ "$workers" != 1 ]; then
     [ "$program" = mitmdump ] ||
-      die "mitmweb shows the requests of its own process: --workers $workers is for ./run.sh without web"
+      misuse "mitmweb shows the requests of its own process: --workers $workers is for ./run.sh without web"
     starter=("$root/addons/process/workers/supervisor.py" "$workers")
   fi
+  case $port in *[!0-9]* | ??????*) misuse "GATEWAY_PORT=$port is no port: a number up to 65535" ;; esac
+  [ "$port" -le 65535 ] || misuse "GATEWAY_PORT=$port is no port: a number up to 65535"
   ensure_installed ''
   examples
   for setting in connection_strategy=lazy tcp_timeout=3600 flow_detail=0 termlog_verbosity=alert \
@@ -329,7 +337,7 @@ uninstall() {
     case $1 in
       --purge) purge=yes ;;
       --yes) yes=yes ;;
-      *) die "uninstall takes --purge (what you have made too) and --yes (don't ask)" ;;
+      *) misuse "uninstall takes --purge (what you have made too) and --yes (don't ask)" ;;
     esac
     shift
   done
@@ -536,5 +544,5 @@ case ${1:-} in
   fuzz) shift; fuzz "$@" ;;
   check) check ;;
   lock) shift; lock "$@" ;;
-  *) die "there is no command '$1': see ./run.sh help" ;;
+  *) misuse "there is no command '$1': see ./run.sh help" ;;
 esac

@@ -225,10 +225,10 @@ def test_workers(installed: Project, arguments: list[str], variable: str, starte
 
 def test_workers_are_not_for_mitmweb_and_take_a_number(installed: Project) -> None:
     assert installed.run("web", "--workers", "2")[::2] == (
-        1,
+        2,
         ["run.sh: mitmweb shows the requests of its own process: --workers 2 is for ./run.sh without web"],
     )
-    assert installed.run("--workers")[::2] == (1, ["run.sh: --workers takes how many, or auto"])
+    assert installed.run("--workers")[::2] == (2, ["run.sh: --workers takes how many, or auto"])
 
 
 def test_what_is_started(installed: Project, tmp_path: Path) -> None:
@@ -556,7 +556,8 @@ def test_uninstall_keeps_what_the_user_has_made(installed: Project) -> None:
 
 
 def test_uninstall_takes_no_other_word(installed: Project) -> None:
-    assert one_line(installed.run("uninstall", "--prune")).startswith("run.sh: uninstall takes --purge")
+    status, _, [said] = installed.run("uninstall", "--prune")
+    assert (status, said[:31]) == (2, "run.sh: uninstall takes --purge")
     assert (installed.root / ".venv").exists()
 
 
@@ -774,7 +775,13 @@ def test_help_names_every_command() -> None:
 
 
 def test_a_command_that_is_none(project: Project) -> None:
-    assert one_line(project.run("start")) == "run.sh: there is no command 'start': see ./run.sh help"
+    assert project.run("start")[::2] == (2, ["run.sh: there is no command 'start': see ./run.sh help"])
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1", "400000", "4000 "])
+def test_a_port_that_is_none(installed: Project, port: str) -> None:
+    status, out, [said] = installed.run(GATEWAY_PORT=port)
+    assert (status, out, said) == (2, [], f"run.sh: GATEWAY_PORT={port} is no port: a number up to 65535")
 
 
 def test_it_can_be_called_through_a_link(installed: Project, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from addons.config.config import Config, ConfigError
 from addons.config.reload import shown
 from addons.config.settings import settings
 from addons.state.conversations import Conversations
-from addons.state.explanation import explain, facts_of
+from addons.state.explanation import check_question, explain, facts_of
 from addons.state.users import read_users
 from addons.team.limits import named
 from addons.team.users import Users
@@ -83,6 +83,10 @@ def question(options: argparse.Namespace) -> dict[str, Any] | None:
         options.parser.error(f"not JSON: {error}")
     if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
         options.parser.error('a request is a JSON object with a "model"')
+    try:
+        check_question(asked)
+    except ValueError as error:
+        options.parser.error(str(error))
     return {**asked, "user": options.user} if options.user else asked
 
 

@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+from addons.config.client_settings import port_of
 from addons.config.environment import environment, unquoted
 from addons.config.settings import HOME
 from addons.config.yaml_reader import ConfigError
@@ -45,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--url",
+        type=url_of,
         help="address of the gateway; LITELLM_MASTER_KEY lets the command in (default: the one of this machine, "
         "by GATEWAY_HOST and GATEWAY_PORT)",
     )
@@ -53,6 +55,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"{FILE_NAME} of the gateway, where gateway_db is elsewhere (default: GATEWAY_CONTROL, or this folder's)",
     )
+
+
+def url_of(text: str) -> str:
+    """An address as `--url` takes it. Raises ArgumentTypeError."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  # raises what it can't read
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: http://HOST:PORT")
+    return text
 
 
 class RunningGateway:
@@ -83,19 +97,22 @@ class RunningGateway:
                 return json.loads(response.read())
         except HTTPError as error:
             with error:
-                raise Refused(said(error.read(), error.code)) from None
+                if words := said(error.read()):
+                    raise Refused(words) from None
+            raise NotRunning(f"what answers at {self.url} is no gateway: it answers {error.code}") from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
+            reason = getattr(reason, "strerror", None) or reason
             raise NotRunning(f"no gateway answers at {self.url}: {reason}") from None
         except ValueError:
-            raise Failed(f"what answers at {self.url} is no gateway") from None
+            raise NotRunning(f"what answers at {self.url} is no gateway") from None
 
 
 def address(env: Mapping[str, str]) -> str:
-    """Where the gateway of this machine listens."""
+    """Where the gateway of this machine listens. Raises ConfigError."""
     host = env.get("GATEWAY_HOST", "")
     host = EVERYWHERE.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{env.get('GATEWAY_PORT') or '4000'}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port_of(env)}"
 
 
 def is_here(url: str) -> bool:
@@ -112,12 +129,12 @@ def key_of(name: str, env: Mapping[str, str]) -> str:
         return ""
 
 
-def said(body: bytes, status: int) -> str:
-    """The words of an error."""
+def said(body: bytes) -> str:
+    """The words of a gateway's error; empty when it is nobody's."""
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"it answered {status}"
+        return ""
 
 
 def show(value: object) -> None:
@@ -137,7 +154,7 @@ def run(main: Any) -> NoReturn:
     """Run a command: 0 fine, 1 something is wrong (said), 2 wrong use."""
     try:
         status = main(sys.argv[1:])
-    except Failed as error:
+    except (Failed, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         status = 1
     except BrokenPipeError:

@@ -66,10 +66,13 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         prog="./run.sh settings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("alias", nargs="?", help="a name of `models:` in routing.yaml")
+    parser.add_argument("--json", action="store_true", help="print JSON, as without it")
     parser.add_argument("--write", metavar="FILE", help="put it into this file, after showing what changes in it")
     parser.add_argument("--yes", action="store_true", help="don't ask before writing")
     parser.add_argument("--budget-display", action="store_true", help="with what makes Claude Code show budgets")
     options = parser.parse_args(arguments)
+    if options.write == "":
+        parser.error("--write which file?")
     if options.yes and not options.write:
         parser.error("--yes without --write FILE")
     return options

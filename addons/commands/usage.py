@@ -20,6 +20,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -30,7 +31,7 @@ from addons.config.config import Config, ConfigError
 from addons.config.settings import HOME
 from addons.state.control import ControlError
 from addons.state.merged_ledgers import merge
-from addons.state.usage_report import NAMES, VIEWS, report
+from addons.state.usage_report import KEYS, NAMES, VIEWS, day_of, report
 
 WIDE: Final = 100
 """Columns of a terminal from which on each kind of tokens has its own column."""
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.json:
         show(found)
     elif options.csv:
-        write_csv(found)
+        write_csv(found, options.view)
     else:
         write_table(found, options)
     return 0
@@ -78,6 +79,11 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.json and options.csv:
         parser.error("--json or --csv?")
+    for name in ("since", "until"):
+        try:
+            day_of(getattr(options, name) or "", date.today())  # noqa: DTZ011  # only whether it can be read
+        except ControlError as error:
+            parser.error(f"--{name}: {error}")
     return options
 
 
@@ -116,10 +122,11 @@ def reported(path: Path, asked: dict[str, str]) -> dict[str, Any]:
         raise Failed(str(error)) from None
 
 
-def write_csv(found: dict[str, Any]) -> None:
-    """Print the lines of a report; the first names the columns."""
+def write_csv(found: dict[str, Any], view: str) -> None:
+    """Print the lines of a report; the first names the columns, also where no other follows."""
     rows = found["rows"]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    keys = KEYS.get(view) or (NAMES[view],)  # type: ignore[index]
+    names = list(dict.fromkeys([*keys, *found["total"], *(name for row in rows for name in row)]))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([cell_of(row.get(name)) for name in names] for row in rows)

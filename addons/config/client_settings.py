@@ -10,9 +10,10 @@ the gateway has no credential for that, the block says what they shall ask for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from addons.config.config import Config, token_mode
+from addons.config.config import Config, ConfigError, token_mode
 
 PLACEHOLDER = "any-value"
 """What a client sends as its own credential where the gateway has one: Claude Code sends nothing without any."""
@@ -96,10 +97,18 @@ def stand_in(config: Config, asked: str) -> str:
 
 
 def client_url(env: Mapping[str, str]) -> str:
-    """Where clients of this machine find the gateway, by GATEWAY_HOST and GATEWAY_PORT."""
+    """Where clients of this machine find the gateway, by GATEWAY_HOST and GATEWAY_PORT. Raises ConfigError."""
     host = env.get("GATEWAY_HOST") or "127.0.0.1"
     shown = "localhost" if host in HERE else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{env.get('GATEWAY_PORT') or '4000'}"
+    return f"http://{shown}:{port_of(env)}"
+
+
+def port_of(env: Mapping[str, str]) -> int:
+    """Where the gateway of this machine listens, by GATEWAY_PORT. Raises ConfigError."""
+    text = env.get("GATEWAY_PORT") or "4000"
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= 65535:
+        raise ConfigError(f"GATEWAY_PORT={text} is no port: a number from 1 to 65535")
+    return int(text)
 
 
 def first_alias(config: Config) -> str:

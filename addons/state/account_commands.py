@@ -58,7 +58,8 @@ class AccountCommands:
         every = [(pool, one) for pool in self.pools.by_key.values() for one in pool.accounts]
         chosen = [(pool, one) for pool, one in every if account in ("all", one.name) or f"claude:{account}" == one.name]
         if not chosen:
-            raise ControlError(f"no account {account!r}; there are {len(every)}")
+            names = ", ".join(one.name for _, one in every[:20])
+            raise ControlError(f"no account {account!r}; there are: {names}" if every else "there are no accounts")
         for pool, one in chosen:
             pool.resume(one)
             self.pools.store.forget_cooldowns(one.fingerprint)

@@ -21,6 +21,28 @@ from addons.wire.messages.body import RequestBody, session_of
 FACTS = ("class", "agent", "user", "tokens", "image", "header", "headers", "session")
 """What may be given beside the fields of a request, or instead of what would show it."""
 
+KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "model": (str, "a name"),
+    "class": (str, "a word"),
+    "agent": (str, "a name"),
+    "user": (str, "a name"),
+    "session": (str, "a name"),
+    "tokens": (int, "a whole number"),
+    "image": (bool, "true or false"),
+    "header": (Mapping, "an object of names and values"),
+    "headers": (Mapping, "an object of names and values"),
+    "tools": ((str, list), "a name, or a list of names"),
+}
+"""What each of these may be, and how that is said."""
+
+
+def check_question(asked: Mapping[str, Any]) -> None:
+    """Raises ValueError, which names the field that is none."""
+    for name, (kind, words) in KINDS.items():
+        value = asked.get(name)
+        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+            raise ValueError(f"{name!r} must be {words}")
+
 
 class GivenFacts(RequestFacts):
     """Facts of which some are given."""
@@ -36,6 +58,7 @@ class GivenFacts(RequestFacts):
 
 def facts_of(asked: Mapping[str, Any], conversations: Conversations, now: float) -> GivenFacts:
     """The facts of a question. Raises BadRequest and ValueError."""
+    check_question(asked)
     fields = {name: value for name, value in asked.items() if name not in FACTS}
     tools = fields.get("tools")
     if isinstance(tools, str | list):
@@ -44,25 +67,24 @@ def facts_of(asked: Mapping[str, Any], conversations: Conversations, now: float)
     body = RequestBody.parse(json.dumps({"messages": [], **fields}).encode())
     headers: dict[str, str] = {}
     for name in ("headers", "header"):
-        if isinstance(given := asked.get(name, {}), Mapping):
-            headers |= {key: str(value) for key, value in given.items()}
+        headers |= {key: str(value) for key, value in (asked.get(name) or {}).items()}
     for name, header in (("class", CLASS_HEADER), ("agent", AGENT_TYPE_HEADER)):
-        if name in asked:
-            headers[header] = str(asked[name])
+        if asked.get(name) is not None:
+            headers[header] = asked[name]
     session = asked.get("session") or headers.get("x-claude-code-session-id") or session_of(body)
     facts = GivenFacts(
         body,
         headers=headers.items(),
         session=str(session) if session else None,
-        caller=str(asked.get("user", "anyone")),
+        caller=asked.get("user") or "anyone",
         conversations=conversations,
         now=now,
     )
-    if "tokens" in asked:
-        facts.given = {"tokens": int(asked["tokens"])}
+    if asked.get("tokens") is not None:
+        facts.given = {"tokens": asked["tokens"]}
         facts.tokens = facts.given["tokens"]
-    if "image" in asked:
-        facts.image = bool(asked["image"])
+    if asked.get("image") is not None:
+        facts.image = asked["image"]
     return facts
 
 

@@ -152,6 +152,8 @@ NAMES: Final[dict[View, str]] = {
     "class": "class",
 }
 """What the key of a line is called."""
+KEYS: Final[dict[str, tuple[str, ...]]] = {"model": ("model", "provider"), "session": ("session", "user", "last")}
+"""What the keys of a line are called, of views with several."""
 
 
 def status(

@@ -28,6 +28,24 @@ def test_a_question_that_is_none(asked: str, capsys: pytest.CaptureFixture[str])
     assert "JSON" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ('"tokens": "x"', "'tokens' must be a whole number"),
+        ('"tokens": true', "'tokens' must be a whole number"),
+        ('"class": ["main"]', "'class' must be a word"),
+        ('"image": "no"', "'image' must be true or false"),
+        ('"header": "x-a: b"', "'header' must be an object"),
+        ('"tools": 5', "'tools' must be a name, or a list"),
+    ],
+)
+def test_a_field_that_is_none_is_named(field: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        question(parsed(["--explain", f'{{"model": "glm", {field}}}']))
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
 def test_who_asks_is_a_part_of_the_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert question(parsed(["--explain", '{"model": "glm"}', "--user", "alice"])) == {"model": "glm", "user": "alice"}
     with pytest.raises(SystemExit):

@@ -19,9 +19,13 @@ from addons.commands.running_gateway import (
     said,
     table,
 )
+from addons.config.yaml_reader import ConfigError
 from addons.state.control import FILE_NAME, HEADER, make_secret
 from tests.credentials import ADMIN
+from tests.fakes.answers import Reply
 from tests.fakes.ports import port_of, reserve
+from tests.fakes.provider import Provider
+from tests.fakes.scripts import close_at_accept, plain_error
 
 
 def gateway(*arguments: str, **env: str) -> RunningGateway:
@@ -41,6 +45,20 @@ def gateway(*arguments: str, **env: str) -> RunningGateway:
 )
 def test_the_address(env: dict[str, str], url: str) -> None:
     assert address(env) == url
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "4000/x"])
+def test_a_port_that_is_none(port: str) -> None:
+    with pytest.raises(ConfigError, match=f"GATEWAY_PORT={port} is no port"):
+        address({"GATEWAY_PORT": port})
+
+
+@pytest.mark.parametrize("url", ["nonsense", "127.0.0.1:4000", "ftp://x", "http://", "http://x:abc", "http://[::1", ""])
+def test_an_address_that_is_none_is_wrong_use(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        gateway("--url", url)
+    assert ended.value.code == 2
+    assert "is no address: http://HOST:PORT" in capsys.readouterr().err
 
 
 class TestWhatLetsACommandIn:
@@ -73,7 +91,7 @@ class TestWhatLetsACommandIn:
 
 def test_nobody_answers(tmp_path: Path) -> None:
     make_secret(tmp_path / FILE_NAME)
-    with reserve() as nobody, pytest.raises(NotRunning, match="no gateway answers at http"):
+    with reserve() as nobody, pytest.raises(NotRunning, match=r"no gateway answers at http://\S+: Connection refused"):
         gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_PORT=str(port_of(nobody))).ask("pool")
 
 
@@ -87,10 +105,24 @@ def test_is_here(url: str, here: bool) -> None:
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [(b'{"error": {"message": "no"}}', "no"), (b"<html>", "it answered 502"), (b'{"error": 1}', "it answered 502")],
+    [(b'{"error": {"message": "no"}}', "no"), (b"<html>", ""), (b'{"error": 1}', "")],
 )
 def test_the_words_of_an_error(body: bytes, words: str) -> None:
-    assert said(body, 502) == words
+    assert said(body) == words
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (plain_error(501, "<html>"), "no gateway: it answers 501"),
+        (plain_error(200, "<html>"), "is no gateway$"),
+        (close_at_accept(), "no gateway answers at"),
+    ],
+)
+def test_something_else_answers(tmp_path: Path, answer: Reply, words: str) -> None:
+    make_secret(tmp_path / FILE_NAME)
+    with Provider("else", always=answer) as other, pytest.raises(NotRunning, match=words):
+        gateway(GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_PORT=str(other.port)).ask("pool")
 
 
 def test_a_table() -> None:
@@ -102,12 +134,17 @@ def wrong(_arguments: object) -> int:
     raise Failed("it is so")
 
 
+def misconfigured(_arguments: object) -> int:
+    raise ConfigError("line 3")
+
+
 def interrupted(_arguments: object) -> int:
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
-    ("main", "status", "words"), [(lambda _: 0, 0, ""), (wrong, 1, "it is so\n"), (interrupted, 130, "")]
+    ("main", "status", "words"),
+    [(lambda _: 0, 0, ""), (wrong, 1, "it is so\n"), (misconfigured, 1, "line 3\n"), (interrupted, 130, "")],
 )
 def test_exit_codes(main: Callable[[object], int], status: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -48,6 +48,7 @@ def test_a_model_without_its_key_is_printed_with_what_is_missing(run: Any) -> No
     assert (status, shown["ANTHROPIC_MODEL"]) == (1, "glm")
     assert said == "glm can't be used yet: ZAI_API_KEY is not set (in .env)\n"
     assert run("glm", env="ZAI_API_KEY=key\n")[::2] == (0, "")
+    assert run("glm", "--json", env="ZAI_API_KEY=key\n")[0] == 0
 
 
 def test_the_first_model_that_can_be_used_is_the_default(run: Any) -> None:

@@ -68,6 +68,9 @@ def test_csv(told: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     [first, second] = csv.DictReader(io.StringIO(printed(capsys, "--csv")))
     assert (first["models"], first["cost_usd"], first["unpriced"]) == ("claude-opus-5-5 glm-5", "12.345", "")
     assert (second["cost_usd"], second["unpriced"]) == ("", "1")
+    told["answer"] = {"rows": [], "total": TOTAL}
+    assert printed(capsys, "--csv") == f"day,{','.join(TOTAL)}\n"
+    assert printed(capsys, "session", "--csv") == f"session,user,last,{','.join(TOTAL)}\n"
 
 
 def test_a_wide_table(
@@ -136,7 +139,9 @@ def test_nothing(told: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> No
     assert printed(capsys) == "nothing was used in this time\n"
 
 
-@pytest.mark.parametrize("arguments", [["yearly"], ["--json", "--csv"], ["--unknown"]])
+@pytest.mark.parametrize(
+    "arguments", [["yearly"], ["--json", "--csv"], ["--since", "never"], ["--until", "2026-02-30"]]
+)
 def test_wrong_use(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         usage.main(arguments)
@@ -164,9 +169,10 @@ class TestWithoutAGateway:
         found = json.loads(printed(capsys, "user", "--json", "--db", str(path)))
         assert [(row["user"], row["cost_usd"]) for row in found["rows"]] == [("alice", 0.5)]
 
-    def test_a_question_that_makes_no_sense(self, path: Path) -> None:
-        with pytest.raises(Failed, match="is no day"):
-            usage.main(["--db", str(path), "--since", "never"])
+    def test_a_file_that_is_none(self, path: Path) -> None:
+        path.write_bytes(b"no database")
+        with pytest.raises(Failed, match="can't be read"):
+            usage.main(["--db", str(path)])
 
     @pytest.mark.parametrize("arguments", [["--url", "http://127.0.0.1:9"], []])
     def test_another_gateway_s_file_is_not(self, arguments: list[str], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class TestFacts:
         assert facts(model="glm", **asked).session == "s1"
 
     def test_no_number_is_a_mistake(self) -> None:
-        with pytest.raises(ValueError, match="many"):
+        with pytest.raises(ValueError, match="'tokens' must be a whole number"):
             facts(model="glm", tokens="many")
 
 
