@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from addons.commands.running_gateway import RunningGateway, add_options, run, show
+from addons.team.figures import dollars
 
 LONGEST_INPUT = 1_000_000
 
@@ -51,8 +52,9 @@ def line(found: dict[str, Any]) -> str:
     cost = found["cost_usd"]
     parts = ["cost unknown" if cost is None else f"${cost:,.2f}{' + ?' if found['unpriced'] else ''} today"]
     if budget := found.get("budget"):
-        left = max(budget["budget_usd"] - budget["spent_usd"], 0)
-        parts.append(f"${left:,.2f} of ${budget['budget_usd']:,.2f} left ({budget['window']})")
+        whole = budget["budget_usd"]
+        left = max(whole - budget["spent_usd"], 0)
+        parts.append(f"{dollars(left, whole)} of {dollars(whole, whole)} left ({budget['window']})")
     if where := found["account"] or found["provider"]:
         parts.append(where)
     return " · ".join(parts)

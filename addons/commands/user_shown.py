@@ -16,6 +16,7 @@ from addons.config.config import ConfigError
 from addons.config.routing import Budget
 from addons.state.account_table import iso
 from addons.state.users import KnownUser, User
+from addons.team.figures import dollars
 from addons.team.spending import spent
 
 HEAD = ["NAME", "ID", "STATE", "BUDGET", "MODELS", "RPM", "SESSIONS"]
@@ -65,7 +66,7 @@ def row(known: KnownUser) -> list[str]:
 def budget_in_words(budget: Budget) -> str:
     """`day $5, month $100`"""
     amounts = [(window, amount) for window, amount in msgspec.structs.asdict(budget).items() if amount is not None]
-    return ", ".join(f"{window} ${amount:.2f}".removesuffix(".00") for window, amount in amounts)
+    return ", ".join(f"{window} {dollars(amount, amount)}".removesuffix(".00") for window, amount in amounts)
 
 
 def limits_in_words(user: User) -> str:

@@ -23,6 +23,11 @@ def money(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd < 999.995 else f"${usd:,.0f}"
 
 
+def dollars(usd: float, of: float) -> str:
+    """`$12.34`: an amount beside the budget that it is part of; more digits where that is below ten cents."""
+    return f"${usd:,.{4 if 0 < of < 0.1 else 2}f}"
+
+
 def count(number: float) -> str:
     """A whole number with its thousands parted: `12,345`."""
     return f"{number:,.0f}"

@@ -18,6 +18,7 @@ import msgspec
 from addons.config.routing import Budget, UserSettings
 from addons.state.users import RESERVED, SHARED, User
 from addons.team.budgets import Fullest, Over
+from addons.team.figures import dollars
 from addons.team.users import Users
 from addons.wire.errors import ProviderError
 
@@ -85,10 +86,13 @@ class Refusal(msgspec.Struct, frozen=True):
 def over_budget(user: str, over: Over, now: float, zone: tzinfo | None, ask: str) -> Refusal:
     """A budget is used up. `now`: epoch seconds."""
     name, resets = over.window.name, math.ceil(over.window.end)
-    what = f"{user} has used ${over.spent:.2f} of the ${over.budget:.2f} for {CALLED[name]}"
+    spent, budget = (dollars(amount, over.budget) for amount in (over.spent, over.budget))
+    what = f"{user} has used {spent} of the {budget} for {CALLED[name]}"
     if over.spent < over.budget:
         what += " (the rest is reserved for requests that are running)"
     message = f"{what}; it starts anew {moment(over.window.end, zone)}. {ask}"
+    if not over.budget:
+        message = f"{user} has a {PERIODS[name]} budget of $0, for which nothing is served. {ask}"
     return Refusal(
         ProviderError(429, "billing_error", message),
         {
@@ -109,7 +113,8 @@ def over_budget(user: str, over: Over, now: float, zone: tzinfo | None, ask: str
 def too_fast(user: str, most: int, wait: float, ask: str) -> Refusal:
     """Too many requests in a minute."""
     seconds = max(1, math.ceil(wait))
-    message = f"{user} may make {most} requests a minute; the next one in {seconds} s. {ask}"
+    requests = "one request" if most == 1 else f"{most} requests"
+    message = f"{user} may make {requests} a minute; the next one in {seconds} s. {ask}"
     return Refusal(ProviderError(429, "rate_limit_error", message), {"retry-after": str(seconds)})
 
 

@@ -68,6 +68,13 @@ def test_a_budget_that_is_used_up_is_said_in_one_sentence(window, words) -> None
     assert "representative-claim" not in unified and "overage-status" not in unified
 
 
+def test_budgets_of_nothing_and_of_little_are_said_as_they_are() -> None:
+    message = over_budget("b", Over(DAY, 0.0, 0.0), NOW, UTC, "Ask.").error.message
+    assert message == "b has a daily budget of $0, for which nothing is served. Ask."
+    message = over_budget("b", Over(DAY, 0.00234, 0.002), NOW, UTC, "Ask.").error.message
+    assert message.startswith("b has used $0.0023 of the $0.0020 for today; ")
+
+
 def test_what_is_reserved_is_told_where_it_is_the_reason() -> None:
     message = over_budget("alice", Over(DAY, 4.0, 5.0), NOW, UTC, "Ask.").error.message
     assert "reserved for requests that are running" in message
@@ -76,7 +83,8 @@ def test_what_is_reserved_is_told_where_it_is_the_reason() -> None:
 def test_too_many_requests_and_sessions_are_waited_for() -> None:
     fast = too_fast("alice", 60, 0.2, "Ask.")
     assert (fast.error.type, fast.headers) == ("rate_limit_error", {"retry-after": "1"})
-    assert "60 requests a minute" in fast.error.message
+    assert "60 requests a minute; the next one in 1 s" in fast.error.message
+    assert "may make one request a minute; " in too_fast("alice", 1, 0.2, "Ask.").error.message
     many = too_many_sessions("alice", 1, 12.2, "Ask.")
     assert (many.error.type, many.headers) == ("rate_limit_error", {"retry-after": "13"})
     assert "one session at once" in many.error.message
