@@ -57,6 +57,12 @@ def command(program: str, folder: Path, port: int, gateways: Sequence[int]) -> l
     return [binary, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
 
 
+def errors(folder: Path) -> str:
+    """What nginx has logged: which gateway it took for failed, and why."""
+    file = folder / "error.log"
+    return file.read_text() if file.exists() else ""
+
+
 @contextmanager
 def in_front(program: str, folder: Path, gateways: Sequence[int]) -> Iterator[str]:
     """The address at which it serves."""

@@ -175,7 +175,7 @@ def test_connections_that_are_kept_are_shared_out(gateway: Gateway) -> None:
                 assert client.read("GET").status == 200
             told = workers(gateway)
             assert {one["pid"] for one in told} == processes(gateway)
-            clients = [one["clients"] for one in told]
+            clients: list[int] = [one["clients"] for one in told]
             assert count <= sum(clients) < 200, clients
             return min(clients) >= sum(clients) // 2 - 5
 
