@@ -18,6 +18,8 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader, traverse
 from mitmproxy.exceptions import OptionsError
 
+from addons.proxy.fail_closed import ends_at_an_error
+
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.002
@@ -59,9 +61,3 @@ class Startup:
         while ends_at_an_error():  # noqa: ASYNC110  # nobody says when
             await asyncio.sleep(LOOK_EVERY)
         self.over.set()
-
-
-def ends_at_an_error() -> bool:
-    """Whether mitmproxy's `errorcheck` still looks at what is logged: it stops when everything runs."""
-    check = ctx.master.addons.get("errorcheck")
-    return check is not None and check.logger in logging.getLogger().handlers

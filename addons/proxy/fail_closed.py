@@ -4,7 +4,8 @@ mitmproxy logs what an addon raises, and goes on with the next addon as if nothi
 has routed would go to the default upstream. So each handler of the chain is wrapped once, and both ways of calling it
 (mitmproxy's, and in place: hook_dispatch.py) meet the wrapper. Rules that hold in this file:
 - what has to do with a request ends in a 500 in the envelope; what has to do with a connection closes it;
-- at a start, what can't be set up ends the start; later it is a line of the log;
+- at a start, what can't be set up ends the start, and so does an option that can't be what it is: with one line, for
+  mitmproxy would tell it with a traceback; later it is a line of the log;
 - the log says which exception it was and where, never what it says: that may quote a client's words;
 - `AddonHalt`, `OptionsError` and `CommandError` are meant, and pass.
 """
@@ -19,7 +20,7 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
-from mitmproxy import connection, flow, hooks, http
+from mitmproxy import connection, ctx, flow, hooks, http
 from mitmproxy.exceptions import AddonHalt, CommandError, OptionsError
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
@@ -83,13 +84,21 @@ def wrapped(handler: Handler, hook: str, addon: str) -> Handler:
     def call(*arguments: Any) -> None:
         try:
             handler(*arguments)
-        except MEANT:
-            raise
+        except MEANT as error:
+            if not (isinstance(error, OptionsError) and ends_at_an_error()):
+                raise
+            logger.error("gateway: %s", error)  # what it says is meant to be read
         except Exception as error:  # noqa: BLE001
             close(hook, addon, error, *arguments)
 
     call.__dict__[CLOSING] = functools.partial(close, hook, addon)
     return call
+
+
+def ends_at_an_error() -> bool:
+    """Whether mitmproxy's `errorcheck` still looks at what is logged: it stops when everything runs."""
+    check = ctx.master.addons.get("errorcheck")
+    return check is not None and check.logger in logging.getLogger().handlers
 
 
 def unwrapped(handler: Handler) -> tuple[Handler, Closing | None]:

@@ -120,6 +120,17 @@ def test_an_option_that_is_given_twice_ends_the_start(routing: dict[str, Any], e
         pass
 
 
+def test_an_option_that_can_t_be_what_it_is_ends_the_start_with_one_line(
+    routing: dict[str, Any], env: dict[str, str]
+) -> None:
+    """mitmproxy would tell it with a traceback."""
+    gateway = Gateway(routing, env, options=("--set", "gateway_log_keep=-1"))
+    with pytest.raises(AssertionError, match="the gateway ended with status 1") as ended, gateway:
+        pass
+    assert "gateway: gateway_log_keep: must be 0 or more days" in str(ended.value)
+    assert "Traceback" not in str(ended.value)
+
+
 def test_a_name_can_be_listened_on(providers: Providers, routing: dict[str, Any], env: dict[str, str]) -> None:
     """GATEWAY_HOST=localhost"""
     with Gateway(routing, env, options=("--listen-host", "localhost")) as gateway:
