@@ -6,6 +6,7 @@ Nothing of ours is tested here.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_page_is_index_html_with_one_head() -> None:
 
 NAMES = """
 flow-table flow-detail flow-menu main-view menu-group menu-content menu-legend close-button contentview controls
-col-quickactions fa-clipboard nav-tabs dropdown-menu window.backend flows/sort flows/update ui/flow selectTab
+col-quickactions nav-tabs dropdown-menu window.backend flows/sort flows/update ui/flow selectTab
 setContentViewFor contentViewFor contentHash matching_filters web_columns _mitmproxy_xsrf CONNECTION_FETCHING
 """
 
@@ -48,6 +49,12 @@ setContentViewFor contentViewFor contentHash matching_filters web_columns _mitmp
 def test_the_page_has_these_names(name: str) -> None:
     """The scripts and the style sheet in `addons/views/mitmweb` go by them."""
     assert any(name in script.read_text() for script in (FOLDER / "static").glob("index*.js"))
+
+
+def test_the_button_that_copies_has_this_picture() -> None:
+    """The style sheet goes by its class, `fa-clipboard`, which is `lucide-clipboard` from mitmproxy 12.3 on."""
+    scripts = [script.read_text() for script in (FOLDER / "static").glob("index*.js")]
+    assert any(re.search(r'icon:"(?:fa-)?clipboard"', script) for script in scripts)
 
 
 def test_flows_are_told_by_this_function() -> None:
