@@ -26,7 +26,7 @@ from typing import Any
 
 from addons.commands.database import add_option, path_of
 from addons.commands.running_gateway import Failed, NotRunning, RunningGateway, run, show, table
-from addons.commands.user_shown import HEAD, described, limits_in_words, local, row
+from addons.commands.user_shown import HEAD, described, limits_in_words, local, of_nothing, old_key_is_good, row
 from addons.state.control import FILE_NAME
 from addons.state.forgetting import forget_rows
 from addons.state.users import SHARED, KnownUser, Mistake, User, UserFile, check_name
@@ -128,6 +128,7 @@ def add(file: UserFile, options: argparse.Namespace) -> None:
     tell_key(file, options, known, key, f"{options.name} may come in with this key, which is shown this once:")
     if not options.json:
         say('(in Claude Code\'s settings: "env": {"ANTHROPIC_CUSTOM_HEADERS": "x-litellm-api-key: THE KEY"})')
+    say_of_models(options)
     if not was_closed:
         say("the gate is closed from now on: who has no key stays out (`./run.sh user open-gate` opens it)")
     say_in_force(file, options)
@@ -157,6 +158,8 @@ def show_one(file: UserFile, options: argparse.Namespace) -> None:
         return
     spending = described(file.path, known)[0]["spent"]
     lines = [(title.lower(), cell) for title, cell in zip(HEAD, row(known), strict=True)]
+    if old_key_is_good(known):
+        lines.append(("old key", f"good until {local(known.old_until)}"))
     lines.append(("spent", ", ".join(f"${amount:,.2f} this {window}" for window, amount in spending.items())))
     sys.stdout.write("".join(f"{title:<9} {cell}\n" for title, cell in lines))
 
@@ -171,6 +174,7 @@ def change(file: UserFile, options: argparse.Namespace) -> None:
             "(`./run.sh user add NAME --admin`), or use LITELLM_MASTER_KEY"
         )
     known = file.change(options.name, **limits_of(options, before.user if before else User("", "")))
+    say_of_models(options)
     tell(file, options, known, f"{known.user.name}: {limits_in_words(known.user)}")
 
 
@@ -252,6 +256,12 @@ def tell_key(file: UserFile, options: argparse.Namespace, known: KnownUser, key:
     else:
         say(text)
         sys.stdout.write(f"{key}\n")
+
+
+def say_of_models(options: argparse.Namespace) -> None:
+    """Say which of the models that are to be allowed there is none of."""
+    if hint := of_nothing(options.fields.get("models", ())):
+        say(hint)
 
 
 def say_in_force(file: UserFile, options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, tzinfo
 from functools import cache
@@ -13,7 +14,7 @@ import msgspec
 
 from addons.commands.routes import configuration
 from addons.config.config import ConfigError
-from addons.config.routing import Budget
+from addons.config.routing import Budget, overlap
 from addons.state.account_table import iso
 from addons.state.users import KnownUser, User
 from addons.team.figures import dollars
@@ -42,9 +43,14 @@ def as_json(known: KnownUser, spending: dict[str, float]) -> dict[str, Any]:
         "revoked": known.revoked is not None,
         "revoked_at": known.revoked and iso(known.revoked),
         "admin": user.admin,
-        "created_at": iso(known.created),
-        "old_key_until": iso(known.old_until) if known.old_until > time.time() else None,
+        "created_at": iso(known.created) if known.created else None,
+        "old_key_until": iso(known.old_until) if old_key_is_good(known) else None,
     }
+
+
+def old_key_is_good(known: KnownUser) -> bool:
+    """Whether the key before the last `rotate` lets the user in still."""
+    return known.revoked is None and known.old_until > time.time()
 
 
 @cache
@@ -53,6 +59,18 @@ def zone() -> tzinfo | None:
     with suppress(ConfigError):
         return configuration().users.timezone
     return None
+
+
+def of_nothing(patterns: Iterable[str]) -> str:
+    """Which of the patterns no model has, in a sentence; empty where each has one, or the models aren't known."""
+    try:
+        names = [route.alias for route in configuration().models]
+    except ConfigError:
+        return ""
+    without = [pattern for pattern in patterns if not any(overlap(pattern, name) for name in names)]
+    return (
+        f"no model is called {', '.join(without)} (as it is written); there are: {', '.join(names)}" if without else ""
+    )
 
 
 def row(known: KnownUser) -> list[str]:

@@ -93,6 +93,28 @@ def test_options_may_stand_before_the_action(
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_a_model_that_there_is_not_is_said(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GATEWAY_ROUTING", str(Path(__file__).parents[2] / "routing.yaml.example"))
+    assert main(["add", "alice", "--models", "GLM*,claude-sonnet-*,kimi,gml"]) == 0
+    assert "no model is called GLM*, gml (as it is written); there are: glm, glm-fast, " in capsys.readouterr().err
+    assert main(["set", "alice", "--models", "glm*,anthropic/claude-x,*-fast"]) == 0
+    assert "no model" not in capsys.readouterr().err
+    (tmp_path / "routing.yaml").write_text("models: [")
+    monkeypatch.setenv("GATEWAY_ROUTING", str(tmp_path / "routing.yaml"))
+    assert main(["set", "alice", "--models", "whatever"]) == 0, "users can be changed while it has a mistake"
+
+
+def test_an_old_key_is_told_while_it_is_good(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("add", "alice")
+    assert run("rotate", "alice", "--grace", "24h")["old_key_until"]
+    assert main(["show", "alice"]) == 0
+    assert re.search(r"^old key   good until \d{4}-", capsys.readouterr().out, re.MULTILINE)
+    assert run("revoke", "alice")["old_key_until"] is None
+    assert run("set", "shared", "--rpm", "5")["created_at"] is None
+
+
 def test_changes(run: Run) -> None:
     first = run("add", "alice", "--budget", "day=5", "--rpm", "60")
     assert run("set", "alice", "--budget", "month=50")["budget"] == {"day": 5.0, "week": None, "month": 50.0}
