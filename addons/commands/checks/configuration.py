@@ -16,7 +16,7 @@ from addons.config.settings import Settings
 MEND = "mend it: no gateway starts with it, and a running one goes on with what it had"
 
 OWN_CHECK = "can be read by other users"
-"""What is said of a file's rights has a check of its own."""
+"""What is said of a file's rights has a check of its own; so has each provider that is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def of_files(where: Settings, process: Mapping[str, str]) -> Found:
     config = where.current
     said = f"models: {len(config.models)}, providers: {len(config.providers)}"
     odd = [*config.warnings, *hints(config.providers.values())]
-    notes = [Check("configuration", True, line) for line in odd if OWN_CHECK not in line]
+    notes = [Check("configuration", True, line) for line in odd if OWN_CHECK not in line and line not in config.off]
     return Found([Check("configuration", True, said), *notes], config)
 
 

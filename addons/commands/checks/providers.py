@@ -84,7 +84,9 @@ def of_providers(config: Config, *, spend: bool, timeout: float = TIMEOUT, in_al
     checks = []
     for name, provider in used.items():
         if provider.missing:
-            checks.append(Check(f"provider {name}", True, "off", f"set {provider.missing} to use it"))
+            aliases = ", ".join(route.alias for route in config.models if route.provider is provider)
+            said = f"off, and with it {aliases}: {provider.missing} is not set"
+            checks.append(Check(f"provider {name}", True, said, f"set {provider.missing} to use it"))
             continue
         checks.append(told(provider, reached[name]))
         checks += [check for account, check in tried.items() if keys[account].provider is provider]

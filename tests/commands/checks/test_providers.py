@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -146,6 +147,7 @@ def test_each_key_of_a_pool_and_each_claude_token(server: Provider) -> None:
 def test_a_provider_without_its_key_is_off_and_not_asked(server: Provider) -> None:
     found = by_name(found_of(routed(server.url, env=""), spend=True))
     assert (found["provider zai"].ok, found["provider zai"].do) == (True, "set KEY to use it")
+    assert re.fullmatch("off, and with it [a-z, *-]+: KEY is not set", found["provider zai"].said)
     assert server.requests == []
 
 
