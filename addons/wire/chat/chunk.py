@@ -25,16 +25,10 @@ _REASONING: Final = frozenset({*FIELDS, *LISTS, *OPAQUE})
 _SIGNED: Final = frozenset({*LISTS, *OPAQUE})
 
 _CACHED: Final = (
-    ("prompt_tokens_details", "cached_tokens"),  # OpenAI and most
-    ("prompt_cache_hit_tokens",),  # DeepSeek
-    ("num_cached_tokens",),  # Mistral
-    ("cached_tokens",),  # Moonshot, Together
-    ("cache_read_input_tokens",),  # Databricks
-)
-_CREATED: Final = (
-    ("cache_creation_input_tokens",),  # Databricks
-    ("prompt_tokens_details", "cache_creation_tokens"),
-    ("prompt_tokens_details", "cache_write_tokens"),  # OpenRouter
+    "prompt_cache_hit_tokens",  # DeepSeek
+    "num_cached_tokens",  # Mistral
+    "cached_tokens",  # Moonshot, Together
+    "cache_read_input_tokens",  # Databricks
 )
 
 
@@ -162,12 +156,16 @@ class Tokens:
         self.prompt = self.completion = self.cached = self.created = self.total = 0
 
     def take(self, usage: Json) -> None:
-        """One usage object. They are cumulative; the last number that isn't zero or null counts."""
-        self.prompt = _number(usage, "prompt_tokens") or _number(usage, "input_tokens") or self.prompt
-        self.completion = _number(usage, "completion_tokens") or _number(usage, "output_tokens") or self.completion
-        self.total = _number(usage, "total_tokens") or self.total
-        self.cached = next(filter(None, (_number(usage, *path) for path in _CACHED)), self.cached)
-        self.created = next(filter(None, (_number(usage, *path) for path in _CREATED)), self.created)
+        """One usage object. They are cumulative; the last number that isn't zero or null counts. (Some providers send
+        one with every chunk.)"""
+        self.prompt = _first(usage, "prompt_tokens", "input_tokens") or self.prompt
+        self.completion = _first(usage, "completion_tokens", "output_tokens") or self.completion
+        self.total = _first(usage, "total_tokens") or self.total
+        details = usage.get("prompt_tokens_details")  # OpenAI's and most others'
+        details = details if isinstance(details, dict) else {}
+        self.cached = _first(details, "cached_tokens") or _first(usage, *_CACHED) or self.cached
+        created = _first(usage, "cache_creation_input_tokens")  # Databricks
+        self.created = created or _first(details, "cache_creation_tokens", "cache_write_tokens") or self.created
 
     def put(self, usage: Usage) -> None:
         """Sets the numbers as Anthropic counts them: `input_tokens` has neither been read from a cache nor written.
@@ -191,9 +189,14 @@ class Tokens:
         usage.is_final = self.completion > 0
 
 
-def _number(usage: Any, *path: str) -> int:
-    for name in path:
-        usage = usage.get(name) if isinstance(usage, dict) else None
-    if isinstance(usage, str) and usage.isdecimal() and len(usage) < 16:
-        usage = int(usage)
-    return int(usage) if isinstance(usage, int | float) and 0 < usage < 1e15 else 0
+def _first(usage: Json, *names: str) -> int:
+    """The first of these numbers that is one."""
+    for name in names:
+        value = usage.get(name)
+        if value is None:
+            continue
+        if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+            value = int(value)
+        if isinstance(value, int | float) and 0 < value < 1e15 and int(value):
+            return int(value)
+    return 0
