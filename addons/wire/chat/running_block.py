@@ -122,7 +122,7 @@ def field_of(block: Written | Call) -> str:
 def reader(field: str) -> Any:
     """Reads chunks that say something in one field of their delta (`said`) and nothing in any other. Raises ValueError
     for others."""
-    nothing = Literal[""] | None
+    nothing = Literal[""] | None | tuple[()]
 
     def fields(*names: str) -> list[tuple[str, Any, Any]]:
         return [(name, nothing, None) for name in names if name != field]

@@ -50,17 +50,21 @@ BESIDE_CHOICES = objects("""
     {"error": {"message": "broke"}} ; {"error": ""} ; {"error": {}} ; {"type": "ping"} ; {"type": "chunk"} ; {"id": ","}
     {"usage": {"completion_tokens": 7}} ; {"usage": null} ; {"x_groq": {"usage": {"prompt_tokens": 9}}}
     {"choices": []} ; {"choices": [], "usage": {"completion_tokens": 3}} ; {"object": "error"} ; {"n": "\\ud800"}
+    {"usage": []} ; {"error": []} ; {"x_groq": []} ; {"type": []}
 """)
 BESIDE_DELTA = objects("""
     {"index": 1} ; {"index": null} ; {"index": false} ; {"finish_reason": "stop"} ; {"finish_reason": ""}
     {"finish_reason": "error"} ; {"error": {"message": "broke"}} ; {"usage": {"prompt_tokens": 2}} ; {"logprobs": {}}
-    {"message": {"content": "all"}} ; {"delta": null}
+    {"message": {"content": "all"}} ; {"delta": null} ; {"finish_reason": []} ; {"index": "0"} ; {"index": []}
 """)
 IN_DELTA = objects("""
     {"role": "assistant"} ; {"content": ""} ; {"content": null} ; {"content": "b"} ; {"content": [{"type": "text"}]}
     {"reasoning": "c"} ; {"reasoning": ""} ; {"reasoning_content": "d"} ; {"reasoning_opaque": "e"} ; {"refusal": "no"}
     {"reasoning_details": [{"type": "reasoning.text", "text": "f"}]} ; {"parts": "h"} ; {"think": "i"}
-    {"tool_calls": []} ; {"tool_calls": null} ; {"function_call": {"arguments": "g"}}
+    {"tool_calls": []} ; {"tool_calls": null} ; {"reasoning_details": []} ; {"reasoning": []} ; {"refusal": []}
+    {"tool_calls": {"index": 0, "function": {"arguments": "a"}}} ; {"tool_calls": [{"index": 0, "arguments": "a"}]}
+    {"tool_calls": [{"index": 0, "id": [], "function": {"name": [], "arguments": "a"}, "extra_content": []}]}
+    {"function_call": {"arguments": "g"}}
     {"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "Read", "arguments": "{"}}]}
     {"tool_calls": [{"index": 1, "function": {"arguments": "a"}}]} ; {"tool_calls": [{"function": {"arguments": "a"}}]}
     {"tool_calls": [{"index": 0, "id": "c9", "function": {"arguments": "a"}}]}
