@@ -12,9 +12,6 @@ from __future__ import annotations
 from addons.state.attempt import Attempt
 from addons.state.exchange import Exchange, Trying
 from addons.wire.messages.traits import BETA_TOOLS
-from addons.wire.search.answer import answer_search, no_search
-from addons.wire.search.looping import Conversation, can_loop
-from addons.wire.search.question import lone_search, search_tool
 
 
 class Search:
@@ -30,6 +27,10 @@ class Search:
 
 def answer(exchange: Exchange, attempt: Attempt) -> None:
     """Answer the request, if it is a search, in place of this attempt's target."""
+    from addons.wire.search.answer import answer_search, no_search  # rare: a start needs none of these
+    from addons.wire.search.looping import Conversation, can_loop
+    from addons.wire.search.question import lone_search, search_tool
+
     body, target = exchange.body, attempt.target
     assert body and target
     tool = search_tool(body)

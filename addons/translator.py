@@ -14,9 +14,6 @@ from addons.proxy.request_head import put_path
 from addons.state.attempt import Outcome, Translation
 from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.wire.answer_reader import AnswerReader
-from addons.wire.chat.answer import ChatAnswer
-from addons.wire.chat.request import to_chat
-from addons.wire.chat.whole_answer import message_from_chat
 from addons.wire.errors import BadRequest, ProviderError
 from addons.wire.safeguards.held_answer import HeldAnswer
 from addons.wire.steps.context import Context
@@ -36,6 +33,8 @@ class Translator:
             return
         if trying.flow.response or attempt.instead:
             return  # answered without a provider
+        from addons.wire.chat.request import to_chat  # half of the gateways have no such target
+
         provider = target.provider
         options = provider.dialect(target.model)
         rules = options.thinking_rules
@@ -94,6 +93,9 @@ class Translator:
 
 def reader(exchange: Exchange, translation: Translation, response: http.Response) -> AnswerReader:
     """The reader for a 2xx. Raises ValueError for a content-encoding nobody can read."""
+    from addons.wire.chat.answer import ChatAnswer
+    from addons.wire.chat.whole_answer import message_from_chat
+
     attempt, chat = exchange.attempts[-1], translation.request
     target, body = attempt.target, exchange.body
     assert target and body

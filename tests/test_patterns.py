@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import addons
+from addons.wire.refusals import Wordings
 
 ROOT = Path(addons.__file__).parent
 FUNCTIONS = {"match", "search", "fullmatch", "sub", "split", "findall", "finditer", "subn"}
@@ -114,6 +115,8 @@ def compiled(value: object) -> Iterator[re.Pattern[Any]]:
     """The patterns that a module's global is, or holds."""
     if isinstance(value, re.Pattern):
         yield value
+    elif isinstance(value, Wordings):
+        yield value.compiled
     elif isinstance(value, tuple | list | frozenset | set):
         for item in value:
             yield from compiled(item)

@@ -12,7 +12,6 @@ from addons.config.environment import NOT_VISIBLE, VISIBLE
 from addons.config.provider_file import read_url
 from addons.config.variables import Variables
 from addons.config.yaml_reader import Entry
-from addons.wire.search.services import SERVICES
 from addons.wire.search.settings import MOST_RESULTS, SERVICE_NAMES, SearchSettings
 
 KEYS = ("provider", "url", "api_key", "results", "loop")
@@ -20,6 +19,8 @@ KEYS = ("provider", "url", "api_key", "results", "loop")
 
 def read_search(entry: Entry, env: Mapping[str, str]) -> tuple[SearchSettings | None, str]:
     """The settings, or None and which variable is missing."""
+    from addons.wire.search.services import SERVICES  # few have a `search:`
+
     keys, variables = entry.mapping(KEYS), Variables(env)
     if "provider" not in keys:
         raise entry.error(f"provider is missing (one of {', '.join(SERVICE_NAMES)})")

@@ -6,15 +6,17 @@ Rules of this file: those of `routing_file`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from addons.config.ca_bundle import CaBundle
 from addons.config.egress import Egress, proxy_variables
 from addons.config.routing import VIA, AlertSettings, Budget, UserSettings
 from addons.config.variables import read_complete
 from addons.config.yaml_reader import Entry
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 WINDOWS: Final = Budget.__struct_fields__
 USER_KEYS: Final = UserSettings.__struct_fields__
@@ -37,6 +39,8 @@ def read_users(entry: Entry) -> UserSettings:
 
 def read_timezone(entry: Entry) -> ZoneInfo:
     """A time zone by its name."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # few name one
+
     try:
         return ZoneInfo(entry.text())
     except (ValueError, OSError, ZoneInfoNotFoundError):

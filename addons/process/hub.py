@@ -28,9 +28,6 @@ from addons.wire.limits import HUB_BACKLOG
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT: Final = "GATEWAY_HUB"
-"""The variable that tells a worker where the hub is."""
-
 NEWS: Final = 0
 """The number of what nobody has asked for, and of what needs no answer."""
 

@@ -30,7 +30,6 @@ from addons.proxy.request_head import hosts_named_by_client
 from addons.state.control import CALLER, Control
 from addons.state.exchange import Exchange, Trying, exchange_of
 from addons.state.pool_report import merged
-from addons.team import page
 from addons.team.daily_sums import Reader
 from addons.team.page_report import (
     Asked,
@@ -123,11 +122,11 @@ class Page:
             exchange.set_cookie = set_cookie("", secure=is_secure(exchange, flow))
             flow.response = redirect("/gateway/")
         elif path == "/gateway/login" and exchange.method in ("GET", "HEAD"):
-            flow.response = html(200, page.door())
+            flow.response = door(200)
         elif path in ("/gateway/login", "/gateway/logout") or exchange.method not in ("GET", "HEAD"):
             flow.response = not_here(exchange)
         elif (viewer := self.viewer(exchange)) is None:
-            flow.response = html(401, page.door())
+            flow.response = door(401)
         else:
             self.begin(flow, exchange, viewer, path)
 
@@ -147,7 +146,7 @@ class Page:
     def signed_in(self, exchange: Exchange, flow: http.HTTPFlow, body: bytes) -> http.Response | None:
         """The answer to a key that somebody has typed; None: it is a wrong one too many, and waits."""
         if not same_site(exchange, flow):
-            return html(403, page.door("This form was sent by another web page. Open this one, and sign in here."))
+            return door(403, "This form was sent by another web page. Open this one, and sign in here.")
         key = typed(body)
         flow.request.content = b"key=" + mask(key).encode() if key else b""
         value = self.sign_in.cookie(key, exchange.config, self.clock()) if key else ""
@@ -166,8 +165,13 @@ class Page:
         """Have the page written."""
         wanted = asked(parse_qs(exchange.path.partition("?")[2]), viewer)
         found = self.reporter(exchange.config, wanted, viewer)
-        written = page.page if path == "/gateway/" else page.content
-        self.works[flow] = Work(self.thread.submit(lambda: str(written(found()))))
+
+        def written() -> str:
+            from addons.team import page  # a start doesn't need it
+
+            return str((page.page if path == "/gateway/" else page.content)(found()))
+
+        self.works[flow] = Work(self.thread.submit(written))
 
     @property
     def thread(self) -> ThreadPoolExecutor:
@@ -258,12 +262,21 @@ def is_secure(exchange: Exchange, flow: http.HTTPFlow) -> bool:
 
 def html(status: int, text: str) -> http.Response:
     """A page, with what browsers may do with it."""
+    from addons.team import page
+
     policy = {"content-security-policy": page.security_policy()}
     return http.Response.make(status, text.encode("utf-8", "replace"), {"content-type": HTML, **policy, **HEADERS})
 
 
+def door(status: int, said: str = "") -> http.Response:
+    """The page on which one signs in."""
+    from addons.team import page
+
+    return html(status, page.door(said))
+
+
 def wrong_key() -> http.Response:
-    return html(401, page.door("This key isn't known here."))
+    return door(401, "This key isn't known here.")
 
 
 def redirect(path: str) -> http.Response:

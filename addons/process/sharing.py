@@ -13,6 +13,7 @@ import sqlite3
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from mitmproxy import ctx
@@ -22,12 +23,14 @@ from mitmproxy.exceptions import OptionsError
 from addons.config.environment import environment, unquoted
 from addons.config.settings import Settings
 from addons.process import redis_address
-from addons.process.hub import ENVIRONMENT
-from addons.process.hub_link import HubLink
-from addons.process.redis_link import RedisLink
+from addons.process.workers.inheritance import HUB
 from addons.state.replica import ledger_id
 from addons.state.shared import Shared, WrongKey
 from addons.team.wrong_keys import WrongKeys
+
+if TYPE_CHECKING:
+    from addons.process.hub_link import HubLink
+    from addons.process.redis_link import RedisLink
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +71,15 @@ class Sharing:
         return ctx.options.gateway_redis or unquoted(variables.get(VARIABLE, ""))
 
     async def running(self) -> None:
-        hub = os.environ.get(ENVIRONMENT)
+        hub = os.environ.get(HUB)
         if url := self.address():
+            from addons.process.redis_link import RedisLink  # few have any of these two
+
             self.settings.learn(url, *redis_address.password(url))
             self.link = RedisLink(url, self.shared)
         elif hub:
+            from addons.process.hub_link import HubLink
+
             self.link = HubLink(Path(hub), self.shared)
         else:
             return
@@ -81,10 +88,8 @@ class Sharing:
         self.link.start()
 
     async def done(self) -> None:
-        if isinstance(self.link, RedisLink):
-            await self.link.close()
-        elif self.link:
-            self.link.close()
+        if self.link and (closing := self.link.close()):
+            await closing
 
 
 def source(database: str) -> str:

@@ -12,7 +12,7 @@ from mitmproxy import contentviews, flow, http
 from mitmproxy.addonmanager import Loader
 
 from addons.state.exchange import ROUTES, Exchange, exchange_of
-from addons.views import answer, attempts, changes, conversation, trail
+from addons.views import trail
 from addons.views.bodies import presentable
 from addons.views.summary import METADATA, Summary, ending, from_metadata
 from addons.views.unpacking import install
@@ -72,9 +72,13 @@ class ChangesContentview(GatewayView):
     view = "Changes"
 
     def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
+        from addons.views import changes  # mitmdump shows none
+
         return changes.render(exchange, ending(exchange, flow))
 
     def saved(self, flow: http.HTTPFlow) -> str:
+        from addons.views import changes
+
         return changes.NOT_KEPT
 
 
@@ -82,9 +86,13 @@ class ConversationContentview(GatewayView):
     view = "Conversation"
 
     def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
+        from addons.views import conversation
+
         return conversation.render(exchange)
 
     def saved(self, flow: http.HTTPFlow) -> str:
+        from addons.views import conversation
+
         return conversation.render_body(content(flow.request))
 
 
@@ -92,6 +100,8 @@ class AnswerContentview(GatewayView):
     view = "Answer"
 
     def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
+        from addons.views import answer
+
         end = ending(exchange, flow)
         if exchange.recorded.response is None and flow.response and end.over and not end.error:
             frame = answer.Frame(status=flow.response.status_code)
@@ -101,6 +111,8 @@ class AnswerContentview(GatewayView):
     def saved(self, flow: http.HTTPFlow) -> str:
         if flow.response is None:
             return "No answer."
+        from addons.views import answer
+
         summary = summary_of(flow)
         frame = answer.Frame(
             who=summary.answered_by if summary else "",
@@ -114,9 +126,13 @@ class AttemptsContentview(GatewayView):
     view = "Attempts"
 
     def live(self, flow: http.HTTPFlow, exchange: Exchange) -> str:
+        from addons.views import attempts
+
         return attempts.render(exchange)
 
     def saved(self, flow: http.HTTPFlow) -> str:
+        from addons.views import attempts
+
         return attempts.NOT_KEPT
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mitmproxy import exceptions, flow, http
 from mitmproxy.addonmanager import Loader
 
 from addons.state.exchange import exchange_of
-from addons.views.attempt_export import export_attempt
-from addons.views.compare import Comparison, compare, side_of
+
+if TYPE_CHECKING:
+    from addons.views.compare import Comparison
 
 
 class FlowCommands:
@@ -25,6 +27,8 @@ class FlowCommands:
 
     def export(self, form: str, of: flow.Flow, attempt: int) -> str:
         """What one attempt of a request sent to its provider, as curl, httpie, raw_request, raw_response or raw."""
+        from addons.views.attempt_export import export_attempt  # mitmdump exports and compares none
+
         exchange = exchange_of(of) if isinstance(of, http.HTTPFlow) else None
         if exchange is None:
             raise exceptions.CommandError("what went to providers is known of this gateway process's own flows only")
@@ -33,6 +37,8 @@ class FlowCommands:
 
 def compared(flows: Sequence[flow.Flow]) -> Comparison:
     """Two flows side by side. Raises CommandError when they are not two of the gateway's."""
+    from addons.views.compare import compare, side_of
+
     sides = [side_of(one) for one in flows if isinstance(one, http.HTTPFlow)]
     found = [side for side in sides if side]
     if len(flows) != 2 or len(found) != 2:

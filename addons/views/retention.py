@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
-from mitmproxy.addons.view import View
 
 from addons.state.exchange import Exchange, exchange_of
 
@@ -36,7 +35,7 @@ class Retention:
     def ended(self, flow: http.HTTPFlow) -> None:
         view = ctx.master.addons.get("view")
         exchange = exchange_of(flow)
-        if not isinstance(view, View) or not (flow.live or exchange or flow.is_replay):
+        if view is None or not (flow.live or exchange or flow.is_replay):
             return  # what was read from a file stays: somebody wants to see it
         self.bytes -= self.finished.pop(flow.id, 0)  # it was replayed
         self.finished[flow.id] = size = kept_bytes(flow, exchange)

@@ -5,6 +5,8 @@ addons/gateway.py and process/launch.py are tested here too.
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +45,20 @@ def connected(gateway: Gateway) -> socket.socket:
             assert time.monotonic() < deadline, "nobody listens"
             time.sleep(0.005)
 
+
+UNNEEDED = (
+    *(
+        "addons.wire.chat.answer",
+        "addons.wire.chat.request",
+        "addons.wire.search.answer",
+        "addons.wire.search.services",
+    ),
+    *("addons.process.hub", "addons.process.redis_link", "addons.team.hub_state", "redis"),
+    *("addons.team.page", "addons.team.page_tables", "addons.process.web_handlers", "addons.commands"),
+    *("addons.views.answer", "addons.views.changes", "addons.views.compare", "addons.views.conversation"),
+    *("fractions", "mitmproxy.addons.view", "mitmproxy.tools.web", "statistics", "zoneinfo"),
+)
+"""Modules that only some gateways need, or a request that is rare."""
 
 BAD = b"GET /v1/nothing HTTP/1.1\r\nhost: g\r\n\r\n"
 BODY = json.dumps(messages_body("glm")).encode()
@@ -145,3 +161,10 @@ def test_every_address_is_one_of_ipv6_too(providers: Providers, routing: dict[st
             here = f"http://{host}:{gateway.port}"
             assert gateway.client.get(f"{here}/v1/models", headers={"origin": here}).status_code == 200
         assert "of every address" in gateway.log()
+
+
+def test_a_start_imports_nothing_that_most_gateways_don_t_need() -> None:
+    program = "import sys, mitmproxy.tools.dump, addons.gateway; print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert "addons.translator" in imported.split()
+    assert {*UNNEEDED} & {*imported.split()} == set()

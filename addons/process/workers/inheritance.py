@@ -18,6 +18,8 @@ import msgspec
 from addons.process.workers.balance import HESITATION, Balance
 
 VARIABLE: Final = "GATEWAY_WORKER"
+HUB: Final = "GATEWAY_HUB"
+"""The variable that tells a worker where the hub is."""
 
 
 class Inheritance(msgspec.Struct, frozen=True):

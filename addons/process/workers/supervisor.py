@@ -28,12 +28,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from addons.process.hub import ENVIRONMENT, Hub
+from addons.process.hub import Hub
 from addons.process.workers import fleet
 from addons.process.workers.asking import Question
 from addons.process.workers.balance import fewest
 from addons.process.workers.cores import cores
-from addons.process.workers.inheritance import Inheritance
+from addons.process.workers.inheritance import HUB, Inheritance
 from addons.process.workers.line import Line, Message, connected
 from addons.process.workers.silence import Silence
 from addons.process.workers.succession import HELD_BACK, Adopted, Child, Heir, Succession
@@ -230,7 +230,7 @@ class Supervisor:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.command,
-                env={**os.environ, ENVIRONMENT: str(self.hub.path), **inherited.written()},
+                env={**os.environ, HUB: str(self.hub.path), **inherited.written()},
                 pass_fds=[*inherited.listening, inherited.line],
                 process_group=0,  # what a terminal sends to all of a group is for the parent to pass on
             )
