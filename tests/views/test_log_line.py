@@ -41,7 +41,7 @@ def test_what_it_cost() -> None:
     made, ended = success(Clock()), over()
     log_line(made, ended)
     assert made.result
-    object.__setattr__(made.result, "cost", 0.0123)
+    made.result = made.result._replace(cost=0.0123)
     assert log_line(made, ended).endswith(" / 812 out · $0.0123 · 1.9 s")
 
 
