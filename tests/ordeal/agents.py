@@ -132,8 +132,7 @@ class Line:
         if self.writer:
             if reset:
                 connection: socket.socket = self.writer.get_extra_info("socket")
-                with suppress(OSError):  # it was closed from the other side
-                    reset_at_close(connection)
+                reset_at_close(connection)
                 self.writer.transport.abort()
             self.writer.close()
             self.writer = None
