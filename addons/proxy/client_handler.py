@@ -21,6 +21,7 @@ from typing import Any
 from mitmproxy.connection import Client, Connection, ConnectionState
 from mitmproxy.proxy import commands, events, layer, mode_servers
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.modes import ReverseProxy
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.utils.asyncio_utils import create_task
@@ -116,6 +117,8 @@ class Outermost(layer.Layer):
 
     def handle_event(self, event: events.Event) -> Commands:
         """Hand an event to the layers, and do what they want."""
+        if type(self.inner) is ReverseProxy and (chosen := chosen_below(self.inner)):
+            self.inner = chosen
         waiting = deque([event])
         try:
             while waiting:
@@ -145,3 +148,9 @@ class Outermost(layer.Layer):
                 parts = [b"".join(parts)]
             for part in parts:
                 yield commands.SendData(to, part)
+
+
+def chosen_below(outer: ReverseProxy) -> layer.Layer | None:
+    """The layer that was chosen below mitmproxy's first two, which only hand on to it what comes. None before that."""
+    choice = getattr(outer, "child_layer", None)
+    return choice.layer if isinstance(choice, layer.NextLayer) and choice._handle else None  # noqa: SLF001

@@ -86,7 +86,7 @@ class HookDispatch:
 
     def call_of_connection(self, hook: StartHook) -> bool:
         """Call the handlers of a hook of a connection. False: nobody was called, or it isn't one."""
-        return isinstance(next(iter(vars(hook).values()), None), OF_CONNECTIONS) and self.call(hook)
+        return type(next(iter(vars(hook).values()), None)) in OF_CONNECTIONS and self.call(hook)
 
     def call(self, hook: StartHook) -> bool:
         """Call the handlers. False: nobody was called, it has to go mitmproxy's way."""
@@ -95,7 +95,7 @@ class HookDispatch:
         try:
             handlers = self.known[hook.name]
         except KeyError:
-            looked_on = not isinstance(argument, OF_CONNECTIONS)
+            looked_on = type(argument) not in OF_CONNECTIONS
             handlers = self.known[hook.name] = handlers_of(hook.name, looked_on=looked_on)
         if handlers is None:
             return False

@@ -120,7 +120,7 @@ class BodyReading(Http1Connection):
         self.buf += data[at:]
         try:
             while part := self.body_reader(self.buf):
-                if isinstance(part, h11.EndOfMessage):
+                if type(part) is not h11.Data:
                     return Piece(b"".join(found), is_last=True)
                 found.append(part.data)
             if len(self.buf) > self.most_waiting:

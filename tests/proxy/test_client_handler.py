@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mitmproxy import connection
 from mitmproxy.proxy import commands, events, layer, mode_servers, server
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.modes import ReverseProxy
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook
 from mitmproxy.test import taddons, tflow
@@ -119,6 +120,25 @@ def test_an_alarm_is_set_and_no_task_is_made() -> None:
     alarms: list[commands.RequestWakeup] = []
     assert not list(outermost(Inner([alarm]), alarms=alarms.append).handle_event(events.Start()))
     assert alarms == [alarm]
+
+
+def test_layers_that_only_hand_on_are_left_out_once_they_do() -> None:
+    below = Inner([], [commands.SendData(ONE, b"a")], [commands.SendData(ONE, b"b")])
+    context = below.context
+    context.layers.clear()
+    context.client.proxy_mode = ProxyMode.parse("reverse:http://one.test")
+    context.options = Mock(connection_strategy="lazy", proxy_debug=False)
+
+    def choose(hook: commands.StartHook) -> bool:
+        (choice,) = hook.args()
+        choice.layer = below
+        return True
+
+    outer = Outermost(ReverseProxy(context), choose, lambda alarm: None)
+    came = [events.Start(), *(events.DataReceived(context.client, data) for data in (b"one", b"two"))]
+    assert [seen(outer.handle_event(event)) for event in came] == [[], [(ONE, b"a")], [(ONE, b"b")]]
+    assert [getattr(event, "data", b"") for event in below.heard] == [b"", b"one", b"two"]
+    assert outer.inner is below
 
 
 def handler(inner: layer.Layer | None = None, *, started: asyncio.Event | None = None) -> ClientHandler:
