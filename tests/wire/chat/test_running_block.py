@@ -223,6 +223,11 @@ SITUATIONS = {
         *[{"tool_calls": [call_piece("Write", BEGIN, id=f"c{index}", index=index)]} for index in (0, 1)],
         *[{"tool_calls": [call_piece(None, "a", index=index)]} for index in (0, 0, 1, 1, 0, 0)],
     ],
+    "more of a call that is over": [
+        {"tool_calls": [call_piece("Write", '{"content":"a"}', id="c0", index=0)]},
+        {"tool_calls": [call_piece("Write", BEGIN, id="c1", index=1)]},
+        *[{"tool_calls": [call_piece(None, "a", index=index)]} for index in (1, 1, 0, 1)],
+    ],
     "two calls with one number": [
         *[{"tool_calls": [call_piece(name, BEGIN, index=0)]} for name in ("Write", "Edit")],
         *[saying("tool_calls", "a")] * 3,
