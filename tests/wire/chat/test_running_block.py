@@ -191,7 +191,7 @@ def test_whatever_is_odd_goes_the_usual_way(field: str):
     for odd in odd_events(field):
         for events in (
             [*begin, odd, odd, *more, *end],
-            [*begin, *more, odd, *more, odd, *more, *end],
+            [*begin, *more, odd, *more, odd, *more],  # cut
             [*begin, *more, b"".join([*more, odd, *more]), odd + odd[:20], odd[20:], *more, *end],
         ):
             assert outcome(new_answer(), events) == usual(events), odd
@@ -242,6 +242,8 @@ SITUATIONS = {
         *[saying("reasoning", "b")] * 3,
         {"content": "c"},
     ],
+    "a stop sequence in two pieces": [saying("content", text) for text in "xxab"],
+    "a call in the text": [saying("content", text) for text in ("x", "x", "<tool", '_call>{"name":"Write",', "x")],
     "thinking between tags": [
         {"content": "<think>a"},
         *[{"content": "b"}] * 3,
@@ -259,7 +261,8 @@ SITUATIONS = {
 @pytest.mark.parametrize("said", SITUATIONS.values(), ids=SITUATIONS)
 def test_what_is_between_goes_the_usual_way(said: list[Json]):
     events = [*deltas(*said), *as_events(chunk({}, "stop"))]
-    assert outcome(new_answer(), events) == usual(events)
+    for asked in ({}, {"stops": ("ab",)}, {"strip_thinking": True}, WRITTEN):
+        assert outcome(new_answer(**asked), events) == usual(events, **asked)
 
 
 @pytest.mark.parametrize("name", ["openai", "kimi", "ollama", "xai"])
