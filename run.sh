@@ -37,7 +37,7 @@
 # GATEWAY_WORKERS                 how many processes serve, when --workers doesn't say (1)
 # GATEWAY_ROUTING, GATEWAY_ENV    paths of routing.yaml and .env, when they are not beside this file
 # GATEWAY_DB                      path of the SQLite file, when it is not .gateway.db beside this file
-# GATEWAY_CONTROL                 path of .gateway.control, when gateway_db is not beside this file (for commands)
+# GATEWAY_CONTROL                 path of .gateway.control, when it is not beside GATEWAY_DB (for commands)
 # GATEWAY_KEY                     a user's key, for `usage` and `statusline`: they show what that user has used
 # GATEWAY_PYTHON                  the Python (3.12 or newer) to make .venv with
 

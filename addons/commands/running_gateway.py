@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         metavar="FILE",
-        help=f"{FILE_NAME} of the gateway, where gateway_db is elsewhere (default: GATEWAY_CONTROL, or this folder's)",
+        help=f"{FILE_NAME} of the gateway (default: GATEWAY_CONTROL, else beside GATEWAY_DB)",
     )
 
 
@@ -75,13 +75,16 @@ class RunningGateway:
     def __init__(self, options: argparse.Namespace, env: Mapping[str, str] = os.environ) -> None:
         self.url = (options.url or address(env)).rstrip("/")
         self.headers = {"content-type": "application/json"}
+        self.secret = ""
+        """The file of the secret by which the command is let in; empty when it is a key."""
         key = env.get("GATEWAY_KEY") or (key_of("LITELLM_MASTER_KEY", env) if options.url else "")
         if key:
             self.headers["x-litellm-api-key"] = key
         elif not options.url or is_here(options.url):
-            path = Path(options.control or env.get("GATEWAY_CONTROL") or HOME / FILE_NAME).expanduser()
+            path = secret_file(options.control, env)
             try:
                 self.headers[HEADER] = read_secret(path)
+                self.secret = str(path)
             except FileNotFoundError:
                 raise NotRunning(f"{path} is not there: no gateway has been started here") from None
             except OSError as error:
@@ -98,7 +101,7 @@ class RunningGateway:
         except HTTPError as error:
             with error:
                 if words := said(error.read()):
-                    raise Refused(words) from None
+                    raise Refused(self.other() if self.secret and error.code == 401 else words) from None
             raise NotRunning(f"what answers at {self.url} is no gateway: it answers {error.code}") from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
@@ -106,6 +109,16 @@ class RunningGateway:
             raise NotRunning(f"no gateway answers at {self.url}: {reason}") from None
         except ValueError:
             raise NotRunning(f"what answers at {self.url} is no gateway") from None
+
+    def other(self) -> str:
+        """What is said where the gateway doesn't know the secret."""
+        return f"the gateway at {self.url} doesn't take {self.secret}: GATEWAY_CONTROL says where its own one is"
+
+
+def secret_file(named: str | None, env: Mapping[str, str]) -> Path:
+    """Where the gateway of this machine keeps its secret: beside its database."""
+    beside = Path(env["GATEWAY_DB"]).expanduser().with_name(FILE_NAME) if env.get("GATEWAY_DB") else HOME / FILE_NAME
+    return Path(named or env.get("GATEWAY_CONTROL") or beside).expanduser()
 
 
 def address(env: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from addons.commands.running_gateway import (
     Failed,
     NotRunning,
+    Refused,
     RunningGateway,
     add_options,
     address,
@@ -25,7 +26,7 @@ from tests.credentials import ADMIN
 from tests.fakes.answers import Reply
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import Provider
-from tests.fakes.scripts import close_at_accept, plain_error
+from tests.fakes.scripts import close_at_accept, error, plain_error
 
 
 def gateway(*arguments: str, **env: str) -> RunningGateway:
@@ -70,6 +71,18 @@ class TestWhatLetsACommandIn:
             gateway("--url", "http://localhost:1/", GATEWAY_CONTROL=str(tmp_path / FILE_NAME), GATEWAY_ENV="/nowhere"),
         ):
             assert found.headers == {"content-type": "application/json", HEADER: secret}
+
+    def test_it_is_beside_the_database(self, tmp_path: Path) -> None:
+        secret = make_secret(tmp_path / FILE_NAME)
+        assert gateway(GATEWAY_DB=str(tmp_path / "x.db")).headers[HEADER] == secret
+        with pytest.raises(NotRunning, match="no gateway has been started here"):
+            gateway(GATEWAY_DB=str(tmp_path / "x.db"), GATEWAY_CONTROL=str(tmp_path / "y"))
+
+    def test_a_secret_that_is_not_its_own_is_named(self, tmp_path: Path) -> None:
+        make_secret(tmp_path / FILE_NAME)
+        with Provider("another", always=error(401, "missing")) as another, pytest.raises(Refused) as refused:
+            gateway(GATEWAY_DB=str(tmp_path / "x.db"), GATEWAY_PORT=str(another.port)).ask("pool")
+        assert f"doesn't take {tmp_path / FILE_NAME}: GATEWAY_CONTROL" in str(refused.value)
 
     def test_elsewhere_it_is_the_administrators_key(self) -> None:
         found = gateway("--url", "https://gateway.test/", LITELLM_MASTER_KEY=f'"{ADMIN}"', GATEWAY_ENV="/nowhere")

@@ -79,6 +79,8 @@ def database_file(path: Path) -> Check:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=2)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:  # the file may be whole
+        return Check("database", False, f"{path}: {error}", "is the disk full, or does another program hold the file?")
     except sqlite3.Error as error:
         do = f"stop the gateway and move {path.name} away: a new one is made, without users and usage"
         return Check("database", False, f"{path}: {error}", do)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sqlite3
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +55,17 @@ def test_what_is_missing_or_no_database(folder: Path) -> None:
     (folder / "routing.yaml").unlink()
     (folder / "x.db").write_bytes(b"no database at all, but a text of more than a hundred bytes" * 20)
     assert set(wrong(folder)) == {"routing.yaml", "database"}
+
+
+def test_a_database_that_may_be_whole_is_not_to_be_moved_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "x.db").write_bytes(b"no database at all, but a text of more than a hundred bytes" * 20)
+    assert "move x.db away" in wrong(folder)["database"]
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    assert wrong(folder) == {"database": "is the disk full, or does another program hold the file?"}
 
 
 def test_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
