@@ -1,8 +1,8 @@
 """The gateway that a command talks to: where it is, and what lets the command in.
 
 Without `--url` it is the one of this folder on this machine, and the secret that it keeps in `.gateway.control` is
-shown to it; with `--url` it may be anywhere, and the administrator's key is. With GATEWAY_KEY it is that key: who is no
-administrator is answered what concerns him.
+shown to it; with `--url` it may be anywhere, and the administrator's key is. GATEWAY_KEY, which may be any user's, is
+shown where neither is there or taken; and first of all by the commands that tell users what concerns them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from addons.state.control import FILE_NAME, HEADER, PATH, read_secret
 
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, seen from here
 TIMEOUT = 60.0
+NOT_LET_IN = "missing or wrong gateway "
+"""How the words begin with which a gateway refuses somebody whom it doesn't know (team/admission.py)."""
 
 
 class Failed(Exception):
@@ -72,25 +74,40 @@ def url_of(text: str) -> str:
 class RunningGateway:
     """The gateway that the options name."""
 
-    def __init__(self, options: argparse.Namespace, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, options: argparse.Namespace, env: Mapping[str, str] = os.environ, *, as_user: bool = False
+    ) -> None:
+        """`as_user`: it is asked for what concerns whoever has GATEWAY_KEY, where that is set."""
         self.url = (options.url or address(env)).rstrip("/")
         self.headers = {"content-type": "application/json"}
         self.secret = ""
         """The file of the secret by which the command is let in; empty when it is a key."""
-        key = env.get("GATEWAY_KEY") or (key_of("LITELLM_MASTER_KEY", env) if options.url else "")
-        if key:
-            self.headers["x-litellm-api-key"] = key
-        elif not options.url or is_here(options.url):
-            path = secret_file(options.control, env)
-            try:
-                self.headers[HEADER] = read_secret(path)
-                self.secret = str(path)
-            except FileNotFoundError:
+        self.key = env.get("GATEWAY_KEY", "")
+        if options.url and not (as_user and self.key):
+            self.key = key_of("LITELLM_MASTER_KEY", env) or self.key
+        if not self.key and is_here(options.url) if options.url else not (as_user and self.key):
+            self.read_secret(options, env)
+        if not self.secret:
+            self.show_key()
+
+    def read_secret(self, options: argparse.Namespace, env: Mapping[str, str]) -> None:
+        """Be let in by the secret of this machine's gateway. Raises Failed, where there is no key either."""
+        path = secret_file(options.control, env)
+        try:
+            self.headers[HEADER] = read_secret(path)
+            self.secret = str(path)
+        except FileNotFoundError:
+            if not self.key:
                 raise NotRunning(f"{path} is not there: no gateway has been started here") from None
-            except OSError as error:
-                raise Failed(f"{path}: {error.strerror}") from None
-        else:
+        except OSError as error:
+            raise Failed(f"{path}: {error.strerror}") from None
+
+    def show_key(self) -> None:
+        """Be let in by a key. Raises Failed."""
+        if not self.key:
             raise Failed("LITELLM_MASTER_KEY is not set: another machine's gateway wants the administrator's key")
+        self.headers.pop(HEADER, None)
+        self.headers["x-litellm-api-key"], self.secret = self.key, ""
 
     def ask(self, name: str, **arguments: Any) -> Any:
         """The answer to a command. Raises Failed."""
@@ -100,8 +117,14 @@ class RunningGateway:
                 return json.loads(response.read())
         except HTTPError as error:
             with error:
-                if words := said(error.read()):
-                    raise Refused(self.other() if self.secret and error.code == 401 else words) from None
+                words = said(error.read())
+            if self.secret and words.startswith(NOT_LET_IN):
+                if not self.key:
+                    raise Refused(self.other()) from None
+                self.show_key()
+                return self.ask(name, **arguments)
+            if words:
+                raise Refused(words) from None
             raise NotRunning(f"what answers at {self.url} is no gateway: it answers {error.code}") from None
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     add_options(parser)
     parser.add_argument("--session", metavar="ID", help="the session, when nobody tells it on standard input")
     options = parser.parse_args(arguments)
-    found = RunningGateway(options).ask("statusline", session=options.session or session_told())
+    found = RunningGateway(options, as_user=True).ask("statusline", session=options.session or session_told())
     if options.json:
         show(found)
     else:

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from addons.commands.routes import configuration
 from addons.commands.running_gateway import Failed, NotRunning, RunningGateway, add_options, run, show
@@ -38,9 +38,11 @@ WIDE: Final = 100
 LONGEST: Final = 40
 """Characters of a model's or a session's name."""
 SHORTEST: Final = 16
-"""Characters that a model's name has at least, in a wide table."""
-NAMED: Final = 10 + 3 + SHORTEST + 3 + 1
-"""Those of a date, the name of a model and the borders."""
+"""Characters that a name has at least where there is a column for it: a longer one goes on below."""
+DATE: Final = 10
+"""Those of a date."""
+BORDER: Final = 3
+"""Those between two columns."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -92,7 +94,7 @@ def answer(options: argparse.Namespace, asked: dict[str, str]) -> dict[str, Any]
     if options.merge:
         return merged(options.merge, asked)
     try:
-        found: dict[str, Any] = RunningGateway(options).ask("usage", **asked)
+        found: dict[str, Any] = RunningGateway(options, as_user=True).ask("usage", **asked)
         return found
     except NotRunning:
         if options.url or os.environ.get("GATEWAY_KEY"):
@@ -144,47 +146,72 @@ def write_table(found: dict[str, Any], options: argparse.Namespace) -> None:
     if not found["rows"]:
         console.print("nothing was used in this time")
         return
-    wide = console.width >= max(WIDE, needed(found))
-    console.print(table(found, options.view, wide=wide))
+    shape = fitting(found, options.view, console.width)
+    console.print(table(found, options.view, shape))
     notes = []
     if found["total"].get("unpriced"):
         notes.append("?: with models of which no price is known (`price:` in routing.yaml gives one)")
     if found["total"]["estimated"]:
         count = found["total"]["estimated"]
         notes.append(f"~: {count:,} answer{'s' if count > 1 else ''} of unknown length in it, estimated")
-    if not wide:
-        notes.append("a wider terminal shows cache tokens and totals too")
+    if shape.missing:
+        notes.append(f"a wider terminal shows {shape.missing} too")
     for note in notes:
         console.print(note, style="dim", highlight=False)
 
 
-def table(found: dict[str, Any], view: str, *, wide: bool) -> Any:
+def table(found: dict[str, Any], view: str, shape: Shape) -> Any:
     """The table that users of ccusage know."""
     from rich import box
     from rich.table import Table
 
     made = Table(box=box.ROUNDED, header_style="bold", show_footer=True, footer_style="bold")
-    total = found["total"]
-    made.add_column(HEADS.get(view, view.capitalize()), "Total", no_wrap=wide, overflow="fold")
-    if view != "model":
-        made.add_column("Models", "", overflow="fold", min_width=SHORTEST if wide else 0)
-    for name, _ in numbers(wide):
+    total, wide, models = found["total"], not shape.missing, shape.models and view != "model"
+    first = HEADS.get(view, view.capitalize())
+    made.add_column(first, "Total", no_wrap=view in HEADS, overflow="fold", min_width=title_width(found, view))
+    if models:
+        made.add_column("Models", "", overflow="fold", min_width=SHORTEST)
+    for name in shape.numbers:
         add_numbers(made, name, f"{amount(total, name):,}", [f"{amount(row, name):,}" for row in found["rows"]])
     add_numbers(made, "Cost (USD)" if wide else "Cost", money(total), list(map(money, found["rows"])))
     for row in found["rows"]:
-        models = "\n".join(f"- {shortened(model)}" for model in row["models"])
-        cells = [shortened(title(row, view)), *([models] if view != "model" else [])]
-        made.add_row(*cells, *(f"{amount(row, name):,}" for name, _ in numbers(wide)), money(row))
+        names = "\n".join(f"- {shortened(model)}" for model in row["models"])
+        cells = [shortened(title(row, view)), *([names] if models else [])]
+        made.add_row(*cells, *(f"{amount(row, name):,}" for name in shape.numbers), money(row))
     return made
 
 
-def needed(found: dict[str, Any]) -> int:
-    """The columns of a terminal in which all numbers, a date and the names of models have room."""
+class Shape(NamedTuple):
+    """The columns of a table, beside what a line is about and its cost."""
+
+    models: bool
+    numbers: tuple[str, ...]
+    missing: str
+    """What is left out."""
+
+
+def fitting(found: dict[str, Any], view: str, width: int) -> Shape:
+    """The widest table in which everything can be read."""
+    for shape in SHAPES:
+        if width >= max(needed(found, view, shape), 0 if shape.missing else WIDE):
+            return shape
+    return SHAPES[-1]
+
+
+def needed(found: dict[str, Any], view: str, shape: Shape) -> int:
+    """The columns of a terminal in which a table has room."""
     rows = [*found["rows"], found["total"]]
-    widths = [max(len(f"{amount(row, name):,}") for row in rows) for name, _ in numbers(wide=True)]
-    return (
-        sum(max(len("Cache write"), width) + 3 for width in widths) + max(len(money(row)) + 3 for row in rows) + NAMED
-    )
+    widths = [title_width(found, view), max(len("Cost"), *(len(money(row)) for row in rows))]
+    widths += [SHORTEST] * (shape.models and view != "model")
+    widths += [max(len(name), *(len(f"{amount(row, name):,}") for row in rows)) for name in shape.numbers]
+    return sum(width + BORDER for width in widths) + 1
+
+
+def title_width(found: dict[str, Any], view: str) -> int:
+    """The characters that what a line is about needs: all of a date, the beginning of a name."""
+    if view in HEADS:
+        return DATE
+    return min(SHORTEST, max(len("Session"), *(len(shortened(title(row, view))) for row in found["rows"])))
 
 
 def add_numbers(made: Any, name: str, total: str, cells: list[str]) -> None:
@@ -199,12 +226,13 @@ COLUMNS: Final = (
     ("Cache write", "cache_write_tokens"),
     ("Cache read", "cache_read_tokens"),
 )
-NARROW: Final = ("Input", "Output")
-
-
-def numbers(wide: bool) -> list[tuple[str, str]]:
-    """The columns of tokens."""
-    return [*COLUMNS, ("Total", "")] if wide else [pair for pair in COLUMNS if pair[0] in NARROW]
+SHAPES: Final = (
+    Shape(True, (*dict(COLUMNS), "Total"), ""),
+    Shape(True, ("Input", "Output"), "cache tokens and totals"),
+    Shape(False, ("Input", "Output"), "models, cache tokens and totals"),
+    Shape(False, (), "models and tokens"),
+)
+"""From the widest to the narrowest."""
 
 
 def amount(row: dict[str, Any], column: str) -> int:

@@ -22,10 +22,13 @@ from addons.commands.running_gateway import (
 )
 from addons.config.yaml_reader import ConfigError
 from addons.state.control import FILE_NAME, HEADER, make_secret
-from tests.credentials import ADMIN
+from addons.team.admission import refusal
+from addons.team.users import Users
+from tests.credentials import ADMIN, OWN
 from tests.fakes.answers import Reply
 from tests.fakes.ports import port_of, reserve
 from tests.fakes.provider import Provider
+from tests.fakes.request import Request
 from tests.fakes.scripts import close_at_accept, error, plain_error
 
 
@@ -80,9 +83,39 @@ class TestWhatLetsACommandIn:
 
     def test_a_secret_that_is_not_its_own_is_named(self, tmp_path: Path) -> None:
         make_secret(tmp_path / FILE_NAME)
-        with Provider("another", always=error(401, "missing")) as another, pytest.raises(Refused) as refused:
+        with Provider("another", always=error(401, refusal(Users(), ""))) as another, pytest.raises(Refused) as refused:
             gateway(GATEWAY_DB=str(tmp_path / "x.db"), GATEWAY_PORT=str(another.port)).ask("pool")
         assert f"doesn't take {tmp_path / FILE_NAME}: GATEWAY_CONTROL" in str(refused.value)
+
+    def test_a_users_key_is_for_what_concerns_the_user(self, tmp_path: Path) -> None:
+        """Else whoever has GATEWAY_KEY in the shell, for `claude`, could administer nothing any more."""
+        secret, env = make_secret(tmp_path / FILE_NAME), {"GATEWAY_DB": str(tmp_path / "x.db"), "GATEWAY_KEY": OWN}
+        assert gateway(**env).headers[HEADER] == secret
+        options = argparse.Namespace(url=None, control=None)
+        shown = RunningGateway(options, env, as_user=True).headers
+        assert shown["x-litellm-api-key"] == OWN and HEADER not in shown
+        url = ("--url", "https://gateway.test")
+        assert gateway(*url, GATEWAY_KEY=OWN, GATEWAY_ENV="/nowhere").headers["x-litellm-api-key"] == OWN
+        assert gateway(*url, GATEWAY_KEY=OWN, LITELLM_MASTER_KEY=ADMIN).headers["x-litellm-api-key"] == ADMIN
+        (tmp_path / FILE_NAME).unlink()
+        assert gateway(**env).headers["x-litellm-api-key"] == OWN
+
+    def test_a_key_is_shown_where_the_secret_is_another_gateways(self, tmp_path: Path) -> None:
+        make_secret(tmp_path / FILE_NAME)
+
+        def knows_the_key(request: Request) -> Reply:
+            key = request.headers.get("x-litellm-api-key", "")
+            return (
+                plain_error(200, "[]")
+                if key == OWN and HEADER not in request.headers
+                else error(401, refusal(Users(), ""))
+            )
+
+        with Provider("another", always=knows_the_key) as another:
+            env = {"GATEWAY_DB": str(tmp_path / "x.db"), "GATEWAY_PORT": str(another.port)}
+            assert gateway(**env, GATEWAY_KEY=OWN).ask("pool") == []
+            with pytest.raises(Refused, match="missing or wrong"):
+                gateway(**env, GATEWAY_KEY="gw-wrong").ask("pool")
 
     def test_elsewhere_it_is_the_administrators_key(self) -> None:
         found = gateway("--url", "https://gateway.test/", LITELLM_MASTER_KEY=f'"{ADMIN}"', GATEWAY_ENV="/nowhere")

@@ -49,7 +49,7 @@ def test_claude_code_tells_the_session(
     asked: list[tuple[str, dict[str, str]]] = []
 
     class Running:
-        def __init__(self, options: object) -> None:
+        def __init__(self, options: object, *, as_user: bool) -> None:
             pass
 
         def ask(self, name: str, **arguments: str) -> Any:

@@ -41,7 +41,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     known: dict[str, Any] = {"answer": FOUND}
 
     class Running:
-        def __init__(self, options: object) -> None:
+        def __init__(self, options: object, *, as_user: bool) -> None:
             pass
 
         def ask(self, name: str, **asked: str) -> Any:
@@ -117,6 +117,27 @@ def test_a_narrow_table(
     assert max(map(len, shown.splitlines())) <= columns
     assert "5,678" in shown
     assert "$12.35" in shown
+    assert str(ROW["day"]) in shown, "a date stays in one piece"
+    assert ("glm-5" in shown) == (columns >= 60), "and so does a name, or it isn't there"
+
+
+def test_long_sessions_make_room_for_numbers(
+    told: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "115")
+    told["answer"] = {"rows": [{**ROW, "session": "x" * 36}], "total": TOTAL}
+    shown = printed(capsys, "session")
+    assert max(map(len, shown.splitlines())) <= 115
+    assert "Cache read" in shown and shown.count("│     $12.35 │") == 2
+
+
+def test_a_very_narrow_table_has_days_and_costs(
+    told: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "26")
+    shown = printed(capsys)
+    assert f"│ {ROW['day']} │ $12.35 │" in shown
+    assert "5,678" not in shown and "models and tokens too" in " ".join(shown.split())
 
 
 def test_what_is_unknown_or_estimated_is_marked(

@@ -81,7 +81,7 @@ def test_the_commands(gateway: Gateway, zai: Provider, session: dict[str, str]) 
     status = command(gateway, "statusline", env={"GATEWAY_KEY": TOKEN})
     assert status.stdout == f"${cost:,.2f} today\n"
     wrong = command(gateway, "usage", "--since", "never")
-    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "is no day" in wrong.stderr
 
 
