@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from addons.commands.checks.check import Check, together
-from addons.config.config import Config, Provider, Target
+from addons.config.config import Config, Provider, Target, token_mode
 from addons.config.routing import COMMAND
 from addons.state.credentials_file import read as read_login_of
 from addons.state.http_client import ProxyRefused, connection
@@ -88,22 +88,20 @@ def of_providers(config: Config, *, spend: bool, timeout: float = TIMEOUT, in_al
             said = f"off, and with it {aliases}: {provider.missing} is not set"
             checks.append(Check(f"provider {name}", True, said, f"set {provider.missing} to use it"))
             continue
-        checks.append(told(provider, reached[name]))
+        checks.append(told(provider, reached[name], passes=token_mode(config, "") == "passthrough"))
         checks += [check for account, check in tried.items() if keys[account].provider is provider]
     return [*checks, clock(found for found in reached.values() if isinstance(found, Answer))]
 
 
-def told(provider: Provider, found: Answer | str | OSError) -> Check:
-    """What came of reaching a provider."""
+def told(provider: Provider, found: Answer | str | OSError, *, passes: bool) -> Check:
+    """What came of reaching a provider. `passes`: Claude is asked with what clients send."""
     host = f"[{provider.host}]" if ":" in provider.host else provider.host
     where, proxy = f"{provider.scheme}://{host}:{provider.port}", provider.proxy
     if proxy:
         where += f", through the proxy {proxy},"
     name = f"provider {provider.name}"
     if isinstance(found, Answer):
-        login = ""
-        if provider.auth == "claude-oauth" and not provider.api_keys:
-            login = "; without accounts each client's own login is used"
+        login = "; each client's own login is used" if passes and provider.auth == "claude-oauth" else ""
         if found.status >= 500:
             return Check(name, False, f"{where} answers {found.status}: {found.error.message}", "try again later")
         return Check(name, True, f"{where} answers{' over TLS' if provider.scheme == 'https' else ''}{login}")

@@ -138,10 +138,11 @@ def test_each_key_of_a_pool_and_each_claude_token(server: Provider) -> None:
     assert (found["key zai:1"].ok, found["key zai:2"].ok) == (True, False)
     text = f"providers:\n  a: {{base_url: '{server.url}', auth: claude-oauth}}\nmodels:\n  claude-*: a/claude-*\n"
     found = by_name(found_of(config(text, {"CLAUDE_OAUTH_TOKENS": TOKEN}), spend=False))
-    assert found["key claude:1"].ok
+    assert found["key claude:1"].ok and found["provider a"].said.endswith(" answers")
     assert server.last.headers["anthropic-beta"] == "oauth-2025-04-20"
     assert server.last.json["model"] == "claude-haiku-4-5"
     assert TOKEN not in str(found)
+    assert by_name(found_of(config(text, {}), spend=False))["provider a"].said.endswith("client's own login is used")
 
 
 def test_a_provider_without_its_key_is_off_and_not_asked(server: Provider) -> None:
