@@ -345,7 +345,7 @@ uninstall() {
     [ ! -e "$path" ] || gone+=("$path")
   done
   for path in "${GATEWAY_ENV:-$root/.env}" "${GATEWAY_ROUTING:-$root/routing.yaml}" \
-    "${GATEWAY_DB:-$root/.gateway.db}"{,-shm,-wal,.closed} "${GATEWAY_CONTROL:-$root/.gateway.control}"; do
+    "${GATEWAY_DB:-$root/.gateway.db}"{,-shm,-wal,.closed} "${GATEWAY_CONTROL:-$root/.gateway.control}" "$root/.gateway.log"; do
     if [ ! -e "$path" ]; then continue; fi
     if [ -n "$purge" ]; then gone+=("$path"); else kept+=("$path"); fi
   done

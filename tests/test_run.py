@@ -538,9 +538,11 @@ def test_an_update_that_git_refuses_changes_nothing(cloned: Project) -> None:
 
 
 def test_uninstall_keeps_what_the_user_has_made(installed: Project) -> None:
-    mine = [installed.root / name for name in (".env", "routing.yaml", ".gateway.db", ".gateway.control")]
-    mine[2].touch()
-    mine[3].touch()
+    mine = [
+        installed.root / name for name in (".env", "routing.yaml", ".gateway.db", ".gateway.control", ".gateway.log")
+    ]
+    for path in mine[2:]:
+        path.touch()
     assert installed.run("uninstall")[2][-1].endswith("nothing was removed"), "nobody has said yes"
     assert (installed.root / ".venv").exists()
     status, _, err = installed.run("uninstall", "--yes")

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from addons.commands.running_gateway import Failed, NotRunning, address, key_of, run, show
+from addons.commands.running_gateway import Failed, NotRunning, address, key_of, run, said, show, url_of
 from addons.config.settings import HOME
 from addons.wire.errands import Reply
 from addons.wire.safeguards.prompt import question
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         prog="./run.sh safeguards", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--measure", metavar="MODEL", required=True, help="the name of a model of the gateway's")
-    parser.add_argument("--url", help="address of the gateway (default: GATEWAY_HOST and GATEWAY_PORT)")
-    parser.add_argument("--key", help="what lets a client in (default: PROXY_STATIC_TOKEN)")
+    parser.add_argument("--url", type=url_of, help="address of the gateway (default: GATEWAY_HOST and GATEWAY_PORT)")
+    parser.add_argument("--key", help="what lets a client in (default: GATEWAY_KEY, else PROXY_STATIC_TOKEN)")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="for each call (default: 60)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         raise Failed(f"the sixty calls are in {CASES}, which is not there: clone the whole repository") from None
     url = (options.url or address(os.environ)).rstrip("/")
     headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
-    if key := options.key or key_of("PROXY_STATIC_TOKEN", os.environ):
+    if key := options.key or os.environ.get("GATEWAY_KEY") or key_of("PROXY_STATIC_TOKEN", os.environ):
         headers["x-litellm-api-key"] = key
 
     def judge(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Re
     except HTTPError as error:
         with error:
             if error.code in (401, 403, 404):
-                raise NotRunning(f"{url} answered {error.code}: {error.read(500).decode('utf-8', 'replace')}") from None
+                raise NotRunning(f"{url} answered {error.code}: {said(error.read()) or 'is it a gateway?'}") from None
             return Reply(status=error.code, body=error.read())
     except TimeoutError:
         return Reply(status=0, timed_out=True)
@@ -92,6 +92,7 @@ def ask(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Re
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
             return Reply(status=0, timed_out=True)
+        reason = getattr(reason, "strerror", None) or reason
         raise NotRunning(f"no gateway answers at {url}: {reason}") from None
 
 
