@@ -161,7 +161,8 @@ class Accounts:
         if plan.only:
             return None if plan.only in unready or plan.only in plan.refused else Pick(plan.only)
         excluded = [*plan.refused, *unready] if unready else plan.refused
-        used = [a.choice.account for a in reversed(exchange.attempts) if a.choice.account in pool.accounts]
+        earlier = exchange.attempts[-2::-1]
+        used = [a.choice.account for a in earlier if a.choice.account in pool.accounts]
         before = next((account for account in used if account and account not in excluded), None)
         if before and pool.is_usable(before, model, now):
             return Pick(before)

@@ -258,4 +258,5 @@ def read_token_mode(env: Mapping[str, str]) -> TokenMode:
 def token_mode(config: Config, asked: str) -> TokenMode:
     """The token mode of a request: its own wish, else the configured one; without accounts it is passthrough."""
     wished = asked if asked in ("rotate", "passthrough") else config.token_mode
-    return "rotate" if wished == "rotate" and config.claude_accounts() else "passthrough"
+    has_accounts = config.tokens or config.credential_files
+    return "rotate" if wished == "rotate" and has_accounts else "passthrough"

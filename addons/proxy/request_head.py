@@ -53,7 +53,8 @@ def unpacked(fields: Sequence[Line]) -> Sequence[Line]:
     `x-litellm-api-key: TOKEN, x-claude-token-mode: passthrough` in one ANTHROPIC_CUSTOM_HEADERS line really arrives as
     one header (recorded with Claude Code 2.0.77 and 2.1.330); a literal backslash-n stays in the value as well.
     """
-    if not _packed.search(as_text(b"\0".join([value for _, value in fields]))):
+    values = as_text(b"\n".join([value for _, value in fields])).lower()
+    if KEY_HEADER not in values and MODE_HEADER not in values:
         return fields  # as nearly always
     lines = []
     for name, value in fields:
@@ -97,14 +98,15 @@ def allowed(headers: tuple[tuple[str, str], ...], provider: Provider) -> list[tu
         lower = name.lower()
         if lower in PASSED_ON_TO_MESSAGES:
             kept.append((name, value))
-        elif lower == "anthropic-beta" and (flags := known_flags(value, provider)):
+        elif lower == "anthropic-beta" and (flags := known_flags(value, provider.betas)):
             kept.append((name, flags))
     return kept
 
 
-def known_flags(value: str, provider: Provider) -> str:
-    """The beta flags that the provider understands, in the client's order."""
-    return ",".join(flag for flag in (part.strip() for part in value.split(",")) if flag in provider.betas)
+@lru_cache(64)
+def known_flags(value: str, betas: frozenset[str]) -> str:
+    """Those of the beta flags that are known, in the client's order."""
+    return ",".join(flag for flag in (part.strip() for part in value.split(",")) if flag in betas)
 
 
 _named_hosts: WeakKeyDictionary[http.Request, list[str]] = WeakKeyDictionary()

@@ -203,9 +203,9 @@ class AccountPool:
 
     def free_at(self, account: Account, model: str, now: float) -> float:
         """When the account may be used for the model again, in epoch seconds; `now` when it may already."""
-        mark = account.fingerprint
         if not self.cooldowns and not self.refused:
             return now
+        mark = account.fingerprint
         rows = (self.cooldowns.get((mark, None)), self.cooldowns.get((mark, model)), self.refused.get(mark))
         return max([now, *(row.until for row in rows if row)])
 

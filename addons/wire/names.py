@@ -5,6 +5,7 @@ colons, words of other languages); a client with any other is told 400, a provid
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from msgspec import UnsetType
@@ -29,8 +30,10 @@ def check_tool_name(name: Optional, field: str) -> None:
         raise BadRequest(field, f"must have at most {TOOL_NAME} characters, and no control characters")
 
 
+@lru_cache(64)
 def check_flags(value: str) -> None:
-    """Refuse an `anthropic-beta` header in which something can be no flag. Raises BadRequest."""
+    """Refuse an `anthropic-beta` header in which something can be no flag. Raises BadRequest. (Those that are none are
+    not remembered.)"""
     if not all(map(_FLAG.fullmatch, value.split(","))):
         raise BadRequest(
             "anthropic-beta", f"each flag must have at most {BETA_FLAG} characters, all of them visible ASCII"

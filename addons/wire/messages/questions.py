@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw
 from addons.wire import raw_json
 from addons.wire.limits import NESTED_RESULTS
 from addons.wire.messages.body import RequestBody
+from addons.wire.messages.traits import BETA_TOOLS
 
 IMAGE: Final = b'"image"'
 """As a client writes the type of an image; in a text its quotes would be escaped."""
@@ -35,6 +36,8 @@ def tool_names(body: RequestBody) -> frozenset[str]:
 
 def is_web_search(body: RequestBody) -> bool:
     """Whether its one tool is the provider's web search: how Claude Code searches, in a request of its own."""
+    if BETA_TOOLS not in body.tools_traits:
+        return False  # every tool is the client's own
     tools = raw_json.split_array(body.fields.get("tools", UNSET)) or ()
     if len(tools) != 1:
         return False

@@ -22,6 +22,9 @@ def billing_header(draft: Draft, context: Context) -> str | None:
     """Drop the system block that only api.anthropic.com takes out again. It differs from request to request,
     and so would the start of every prompt that another provider tries to find in its cache."""
     system = draft.piece("system")
+    if isinstance(system, Raw) and (plain := _PLAIN_BILLING.match(system)):
+        draft.set_piece("system", Raw(b"[" + memoryview(system)[plain.end() :]))
+        return "dropped the billing header block of system"
     text = raw_json.string(system)
     if text is not None:
         line, _, rest = text.partition("\n")
@@ -32,9 +35,6 @@ def billing_header(draft: Draft, context: Context) -> str | None:
         else:
             draft.drop("system")
         return "dropped the billing header line of system"
-    if isinstance(system, Raw) and (plain := _PLAIN_BILLING.match(system)):
-        draft.set_piece("system", Raw(b"[" + memoryview(system)[plain.end() :]))
-        return "dropped the billing header block of system"
     first = True
 
     def leading(block: Block) -> BlockEdit:

@@ -9,7 +9,7 @@ from addons.wire.messages.body import Draft
 from addons.wire.steps.context import Context
 from addons.wire.words import listed
 
-CREDENTIAL_KEYS: Final = frozenset(
+_NAMES: Final = frozenset(
     {
         "access_token",
         "api_key",
@@ -26,6 +26,8 @@ CREDENTIAL_KEYS: Final = frozenset(
         "x_litellm_api_key",
     }
 )
+
+CREDENTIAL_KEYS: Final = _NAMES | {f"{name}s" for name in _NAMES}
 """Names of keys under which credentials are hidden, in lower case, with `_` for `-`; `apiKey`, and the plural of each,
 are among them."""
 
@@ -35,10 +37,12 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
     `system`, `tools`, `messages` and JSON schemas, where they are somebody's words."""
     found: list[str] = []
     for key, piece in list(draft.fields.items()):
+        if key in ("system", "tools", "messages"):
+            continue
         if is_credential(key):
             draft.drop(key)
             found.append(key)
-        elif key not in ("system", "tools", "messages") and raw_json.first(piece) in "{[":
+        elif raw_json.first(piece) in "{[":
             value = raw_json.load(piece)
             if names := take_credentials(value):
                 draft.set(key, value)
@@ -47,8 +51,7 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
 
 
 def is_credential(key: str) -> bool:
-    name = key.lower().replace("-", "_")
-    return name in CREDENTIAL_KEYS or name.removesuffix("s") in CREDENTIAL_KEYS
+    return key.lower().replace("-", "_") in CREDENTIAL_KEYS
 
 
 def take_credentials(value: Any) -> list[str]:
@@ -65,5 +68,9 @@ def take_credentials(value: Any) -> list[str]:
                 del item[name]
                 names.append(name)
             is_schema = item.get("type") == "json_schema"
-            waiting += [inner for name, inner in item.items() if not (is_schema and name == "schema")]
+            waiting += [
+                inner
+                for name, inner in item.items()
+                if isinstance(inner, (dict, list)) and not (is_schema and name == "schema")
+            ]
     return names

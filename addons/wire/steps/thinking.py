@@ -7,7 +7,6 @@ Rules that hold here:
 - Anthropic refuses a tool loop that has lost its thinking while thinking is asked for, so it isn't asked for.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
@@ -30,7 +29,7 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
     switched off."""
     messages = draft.messages
     keeps_unwrapped = context.is_anthropic and not context.drop_all_thinking
-    dropped: Counter[str] = Counter()
+    dropped: dict[str, int] = {}
     given_back = 0
 
     def drops(owner: str | None, *, signed: bool) -> bool:
@@ -41,7 +40,8 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
         if owner == context.provider and not context.drop_all_thinking:
             given_back += 1
             return False
-        dropped[f"of {owner}" if owner else ANTHROPIC if signed else UNSIGNED] += 1
+        origin = f"of {owner}" if owner else ANTHROPIC if signed else UNSIGNED
+        dropped[origin] = dropped.get(origin, 0) + 1
         return True
 
     def travel(block: Block) -> BlockEdit:
@@ -82,7 +82,7 @@ def keep_own_thinking(draft: Draft, context: Context) -> str | None:
         said.append(f"gave {counted(given_back, 'thinking block')} back to {context.provider}")
     if dropped:
         origins = ", ".join(f"{number} {origin}" for origin, number in sorted(dropped.items()))
-        said.append(f"dropped {counted(dropped.total(), 'thinking block')} ({origins})")
+        said.append(f"dropped {counted(sum(dropped.values()), 'thinking block')} ({origins})")
     if context.is_anthropic and (mode := asked_mode(draft)) and is_refused(mode, messages, lost, context):
         turn_off_in_open_turn(draft)
         said.append("turned thinking off: the open tool turn has none of its own")
