@@ -12,7 +12,7 @@ from mitmproxy.log import ALERT
 
 from addons.state.exchange import exchange_of
 from addons.views.log_line import LoggedRequest, log_line
-from addons.views.one_line import summary
+from addons.views.one_line import story_of, summary
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +30,10 @@ class Trail:
         exchange = exchange_of(flow)
         if exchange is None:
             return
-        flow.comment = summary(exchange, flow)
+        story = story_of(exchange, flow)
+        flow.comment = summary(exchange, flow, story)
         bad = flow.error is not None or (flow.response is not None and flow.response.status_code >= 400)
         asked = exchange.attempts and exchange.kind != "page"
         if asked or (bad and exchange.client.caller != "nobody"):  # of those the gate tells, now and then
-            said = log_line(exchange, flow)
+            said = log_line(exchange, flow, story)
             logger.log(ALERT, "%s", said, extra={"request": LoggedRequest(exchange, flow)})

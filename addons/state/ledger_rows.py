@@ -321,7 +321,7 @@ def cleaned[Row: (RequestRow, AttemptRow)](row: Row) -> Row:
     for index in texts:
         if cells[index]:
             cells[index] = cell(mask_text(cells[index], ()))
-    return row._make(cells)
+    return type(row)(*cells)
 
 
 @lru_cache(1024)

@@ -14,7 +14,7 @@ from mitmproxy import http
 from addons.proxy.framing import read_status
 from addons.state.exchange import Exchange, Result
 from addons.state.result import result_of
-from addons.views.one_line import hop, hops, one_line, short
+from addons.views.one_line import Story, one_line, story_of
 from addons.views.trail import dollars
 from addons.wire.words import in_a_line
 
@@ -65,10 +65,10 @@ class LoggedRequest(msgspec.Struct, frozen=True, eq=False):
         }
 
 
-def log_line(exchange: Exchange, flow: http.HTTPFlow) -> str:
+def log_line(exchange: Exchange, flow: http.HTTPFlow, story: Story | None = None) -> str:
     """A finished request as a person reads it: `alice · glm → zai/glm-5 · 200 · 12.4k in (9.8k cached) / 812 out ·
     $0.0123 · 1.9 s`; without a user, the beginning of the session stands first."""
-    result = result_of(exchange, flow)
+    result, story = result_of(exchange, flow), story or story_of(exchange, flow)
     parts = []
     if result.caller not in ("anyone", "token"):
         parts.append(result.caller)
@@ -76,16 +76,9 @@ def log_line(exchange: Exchange, flow: http.HTTPFlow) -> str:
         parts.append(in_a_line(result.session, 9))
     if exchange.own:
         parts.append(f"{exchange.own.purpose} of {exchange.own.of}")
-    asked = one_line(result.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
-    route = " → ".join([asked, *(hop(attempt) for attempt in hops(exchange))])
-    parts.append(f"{route} (count_tokens)" if exchange.kind == "count_tokens" else route)
-    parts.append(outcome(result, flow))
-    usage = result.usage
-    if usage.input_tokens or usage.output_tokens:
-        cached = usage.cache_read_input_tokens
-        read = f" ({short(cached)} cached)" if cached else ""
-        total = usage.input_tokens + cached + usage.cache_creation_input_tokens
-        parts.append(f"{short(total)} in{read} / {short(usage.output_tokens)} out")
+    parts += [story.route, outcome(result, flow)]
+    if story.tokens:
+        parts.append(story.tokens)
     if result.cost:
         parts.append(dollars(result.cost))
     parts.append(f"{result.duration:.1f} s")

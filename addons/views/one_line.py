@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mitmproxy import http
 
 from addons.state.attempt import Attempt
@@ -12,32 +14,50 @@ from addons.wire.words import in_a_line
 LONGEST_NAME = 100
 
 
-def summary(exchange: Exchange, flow: http.HTTPFlow) -> str:
+class Story(NamedTuple):
+    """What the two lines of a request have in common: the flow list's and the log's."""
+
+    route: str
+    """What was asked for, and where it went: `claude-sonnet-5-5 → anthropic 429 → zai/glm-5`."""
+    tokens: str
+    """`12.4k in (9.8k cached) / 812 out`; empty when none were used."""
+
+
+def story_of(exchange: Exchange, flow: http.HTTPFlow) -> Story:
+    """The story of a request."""
+    result = result_of(exchange, flow)
+    asked = one_line(result.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
+    route = " → ".join([asked, *map(hop, hops(exchange))])
+    if exchange.kind == "count_tokens":
+        route += " (count_tokens)"
+    usage = result.usage
+    if not (usage.input_tokens or usage.output_tokens):
+        return Story(route, "")
+    cached = usage.cache_read_input_tokens
+    total = usage.input_tokens + cached + usage.cache_creation_input_tokens
+    read = f" ({short(cached)} cached)" if cached else ""
+    return Story(route, f"{short(total)} in{read} / {short(usage.output_tokens)} out")
+
+
+def summary(exchange: Exchange, flow: http.HTTPFlow, story: Story | None = None) -> str:
     """The story of a request in one line: `alice · claude-sonnet-5-5 → anthropic 429 → zai/glm-5 · 3 steps · 12.4k in
     (9.8k cached) / 812 out · 1.9 s`"""
-    result = result_of(exchange, flow)
+    result, story = result_of(exchange, flow), story or story_of(exchange, flow)
     parts = [result.caller] if result.caller not in ("anyone", "token") else []
     if exchange.own:
         parts.append(f"{exchange.own.purpose} of {exchange.own.of}")
-    asked = one_line(result.model or f"{exchange.method} {exchange.path.partition('?')[0]}")
-    parts.append(" → ".join([asked, *(hop(attempt) for attempt in hops(exchange))]))
-    if exchange.kind == "count_tokens":
-        parts[-1] += " (count_tokens)"
+    parts.append(story.route)
     if flow.error:
         parts.append(result.error)
     elif result.status >= 400:
         parts.append(f"answered {result.status}")
     elif result.in_stream:
         parts.append("ended with an error event")
-    changes = sum(line.who not in ("router", "failover") for line in exchange.trail)
+    changes = len([line for line in exchange.trail if line.who not in ("router", "failover")])
     if changes:
         parts.append(f"{changes} step{'s' if changes > 1 else ''}")
-    usage = result.usage
-    if usage.input_tokens or usage.output_tokens:
-        cached = usage.cache_read_input_tokens
-        total = usage.input_tokens + cached + usage.cache_creation_input_tokens
-        read = f" ({short(cached)} cached)" if cached else ""
-        parts.append(f"{short(total)} in{read} / {short(usage.output_tokens)} out")
+    if story.tokens:
+        parts.append(story.tokens)
     if result.first_event is not None:
         parts.append(f"{result.first_event:.1f} s to first event")
     parts.append(f"{result.duration:.1f} s")
