@@ -7,7 +7,7 @@ its name, and stands where the first of them stood.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from mitmproxy import http
 from mitmproxy.net.http import http1
@@ -39,6 +39,19 @@ def put(headers: http.Headers, name: bytes, value: bytes) -> None:
             headers.fields = (*fields[:place], line, *rest)
             return
     headers.fields = (*fields, line)
+
+
+def put_all(headers: http.Headers, values: Mapping[bytes, bytes]) -> None:
+    """Set several headers, those that are new in this order."""
+    left = dict(values)
+    lines = []
+    for line in headers.fields:
+        name = line[0].lower()
+        if name not in values:
+            lines.append(line)
+        elif name in left:
+            lines.append((name, left.pop(name)))
+    headers.fields = (*lines, *left.items())
 
 
 def without(headers: http.Headers, names: Collection[bytes]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from mitmproxy import http
 
-from addons.proxy.header_lines import put, value_of
+from addons.proxy.header_lines import put_all, value_of
 from addons.proxy.request_head import as_bytes
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Exchange
@@ -145,10 +145,13 @@ def label(response: http.Response, exchange: Exchange, attempt: Attempt) -> None
         headers.fields = tuple([line for line in headers.fields if client_visible(line[0])])
     elif exchange.told:
         headers.fields = tuple([line for line in headers.fields if not tells_of_limits(line[0])])
-    put(headers, b"x-gateway-provider", b"gateway" if attempt.instead else as_bytes(target.provider.name))
-    put(headers, b"x-gateway-model", as_bytes(target.model))
-    put(headers, b"x-gateway-attempts", b"%d" % len(exchange.sent()))
+    values = {
+        b"x-gateway-provider": b"gateway" if attempt.instead else as_bytes(target.provider.name),
+        b"x-gateway-model": as_bytes(target.model),
+        b"x-gateway-attempts": b"%d" % len(exchange.sent()),
+    }
     if target.fallback:
-        put(headers, b"x-gateway-fallback", as_bytes(target.alias))
+        values[b"x-gateway-fallback"] = as_bytes(target.alias)
     if not value_of(headers, b"request-id"):
-        put(headers, b"request-id", exchange.request_id.encode())
+        values[b"request-id"] = exchange.request_id.encode()
+    put_all(headers, values)

@@ -6,6 +6,8 @@ are more than `gateway_keep_flows`, or when their bodies take more than `gateway
 
 from __future__ import annotations
 
+from typing import Any
+
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 
@@ -19,12 +21,19 @@ class Retention:
         self.finished: dict[str, int] = {}
         """The bytes that are kept for each flow, by its id, in the order in which they ended."""
         self.bytes = 0
+        self.view: Any = None
+        """What shows flows, where something does."""
+        self.flows = self.megabytes = 0
 
     def load(self, loader: Loader) -> None:
         loader.add_option("gateway_keep_flows", int, 500, "Finished flows that mitmweb and mitmproxy keep; 0: all.")
         loader.add_option(
             "gateway_keep_megabytes", int, 256, "Megabytes of bodies that mitmweb and mitmproxy keep; 0: all."
         )
+
+    def configure(self, updated: set[str]) -> None:
+        self.view = ctx.master.addons.get("view")
+        self.flows, self.megabytes = ctx.options.gateway_keep_flows, ctx.options.gateway_keep_megabytes
 
     def response(self, flow: http.HTTPFlow) -> None:
         self.ended(flow)
@@ -33,9 +42,11 @@ class Retention:
         self.ended(flow)
 
     def ended(self, flow: http.HTTPFlow) -> None:
-        view = ctx.master.addons.get("view")
+        view = self.view
+        if view is None:
+            return
         exchange = exchange_of(flow)
-        if view is None or not (flow.live or exchange or flow.is_replay):
+        if not (flow.live or exchange or flow.is_replay):
             return  # what was read from a file stays: somebody wants to see it
         self.bytes -= self.finished.pop(flow.id, 0)  # it was replayed
         self.finished[flow.id] = size = kept_bytes(flow, exchange)
@@ -50,8 +61,8 @@ class Retention:
                 view.remove([gone])
 
     def too_many(self) -> bool:
-        flows, megabytes = ctx.options.gateway_keep_flows, ctx.options.gateway_keep_megabytes
-        return bool((flows and len(self.finished) > flows) or (megabytes and self.bytes > megabytes * 1_000_000))
+        most, room = self.flows, self.megabytes * 1_000_000
+        return bool((most and len(self.finished) > most) or (room and self.bytes > room))
 
 
 def kept_bytes(flow: http.HTTPFlow, exchange: Exchange | None) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mitmproxy import http
 from mitmproxy.net.http import http1
 
-from addons.proxy.header_lines import headers_of, is_last, put, value_of, without
+from addons.proxy.header_lines import headers_of, is_last, put, put_all, value_of, without
 
 NAMES = st.sampled_from([b"a", b"A", b"x-b", b"X-B", b"connection", b"Connection", b"content-length"])
 VALUES = st.sampled_from([b"", b"1", b"close", b"Keep-Alive", b"keep-alive, close", "ü".encode(), b"\xff"])
@@ -48,3 +48,12 @@ def test_a_connection_ends_when_mitmproxy_would_end_it(lines, version):
 @pytest.mark.parametrize("size", [10, 1000])
 def test_many_lines_of_one_name_are_joined(size):
     assert value_of(headers_of([(b"A", b"1")] * size), b"a") == ", ".join(["1"] * size)
+
+
+@given(LINES, st.dictionaries(WANTED, VALUES))
+def test_several_headers_are_set_as_one_after_the_other(lines, values):
+    at_once, each = headers_of(lines), headers_of(lines)
+    put_all(at_once, values)
+    for name, value in values.items():
+        put(each, name, value)
+    assert at_once.fields == each.fields

@@ -32,6 +32,10 @@ CREDENTIAL_KEYS: Final = _NAMES | {f"{name}s" for name in _NAMES}
 are among them."""
 
 
+SHORTEST: Final = min(map(len, _NAMES)) + len('{"":0}')
+"""Bytes of the shortest value that can hide a credential."""
+
+
 def hidden_credentials(draft: Draft, context: Context) -> str | None:
     """Remove keys under which clients of other gateways hide headers and credentials: anywhere but in
     `system`, `tools`, `messages` and JSON schemas, where they are somebody's words."""
@@ -42,7 +46,7 @@ def hidden_credentials(draft: Draft, context: Context) -> str | None:
         if is_credential(key):
             draft.drop(key)
             found.append(key)
-        elif raw_json.first(piece) in "{[":
+        elif len(piece) >= SHORTEST and raw_json.first(piece) in "{[":
             value = raw_json.load(piece)
             if names := take_credentials(value):
                 draft.set(key, value)
