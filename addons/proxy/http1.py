@@ -47,6 +47,9 @@ from addons.wire.errors import envelope
 INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?: [^\n]*)?\r?\n(?:[^\r\n][^\n]*\n)*+\r?\n")
 """A whole 1xx response (RFC 9110, 15.2), which says nothing that a client must know: 101 is the only one that does."""
 
+BLANK_LINES = re.compile(rb"(?:\r?\n){1,64}+")
+"""What some clients send behind a body (RFC 9112, 2.2). mitmproxy takes one for a head, and waits for more to come."""
+
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 """The beginning of a chunk without extensions."""
 
@@ -335,6 +338,8 @@ class ClientSide(BodyReading, Http1Server):
         if len(self.buf) > limits.HEAD and no_end_within(bytes(self.buf), limits.HEAD):
             yield from self.refuse(431, f"the head of this request is over {limits.HEAD} bytes")
             return
+        if self.buf.is_next_line_obviously_invalid_request_line() and (blank := BLANK_LINES.match(bytes(self.buf))):
+            self.buf.maybe_extract_at_most(blank.end())
         for command in super().read_headers(event):
             if (
                 self.request

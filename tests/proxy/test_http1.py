@@ -164,6 +164,26 @@ def test_the_next_request_may_wait_behind_an_answer(before: int) -> None:
         assert [answer.status for answer in play.answers] == [200, *[400] * before, 200]
 
 
+@pytest.mark.parametrize("blank", ["\r\n", "\r\n\r\n", "\n", "\r\n" * 20])
+@pytest.mark.parametrize("how", ["at once", "behind the body", "before the next", "each by itself"])
+def test_blank_lines_between_requests_are_nothing(blank: str, how: str) -> None:
+    with Playbook("a.test", first_byte_timeout=0, answer_timeout=0) as play:
+        request = (HEAD + BODY).decode()
+        sent = {
+            "at once": [request + blank + request],
+            "behind the body": [request + blank, request],
+            "before the next": [request, blank + request],
+            "each by itself": [request, *blank, request],
+        }
+        for data in sent[how]:
+            play.client_sends(data.encode())
+            if play.servers and len(play.answers) < 1:
+                play.servers[-1].sends(stream(event_bytes("an answer")))
+        play.servers[-1].sends(stream(event_bytes("an answer")))
+        assert [answer.status for answer in play.answers] == [200, 200]
+        assert is_open(play)
+
+
 def test_an_answer_behind_many_requests_has_the_usual_time() -> None:
     with refusing_gets() as play:
         play.client_sends(GET * (limits.REQUESTS_AT_ONCE + 4) + HEAD + BODY)
