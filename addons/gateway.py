@@ -109,7 +109,7 @@ addons = fail_closed(
         Failover(control=_control),
         BudgetDisplay(_limits),
         Trail(),
-        Ledger(_settings, _store, _control, _limits.budget_of),
+        Ledger(_settings, _store, _control, _limits.budget_of, _drain.running_flows),
         Views(),
         FlowCommands(),
         Recording(),

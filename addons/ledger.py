@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.flow import Error
 
 from addons.config.settings import Settings
 from addons.state.control import Control, is_administrator
@@ -36,10 +37,13 @@ class Ledger:
         store: Store,
         control: Control | None = None,
         budget_of: Callable[[Exchange], Mapping[str, object] | None] = lambda _exchange: None,
+        running_flows: Collection[http.HTTPFlow] = (),
     ) -> None:
-        """`budget_of`: the budget of whoever asks of which most is used."""
+        """`budget_of`: the budget of whoever asks of which most is used. `running_flows`: of the requests that run."""
         self.settings = settings
         self.store = store
+        self.running_flows = running_flows
+        self.is_closed = False
         self.budget_of = budget_of
         if control:
             control.serve("usage", self.usage, for_users=True)
@@ -69,7 +73,14 @@ class Ledger:
         self.record(flow)
 
     def done(self) -> None:
-        self.store.close()
+        """What still runs is cut off when all addons are done: nothing could be written then."""
+        try:
+            for flow in list(self.running_flows):
+                flow.error = flow.error or Error("the gateway was stopped")
+                self.record(flow)
+        finally:
+            self.is_closed = True
+            self.store.close()
 
     def usage(self, exchange: Exchange, asked: Mapping[str, Any]) -> Callable[[], object]:
         """What reads the answer to `./run.sh usage`."""
@@ -87,7 +98,7 @@ class Ledger:
 
     def record(self, flow: http.HTTPFlow) -> None:
         exchange = exchange_of(flow)
-        if exchange and exchange.attempts and exchange.kind == "messages":
+        if exchange and exchange.attempts and exchange.kind == "messages" and not self.is_closed:
             finished = rows(exchange, flow, time.time())
             self.store.zone = exchange.config.users.timezone
             self.store.record(finished)

@@ -201,3 +201,17 @@ class TestTheAddon:
         ends()
         ends()
         assert [one.now for one in pruned] == [NOW, now]
+
+
+def test_what_runs_when_the_gateway_ends_is_kept(store: Store, clock: Clock) -> None:
+    """mitmproxy ends the addons first, and the connections then."""
+    made = exchange(target("zai"), clock=clock)
+    made.begin()
+    running = ended(made)
+    ledger = ledger_of(store)
+    ledger.running_flows = [running]
+    ledger.done()
+    ledger.error(running)
+    with closing(sqlite3.connect(store.path)) as file:
+        assert file.execute("SELECT error FROM requests").fetchall() == [("the gateway was stopped",)]
+    assert not store.dropped

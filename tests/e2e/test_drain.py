@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -78,6 +80,10 @@ def test_a_second_signal_ends_it_at_once(fresh_gateway: Gateway, zai: Provider) 
         assert ended(fresh_gateway, within=PATIENCE) == 0
         stream.read()
         assert stream.cut or stream.types[-1] == "error", "whichever connection is closed first"
+    assert "is recorded" not in fresh_gateway.log()
+    with closing(sqlite3.connect(fresh_gateway.directory / "gateway.sqlite")) as file:
+        (kept,) = file.execute("SELECT error, input_tokens, output_tokens > 0, estimated FROM requests").fetchall()
+    assert kept == ("the gateway was stopped", 120, True, True), "what was used is paid for"
 
 
 @pytest.mark.parametrize("seconds", [0, 1])
