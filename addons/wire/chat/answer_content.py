@@ -139,7 +139,6 @@ class AnswerContent:
         if "tool_calls" in delta and (entries := calls_in(delta)):
             self._tool_calls(entries)
         elif "function_call" in delta and (entry := function_call_in(delta)) and not self._calls.all:
-            self.any = True
             self._function_call.append(entry)
             self._kept += 100 + len(str(entry.get("function")))
 
@@ -238,10 +237,10 @@ class AnswerContent:
             self._late = None
 
     def _tool_calls(self, entries: list[Json]) -> None:
-        self.any = True
         self._flush()
         before = self._calls.characters
         self._call(entries)
+        self.any = self.any or self.has_calls
         self.characters += self._calls.characters - before  # what is called in a text has been counted as text
 
     def _call(self, entries: list[Json]) -> None:

@@ -101,6 +101,7 @@ def test_an_answer_whose_call_got_lost_is_no_end(said: dict[str, Any], call: dic
     answer, out = read(chat_stream(delta(**said), delta(tool_calls=[call]), chunk({}, reason)))
     assert answer.error and answer.error.status == 502 and not answer.finished
     assert b"message_stop" not in out
+    assert answer.content == bool(said), "without a word to the client another provider can be asked"
     body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
     assert isinstance(message_from_chat(body.encode(), new_answer(), "prov"), ProviderError)
 
