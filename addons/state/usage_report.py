@@ -18,6 +18,7 @@ import msgspec
 from addons.state import usage
 from addons.state.control import ControlError
 from addons.state.usage import Sums
+from addons.state.users import read_users
 
 View = Literal["daily", "weekly", "monthly", "session", "user", "model", "class"]
 VIEWS: Final[tuple[View, ...]] = get_args(View)
@@ -81,8 +82,8 @@ def report(path: Path, asked: Mapping[str, Any], *, zone: tzinfo | None, now: fl
     today = datetime.fromtimestamp(now, zone).date()
     since = day_of(text(asked, "since") or DEFAULT_SINCE.get(view, ""), today)
     until = day_of(text(asked, "until"), today)
-    wanted = {"user": only or text(asked, "user"), "model": text(asked, "model")}
     try:
+        wanted = {"user": only or spelt(path, text(asked, "user")), "model": text(asked, "model")}
         rows = list(
             session_rows(path, since, until, zone, wanted)
             if view == "session"
@@ -95,6 +96,13 @@ def report(path: Path, asked: Mapping[str, Any], *, zone: tzinfo | None, now: fl
         total.models |= row.models
         total.sums.add(row.sums)
     return {"rows": [row.plain() for row in rows], "total": total.plain()}
+
+
+def spelt(path: Path, name: str) -> str:
+    """A user's name as it was given when the user was made, for commands take it in any case. Raises OSError or
+    sqlite3.Error."""
+    known = read_users(path).find(name) if name else None
+    return known.user.name if known else name
 
 
 def rows_of(path: Path, view: View, since: str, until: str, wanted: dict[str, str]) -> Iterable[Row]:

@@ -13,6 +13,7 @@ import pytest
 from addons.state.control import ControlError
 from addons.state.store import Store
 from addons.state.usage_report import VIEWS, day_of, midnight, report, status, week
+from addons.state.users import KnownUser, User, UserFile
 from tests.finished import NOW, finished
 
 DAY = 86_400.0
@@ -87,6 +88,12 @@ def test_only_what_is_asked_for(path: Path) -> None:
     assert asked(path, view="session", since="20260920", until="2026-09-20")["rows"][0]["session"] == "s1"
     assert asked(path, user="nobody")["rows"] == []
     assert asked(path, user="nobody")["total"]["cost_usd"] == 0
+
+
+def test_a_name_may_be_spelt_in_any_case(path: Path) -> None:
+    UserFile(path).add(KnownUser(User("bob", "bob00000"), b"digest"))
+    assert asked(path, user="BOB") == asked(path, user="bob")
+    assert asked(path, user="Carol")["rows"] == [], "who is no user any more is a word in the ledger"
 
 
 @pytest.mark.parametrize("view", VIEWS)
