@@ -6,8 +6,11 @@ streams know, and the proxy's own, which has the socket.
 
 from __future__ import annotations
 
+import os
+import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import certifi
@@ -27,6 +30,12 @@ from addons.wire import limits
 
 ALPN = (b"http/1.1",)
 
+REFUSED: Final = re.compile(r"\[Errno (\d+)\] Connect call failed")
+"""How Python says it where a machine takes no connection."""
+
+ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
+"""What Python puts before the words of the system."""
+
 _authorizations: WeakKeyDictionary[connection.Connection, str] = WeakKeyDictionary()
 _bundles: WeakKeyDictionary[connection.Connection, CaBundle] = WeakKeyDictionary()
 
@@ -36,6 +45,13 @@ def egress_of(exchange: Exchange, attempt: Attempt, request: http.Request) -> Eg
     if attempt.target:
         return attempt.target.provider.egress
     return exchange.config.egress(request.scheme, request.host, request.port)
+
+
+def in_words(error: str, proxy: EgressProxy | None) -> str:
+    """Why a provider can't be reached, without the numbers and addresses that Python puts there."""
+    failed = REFUSED.search(error)
+    words = os.strerror(int(failed[1])) if failed else ERRNO.sub("", error)
+    return f"{words}, through the proxy {proxy}" if proxy else words
 
 
 def via(proxy: EgressProxy | None) -> ServerSpec | None:

@@ -19,8 +19,6 @@ Rules that hold in this file:
 from __future__ import annotations
 
 import math
-import re
-from typing import Final
 
 import msgspec
 from mitmproxy import connection
@@ -35,7 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
 from addons.proxy.client_answer import PING
 from addons.proxy.client_request import announced
 from addons.proxy.dismissal import Dismissal
-from addons.proxy.egress import egress_of
+from addons.proxy.egress import egress_of, in_words
 from addons.proxy.errand import ErrandStream
 from addons.proxy.framing import frame_body, read_status, reason
 from addons.proxy.header_lines import is_last, put, value_of, without
@@ -47,9 +45,6 @@ from addons.proxy.waking import Awake
 from addons.state.attempt import Attempt, Outcome
 from addons.state.exchange import Trying, exchange_of
 from addons.wire.errors import ProviderError
-
-ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
-"""What Python puts before the words of the system."""
 
 
 class GatewayStream(ErrandStream):
@@ -180,9 +175,8 @@ class GatewayStream(ErrandStream):
         exchange, attempt = self.current_exchange(), self.current()
         self.recorder.sent(exchange, self.flow.request)
         if error or server is None:
-            yield from self.failed(
-                "connect", f"could not connect to the provider: {ERRNO.sub('', str(error))}", complete=True
-            )
+            why = in_words(str(error), egress_of(exchange, attempt, self.flow.request).proxy)
+            yield from self.failed("connect", f"could not connect to the provider: {why}", complete=True)
             return
         assert isinstance(server, connection.Server)
         self.context.server = self.flow.server_conn = server

@@ -173,6 +173,7 @@ def test_a_provider_that_is_not_there(gateway: Gateway, zai: Provider) -> None:
     assert answer.status_code == 502
     assert answer.json()["error"]["type"] == "api_error"
     assert "zai: could not connect" in answer.json()["error"]["message"]
+    assert "Connect call failed" not in answer.text
     assert "Errno" not in answer.json()["error"]["message"], "numbers of the system are nothing to a user"
 
 
