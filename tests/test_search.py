@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from addons.config.config import Config, Target
@@ -77,7 +78,7 @@ def test_tools_that_are_passed_on_by_the_translator_are_not() -> None:
 
 
 def test_among_other_tools_it_is_left_out_or_offered_as_a_function() -> None:
-    bash, loop = {"name": "Bash", "input_schema": {"type": "object"}}, replace(SETTINGS, loop=True)
+    bash, loop = {"name": "Bash", "input_schema": {"type": "object"}}, msgspec.structs.replace(SETTINGS, loop=True)
     assert asked(target("zai"), SETTINGS, [TOOL, bash]).attempt.instead is None
     tried = asked(target("zai"), loop, [TOOL, bash])
     assert tried.attempt.instead

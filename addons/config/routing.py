@@ -300,11 +300,12 @@ class UserSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is said behind a refusal: whom to ask."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertSettings:
+class AlertSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who is told that a user's budget runs out."""
 
-    webhook: str = field(default="", repr=False)
+    __repr__ = object.__repr__  # it has secrets
+
+    webhook: str = ""
     """An address that gets a POST with JSON: user, window, threshold, spent_usd, budget_usd, resets_at. Default:
     nobody is told."""
     at: tuple[float, ...] = (0.8, 0.95, 1.0)

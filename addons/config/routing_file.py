@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from addons.config.ca_bundle import CaBundle, read_ca_bundle
 from addons.config.provider_file import read_provider
@@ -55,9 +56,10 @@ UNLIMITED_BY_ZERO = ("first_byte_timeout", "answer_timeout", "ping_interval")
 PROVIDER_NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routing:
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """All that routing.yaml says."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     providers: Mapping[str, Provider]
     models: tuple[Route, ...]
@@ -77,7 +79,7 @@ class Routing:
     and each rule that does nothing; one for a search that is off."""
     off: tuple[str, ...]
     """Those of the warnings that say what is off, because a variable is not set."""
-    header_secrets: tuple[str, ...] = field(repr=False)
+    header_secrets: tuple[str, ...]
     """What in `headers:` came from a variable, or has a name that credentials have."""
 
 

@@ -56,9 +56,10 @@ class Recorded(msgspec.Struct):
     response: Kept | None = None
 
 
-@dataclass(slots=True)
-class AccountChoice:
+class AccountChoice(msgspec.Struct):
     """The account of a pool that an attempt goes out with, and what its refusal says about the pool."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     account: Account | None = None
     """None: the provider has no pool, or no account of it may be used now."""
@@ -74,7 +75,7 @@ class AccountChoice:
     """The account cools down still: an answer ends that."""
     error: ProviderError | None = None
     """What the client is told of this failure, if of any: that a key is refused, or that all accounts cool down."""
-    value: str = field(default="", repr=False)
+    value: str = ""
     """The account's credential of the moment, where it is one that changes."""
     back_in: float | None = None
     """Seconds until the first account of the pool is usable again, when none is now."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
 from typing import NamedTuple
 from uuid import uuid4
+
+import msgspec
 
 from addons.state.refresh_lock import PATIENCE, LockedOut, refresh_lock
 from addons.wire.claude_login import Later, Login, Refused, read_login, read_renewal, renewal, renewed
@@ -37,13 +38,14 @@ Post = Callable[[bytes], Answer]
 """Sends a request for new tokens. Raises OSError when there is no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unsaved:
+class Unsaved(msgspec.Struct, frozen=True):
     """New tokens that could not be written: they are good, and the file's own are not any more."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     login: Login
     document: bytes
-    replaced: str = field(repr=False)
+    replaced: str
     """The refresh token that the file had."""
     reason: str
 

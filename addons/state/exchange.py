@@ -36,12 +36,13 @@ Kind = Literal["messages", "count_tokens", "relay", "fetch", "local", "page"]
 gateway's own, to an address that it knows; local is answered here, and page as soon as it is written."""
 
 
-@dataclass(slots=True, frozen=True)
-class ClientCredential:
+class ClientCredential(msgspec.Struct, frozen=True):
     """The client's own credential headers, as it sent them. Used in passthrough and for relayed paths only."""
 
-    authorization: str = field(default="", repr=False)
-    x_api_key: str = field(default="", repr=False)
+    __repr__ = object.__repr__  # it has secrets
+
+    authorization: str = ""
+    x_api_key: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.authorization or self.x_api_key)
@@ -97,14 +98,15 @@ class Client:
         return self.session or f"{self.caller} at {self.address}"
 
 
-@dataclass(slots=True, frozen=True)
-class Own:
+class Own(msgspec.Struct, frozen=True):
     """What marks a request of the gateway's own."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     purpose: Purpose
     of: str
     """The id of the client's request that it is made for."""
-    credential: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credential: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Of a fetch: real values of headers that the flow shows masked."""
 
 

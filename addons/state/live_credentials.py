@@ -9,7 +9,8 @@ Rules that hold here: no I/O and no clock, `now` (epoch seconds) is given; no va
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from addons.config.routing import COMMAND, FILE
 
@@ -22,11 +23,12 @@ def is_live(credential: str) -> bool:
     return credential.startswith((FILE, COMMAND))
 
 
-@dataclass(slots=True)
-class Live:
+class Live(msgspec.Struct):
     """One credential that changes: its value of the moment, and until when that is good (epoch seconds)."""
 
-    value: str = field(default="", repr=False)
+    __repr__ = object.__repr__  # it has secrets
+
+    value: str = ""
     """Empty: there is none (yet)."""
     renew_at: float = 0.0
     """When a new value is to be had: from then on it is tried."""
@@ -36,7 +38,7 @@ class Live:
     """Why there is no new one, for people; empty when all is well."""
     is_final: bool = False
     """Waiting doesn't help: somebody has to do something."""
-    doubted: str = field(default="", repr=False)
+    doubted: str = ""
     """A value that a provider refused before its end: it is to be renewed now."""
     failures: int = 0
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -32,12 +31,13 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(msgspec.Struct, frozen=True):
     """A login as the file has it: its tokens, and when the access token ends."""
 
-    access_token: str = field(repr=False)
-    refresh_token: str = field(default="", repr=False)
+    __repr__ = object.__repr__  # it has secrets
+
+    access_token: str
+    refresh_token: str = ""
     """Empty: it can't be renewed."""
     expires_at: float | None = None
     """Epoch seconds; None: it doesn't say."""
@@ -52,12 +52,13 @@ class Login:
         return self.expires_at is not None and now >= self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(msgspec.Struct, frozen=True):
     """New tokens."""
 
-    access_token: str = field(repr=False)
-    refresh_token: str = field(default="", repr=False)
+    __repr__ = object.__repr__  # it has secrets
+
+    access_token: str
+    refresh_token: str = ""
     """Empty: the old one stays."""
     expires_in: float | None = None
     refresh_expires_in: float | None = None

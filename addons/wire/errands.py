@@ -9,7 +9,6 @@ closed when the client hangs up. So whoever writes one needs no I/O, no clock an
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -33,16 +32,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds for the whole of it, over all attempts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True, kw_only=True):
     """A plain HTTP request to an address that the configuration names. No account and no client's header goes there."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     purpose: Purpose
     url: str
     method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
-    credential: Mapping[str, str] = field(default_factory=dict, repr=False)
+    credential: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Headers, lower-case, whose values nobody may see: masked in the flow, real on the wire only."""
     timeout: float
     longest: int = ANSWER

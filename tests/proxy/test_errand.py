@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from addons.state.exchange import Trying, exchange_of
@@ -96,7 +96,7 @@ def test_a_plain_request_goes_to_its_address_with_its_credential_and_the_flow_sh
 @pytest.mark.parametrize("announced", [True, False])
 def test_an_answer_that_is_longer_than_was_asked_for_is_given_up(announced: bool) -> None:
     with Playbook() as play:
-        running(play, one(replace(fetch(), longest=1000)))
+        running(play, one(msgspec.structs.replace(fetch(), longest=1000)))
         play.client_asks()
         head = answer(200, b"x" * 2000).partition(b"\r\n\r\n")[0]
         if not announced:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from addons.wire.errands import Ask, Errand
 from addons.wire.messages.body import RequestBody
@@ -16,16 +17,17 @@ SAME: Final = "same"
 OFF: Final = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """What is to be judged of an answer, and by whom."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     model: str
     """`same`: the model that answers; `off`: nobody judges; else the name of a model of the gateway's."""
     timeout: float
-    context: Mapping[str, Any] = field(repr=False)
+    context: Mapping[str, Any]
     """What the client tells of its situation."""
-    body: RequestBody = field(repr=False)
+    body: RequestBody
     """The client's request."""
 
     def judge(self, answer: HeldAnswer) -> Errand[Judgement]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+import msgspec
 
 ServiceName = Literal["searxng", "brave", "tavily", "exa", "perplexity", "duckduckgo"]
 SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
@@ -11,15 +12,16 @@ SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
 MOST_RESULTS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
+class SearchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who searches the web for targets that have no web search of their own."""
+
+    __repr__ = object.__repr__  # it has secrets
 
     provider: ServiceName
     """Which search service is asked. `duckduckgo` is its Instant Answer API: encyclopedic topics, no list of hits."""
     url: str = ""
     """The base address of the service. Default: the service's own; SearXNG has none, so it needs one."""
-    api_key: str = field(default="", repr=False)
+    api_key: str = ""
     """Needed by brave, tavily, exa and perplexity; for searxng the bearer token of what stands before it, if anything
     does. Default: none."""
     results: int = 8
