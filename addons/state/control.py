@@ -6,8 +6,10 @@ a command may ask is registered by the addon that knows the answer.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +31,9 @@ HEADER: Final = "x-gateway-control-secret"
 
 CALLER: Final = "control"
 """The caller of a request that has the secret."""
+
+SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+"""What `secrets.token_urlsafe(32)` gives."""
 
 
 class ControlError(Exception):
@@ -80,24 +85,37 @@ def is_administrator(exchange: Exchange) -> bool:
 
 
 def read_secret(path: Path) -> str:
-    """The secret in the file. Raises OSError, also when others may read it."""
+    """The secret in the file. Raises OSError, also when others may read it, or when there is none in it."""
     status = path.stat()
     if status.st_mode & 0o077:
-        raise PermissionError(1, "others may read it", str(path))
-    return path.read_text(encoding="ascii", errors="replace").strip()
+        raise PermissionError(errno.EPERM, "others may read it", str(path))
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if not SECRET.fullmatch(text):
+        raise OSError(errno.EINVAL, "there is no secret in it: the gateway makes one when it starts", str(path))
+    return text
 
 
 def make_secret(path: Path) -> str:
-    """The secret in the file, which is made when there is none. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.{uuid4().hex}")
-    with suppress(FileExistsError):
-        if not path.exists():
+    """The secret in the file, which is made when there is none (a full disk leaves an empty file behind). Raises
+    OSError."""
+    spoilt = is_spoilt(path)
+    if spoilt or not path.exists():
+        temporary = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(32) + "\n")
-            try:
-                os.link(temporary, path)  # whole or not at all, and never over that of another process
-            finally:
-                temporary.unlink()
+            if spoilt:
+                temporary.replace(path)
+            else:
+                with suppress(FileExistsError):
+                    os.link(temporary, path)  # whole or not at all, and never over that of another process
+        finally:
+            temporary.unlink(missing_ok=True)
     path.chmod(0o600)
     return read_secret(path)
+
+
+def is_spoilt(path: Path) -> bool:
+    """Whether a file is there that holds no secret."""
+    return path.is_file() and not SECRET.fullmatch(path.read_text(encoding="ascii", errors="replace").strip())

@@ -198,7 +198,7 @@ class Store:
         self.hurry(None)
         self.thread.join()
         if self.dropped:
-            logger.warning("%d requests are missing in %s", self.dropped, self.path)
+            logger.warning("requests that are missing in %s: %d", self.path, self.dropped)
 
     def run(self) -> None:
         """The writing thread."""

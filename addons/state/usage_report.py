@@ -90,7 +90,7 @@ def report(path: Path, asked: Mapping[str, Any], *, zone: tzinfo | None, now: fl
             else rows_of(path, view, since, until, wanted)
         )
     except (OSError, sqlite3.Error) as error:
-        raise ControlError(f"{path} can't be read: {error}") from None
+        raise ControlError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     total = Row(key={})
     for row in rows:
         total.models |= row.models
@@ -174,7 +174,7 @@ def status(
         groups = usage.grouped(path, [], since=today, until=today, user=whose)
         recent = usage.requests(path, since=now - RECENT, user=whose, session=session, limit=1) if session else []
     except (OSError, sqlite3.Error) as error:
-        raise ControlError(f"{path} can't be read: {error}") from None
+        raise ControlError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     sums = groups[0].sums if groups else Sums()
     return {
         "cost_usd": cost_of(sums),

@@ -29,6 +29,18 @@ def test_what_others_may_read_is_no_secret(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("content", ["", "\n", "garbage\n", "\u00fc" * 43, "x" * 44])
+def test_a_file_without_a_secret_gets_one(tmp_path: Path, content: str) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_text(content)
+    path.chmod(0o600)
+    with pytest.raises(OSError, match="no secret in it"):
+        read_secret(path)
+    secret = make_secret(path)
+    assert len(secret) == 43 and read_secret(path) == make_secret(path) == secret
+    assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+
+
 def test_who_is_let_in() -> None:
     control = Control()
     assert not control.admits("")

@@ -328,7 +328,7 @@ def test_a_broken_file_costs_rows_and_one_warning(path, trouble, caplog):
         assert "can't be used" in caplog.text
         store.close()
     assert store.dropped == 2
-    assert "2 requests are missing" in caplog.text
+    assert f"requests that are missing in {path}: 2" in caplog.text
 
 
 def test_a_locked_file_costs_rows_until_it_is_free(path, caplog, monkeypatch):
