@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from mitmproxy import http
-from mitmproxy.net.http import http1
 
 Line = tuple[bytes, bytes]
 
@@ -62,7 +61,10 @@ def without(headers: http.Headers, names: Collection[bytes]) -> None:
 def is_last(message: http.Message) -> bool:
     """Whether a head says that its connection ends after this message (RFC 9112, 9.3)."""
     data = message.data
-    for name, _ in data.headers.fields:
-        if len(name) == 10 and name.lower() == b"connection":
-            return bool(http1.connection_close(message.http_version, data.headers))
+    if said := value_of(data.headers, b"connection"):
+        tokens = [token.strip() for token in said.split(",")]  # mitmproxy, which decides too, doesn't take `Close`
+        if "close" in tokens:
+            return True
+        if "keep-alive" in tokens:
+            return False
     return data.http_version not in (b"HTTP/1.1", b"HTTP/2.0")

@@ -259,6 +259,8 @@ class ClientSide(BodyReading, Http1Server):
         """When a connection that has nothing to do is closed."""
         self.is_plain = False
         """The body of the answer goes out as it is, and its head says how long it is."""
+        self.is_framed = False
+        """The head of the answer says where it ends: by its length, or in chunks."""
         self.is_reading = False
         self.has_next = False
         """The next request stands in the buffer: mitmproxy would read it within the reading of this one."""
@@ -379,7 +381,7 @@ class ClientSide(BodyReading, Http1Server):
         each header of both heads for it, is asked where it doesn't)."""
         request, response = self.request, self.response
         return (
-            self.is_plain
+            self.is_framed
             and request is not None
             and response is not None
             and response.data.status_code != 101
@@ -397,7 +399,9 @@ class ClientSide(BodyReading, Http1Server):
             return
         if type(event) is ResponseHeaders:
             headers = event.response.headers
-            self.is_plain = bool(value_of(headers, b"content-length")) and not value_of(headers, b"transfer-encoding")
+            coding = value_of(headers, b"transfer-encoding")
+            self.is_plain = bool(value_of(headers, b"content-length")) and not coding
+            self.is_framed = self.is_plain or coding == "chunked"
         if isinstance(event, ResponseProtocolError) and not self.answered:
             status = event.code.http_status_code()
             if status is not None and self.conn.connected:
