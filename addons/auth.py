@@ -173,7 +173,7 @@ class AuthGate:
         if MODE_HEADER in values:
             request.headers[MODE_HEADER] = exchange.client.token_mode  # whatever it was: it may have been a token
 
-        if request.authority and not request.is_http2:
+        if request.data.authority and not request.is_http2:
             # The absolute form is for proxies; we are the server, whatever host it names.
             refuse(exchange, flow, 400, "this is a gateway, not a proxy: send the path only")
         elif caller is None and is_for_page(request.path, values):

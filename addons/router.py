@@ -20,7 +20,7 @@ from addons.config.settings import Settings
 from addons.proxy.header_lines import headers_of, value_of
 from addons.proxy.relay import point_at_upstream
 from addons.proxy.replies import error_response, too_large
-from addons.proxy.request_head import allowed, as_bytes, host_header, put_path, with_flag
+from addons.proxy.request_head import allowed, as_bytes, as_line, host_header, put_path, with_flag
 from addons.state.context_window import told_too_long, too_small
 from addons.state.control import Control, ControlError
 from addons.state.conversations import Conversations, Key
@@ -182,7 +182,7 @@ class ModelRouter:
         put_path(request, trying.attempt.credential, provider, provider.path + exchange.path)
         data.host, data.port = provider.host, provider.port
         lines = [("host", host_header(provider)), *allowed(exchange.headers, provider), ("accept-encoding", "identity")]
-        headers, credential = headers_of([(as_bytes(n), as_bytes(v)) for n, v in lines]), trying.attempt.credential
+        headers, credential = headers_of(map(as_line, lines)), trying.attempt.credential
         for name, value in provider.headers.items():
             headers[name] = mask_text(value, exchange.config.header_secrets)
             if headers[name] != value:

@@ -145,6 +145,12 @@ def as_bytes(value: str) -> bytes:
     return value.encode("utf-8", "surrogateescape")
 
 
+def as_line(line: tuple[str, str]) -> Line:
+    """A header line as mitmproxy keeps it."""
+    name, value = line
+    return name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+
+
 def put_path(request: http.Request, credential: dict[str, str], provider: Provider, path: str) -> None:
     """Set the path of a request to this provider, with its own query parameters; what is secret of them is masked."""
     key = {provider.auth_name: credential[QUERY_KEY]} if QUERY_KEY in credential else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cached_property
 from typing import Final
 
@@ -35,7 +35,7 @@ class RequestFacts:
         self,
         body: RequestBody,
         *,
-        headers: Iterable[tuple[str, str]],
+        headers: Collection[tuple[str, str]],
         session: str | None,
         caller: str,
         conversations: Conversations,
@@ -46,7 +46,7 @@ class RequestFacts:
         """`headers`: those of the client, in any case. `now`: monotonic seconds. `own`: the class of a request of the
         gateway's own. `budget`: how much of the caller's fullest budget is used, in percent."""
         self.body, self.session, self.caller = body, session, caller
-        self.headers = {name.lower(): value for name, value in headers}
+        self.headers = headers
         self.conversations, self.now, self.own, self.budget = conversations, now, own, budget
 
     @property
@@ -82,7 +82,12 @@ class RequestFacts:
         return has_image(self.body)
 
     def header(self, name: str) -> str:
-        return self.headers.get(name, "")
+        """A header's value by its lower-case name, the last where there are several; else the empty string."""
+        length, found = len(name), ""
+        for key, value in self.headers:
+            if len(key) == length and key.lower() == name:
+                found = value
+        return found
 
     @cached_property
     def conversation(self) -> Key | None:

@@ -110,7 +110,7 @@ class Draft:
             return self.body.raw
         parts: list[bytes | Raw | memoryview] = []
         for name, piece in self._fields.items():
-            parts += (b",", raw_json.dump(name), b":")
+            parts += (b",", msgspec.json.encode(name), b":")
             if name == "messages" and self.messages.is_edited:
                 parts += self.messages.parts()
             else:

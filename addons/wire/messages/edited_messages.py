@@ -76,6 +76,8 @@ class EditedMessages:
 
     def with_trait(self, trait: str) -> list[int]:
         """The indexes of the messages that are sent and have a trait."""
+        if trait not in self.original.all_traits:
+            return []
         found = self.original.with_trait(trait)
         if not found or not self._edited:
             return found
