@@ -49,7 +49,8 @@ class RunningBlock:
         self._is_text = isinstance(block, Written) and block.reasoning is None
         self._read = reader(field_of(block))
         self._misses = 0
-        # The bytes around the string of an earlier chunk; () before the first.
+        # The bytes around the text of an earlier chunk, with its quotes: white space before them may end an event.
+        # () before the first.
         self._head: bytes | tuple[()] = ()
         self._tail = b""
         self._begin = self._end = 0
@@ -99,7 +100,7 @@ class RunningBlock:
         begin = raw.find(literal)
         if begin == raw.rfind(literal):  # so this is where it stands
             self._begin, self._end = begin, begin + len(literal) - len(raw)
-            self._head, self._tail = raw[:begin], raw[self._end :]
+            self._head, self._tail = raw[: begin + 1], raw[self._end - 1 :]
         return text
 
 

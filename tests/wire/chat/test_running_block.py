@@ -205,6 +205,15 @@ def test_a_text_that_stands_elsewhere_too(field: str):
     assert outcome(new_answer(), events) == usual(events)
 
 
+@pytest.mark.parametrize("space", [b" ", b"\n", b"\r", b"\n\n"])
+def test_white_space_that_ends_a_line_or_an_event(space: bytes):
+    """Within JSON it says nothing; in a stream it does."""
+    events = deltas(*[{"content": text} for text in ("a", "bc", "de")])
+    for spaced in (b":%b%b" % (space, b'"bc"'), b':"bc"' + space):
+        odd = [*events, events[1].replace(b':"bc"', spaced), *events]
+        assert outcome(new_answer(), odd) == usual(odd)
+
+
 SITUATIONS = {
     "a tag that may begin, between two pieces of a call": [
         *beginning("tool_calls"),
