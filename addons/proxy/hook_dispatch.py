@@ -10,8 +10,9 @@ of the time of a small request. Rules that hold in this file:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 
 from mitmproxy import connection, ctx
 from mitmproxy.addonmanager import safecall, traverse
@@ -125,9 +126,15 @@ def handlers_of(name: str, *, looked_on: bool) -> Handlers | None:
     found = [[getattr(one, name, None) for one in traverse([addon])] for addon in chain]
     called = [[handler for handler in of_one_addon if callable(handler)] for of_one_addon in found]
     watchers = looked_on and any(hasattr(one, "update") for one in traverse(ctx.master.addons.chain))
-    if watchers or any(iscoroutinefunction(handler) for of_one_addon in called for handler in of_one_addon):
+    if watchers or any(map(has_to_be_awaited, itertools.chain.from_iterable(called))):
         return None
     return [[unwrapped(handler) for handler in of_one_addon] for of_one_addon in called if of_one_addon]
+
+
+def has_to_be_awaited(handler: Handler) -> bool:
+    """Whether what a handler returns has to be awaited, also if a decorator or an object of somebody's stands around
+    what is asynchronous."""
+    return any(iscoroutinefunction(one) for one in (unwrap(handler), handler, type(handler).__call__))
 
 
 def is_idle(addon: object) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from functools import wraps
 
 import pytest
 from mitmproxy import connection, http
@@ -227,8 +228,23 @@ class Waiting:
         raise NotImplementedError
 
 
-def test_hooks_of_flows_and_those_that_wait_go_mitmproxys_way(addons: AddonManager) -> None:
-    addons.add(Waiting())
+class Decorated:
+    @wraps(Waiting.client_connected)
+    def client_connected(self, client: connection.Client) -> object:
+        raise NotImplementedError
+
+
+class Called:
+    class Handler:
+        async def __call__(self, client: connection.Client) -> None:
+            raise NotImplementedError
+
+    client_connected = Handler()
+
+
+@pytest.mark.parametrize("waiting", [Waiting(), Decorated(), Called()])
+def test_hooks_of_flows_and_those_that_wait_go_mitmproxys_way(addons: AddonManager, waiting: object) -> None:
+    addons.add(waiting)
     hooks = HookDispatch()
     assert not hooks.call_of_connection(request())
     assert not hooks.call_of_connection(ClientConnectedHook(tflow.tclient_conn()))
