@@ -27,13 +27,14 @@ from mitmproxy.proxy.layers.tls import ServerTLSLayer
 
 from addons.config.egress import Egress
 from addons.proxy.body_budget import BodyBudget
+from addons.proxy.body_reading import PieceRead
 from addons.proxy.connections import read_client
 from addons.proxy.dismissal import Dismissal
 from addons.proxy.egress import ALPN, authorize, bound_answer, trust_too
 from addons.proxy.fail_closed import place
 from addons.proxy.hook_dispatch import CallHook
 from addons.proxy.hooks import Commands
-from addons.proxy.http1 import ClientSide, PieceRead, ProviderSide
+from addons.proxy.http1 import ClientSide, ProviderSide
 from addons.proxy.own_requests import OwnRequests
 from addons.proxy.provider_answer import nowhere
 from addons.proxy.provider_tls import ProviderTls

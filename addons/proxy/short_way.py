@@ -34,7 +34,8 @@ from mitmproxy.proxy.tunnel import TunnelState
 from mitmproxy.utils.asyncio_utils import create_task
 from OpenSSL import SSL
 
-from addons.proxy.http1 import Piece, PieceRead, ProviderSide
+from addons.proxy.body_reading import Piece, PieceRead
+from addons.proxy.http1 import ProviderSide
 from addons.proxy.provider_answer import ProviderStream, nowhere
 
 HIGH_WATER = 64 * 1024

@@ -1,4 +1,7 @@
-"""A client's connection: its limits of time and size, and any bytes at all."""
+"""A client's connection: its limits of time and size, and any bytes at all.
+
+body_reading.py is tested here too, and in test_short_way.py.
+"""
 
 import json
 

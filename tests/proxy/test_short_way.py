@@ -25,8 +25,8 @@ from mitmproxy.proxy.tunnel import TunnelState
 from OpenSSL import SSL
 
 from addons.proxy import short_way
+from addons.proxy.body_reading import chunk_head, is_at_chunk
 from addons.proxy.http1 import ProviderSide as HttpSide
-from addons.proxy.http1 import chunk_head, is_at_chunk
 from addons.proxy.short_way import HIGH_WATER, LARGEST_READ, ShortWay
 from addons.state.exchange import Trying
 from tests.proxy import playbook
