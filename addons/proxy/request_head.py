@@ -66,13 +66,25 @@ def unpacked(fields: Sequence[Line]) -> Sequence[Line]:
     return lines
 
 
-@lru_cache(256)
-def kind_of(name: bytes) -> tuple[str, str, bool, bool]:
+Kind = tuple[str, str, bool, bool]
+
+LONGEST_KNOWN = 64
+"""Bytes of a header's name that is known again: anybody may send any, and names of 64 KB aren't kept for it."""
+
+
+def kind_of(name: bytes) -> Kind:
     """A header's name, that in lower case, whether it carries a credential, and whether it concerns only this
     connection or the gateway."""
+    return _known_kind(name) if len(name) <= LONGEST_KNOWN else _kind(name)
+
+
+def _kind(name: bytes) -> Kind:
     text = as_text(name)
     lower = text.lower()
     return text, lower, is_credential_header(lower), lower in HOP_BY_HOP or lower in GATEWAY_HEADERS
+
+
+_known_kind = lru_cache(256)(_kind)
 
 
 PASSED_ON = frozenset({"content-type", "accept", "user-agent"})
@@ -148,7 +160,7 @@ def as_bytes(value: str) -> bytes:
 def as_line(line: tuple[str, str]) -> Line:
     """A header line as mitmproxy keeps it."""
     name, value = line
-    return name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+    return as_bytes(name), as_bytes(value)
 
 
 def put_path(request: http.Request, credential: dict[str, str], provider: Provider, path: str) -> None:

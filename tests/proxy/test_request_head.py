@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from addons.proxy import request_head
 from addons.proxy.request_head import (
     PATH,
     QUERY_KEY,
@@ -145,3 +146,11 @@ def test_a_beta_flag_stands_there_once(flags: str, expected: str) -> None:
 @given(st.binary())
 def test_any_bytes_survive_being_text(value: bytes) -> None:
     assert as_bytes(as_text(value)) == value
+
+
+def test_a_long_name_is_known_like_any_other_and_not_kept():
+    request_head._known_kind.cache_clear()
+    long = b"X-" + b"a" * request_head.LONGEST_KNOWN
+    assert request_head.kind_of(long) == (long.decode(), long.decode().lower(), False, False)
+    assert request_head.kind_of(b"X-Api-Key")[1:3] == ("x-api-key", True)
+    assert request_head._known_kind.cache_info().currsize == 1
