@@ -83,9 +83,11 @@ class RunningGateway:
         self.secret = ""
         """The file of the secret by which the command is let in; empty when it is a key."""
         self.key = env.get("GATEWAY_KEY", "")
-        if options.url and not (as_user and self.key):
+        for_user = as_user and bool(self.key)
+        if options.url and not for_user:
             self.key = key_of("LITELLM_MASTER_KEY", env) or self.key
-        if not self.key and is_here(options.url) if options.url else not (as_user and self.key):
+        by_secret = not self.key and is_here(options.url) if options.url else not for_user
+        if by_secret:
             self.read_secret(options, env)
         if not self.secret:
             self.show_key()

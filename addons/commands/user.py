@@ -26,7 +26,15 @@ from typing import Any
 
 from addons.commands.database import add_option, path_of
 from addons.commands.running_gateway import Failed, NotRunning, RunningGateway, run, show, table
-from addons.commands.user_shown import HEAD, described, limits_in_words, local, of_nothing, old_key_is_good, row
+from addons.commands.user_shown import (
+    HEAD,
+    described,
+    hint_of_unknown_models,
+    limits_in_words,
+    local,
+    old_key_is_good,
+    row,
+)
 from addons.state.control import FILE_NAME
 from addons.state.forgetting import forget_rows
 from addons.state.users import SHARED, KnownUser, Mistake, User, UserFile, check_name
@@ -260,7 +268,7 @@ def tell_key(file: UserFile, options: argparse.Namespace, known: KnownUser, key:
 
 def say_of_models(options: argparse.Namespace) -> None:
     """Say which of the models that are to be allowed there is none of."""
-    if hint := of_nothing(options.fields.get("models", ())):
+    if hint := hint_of_unknown_models(options.fields.get("models", ())):
         say(hint)
 
 

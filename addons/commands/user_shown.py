@@ -61,8 +61,8 @@ def zone() -> tzinfo | None:
     return None
 
 
-def of_nothing(patterns: Iterable[str]) -> str:
-    """Which of the patterns no model has, in a sentence; empty where each has one, or the models aren't known."""
+def hint_of_unknown_models(patterns: Iterable[str]) -> str:
+    """A sentence on the patterns that fit no model; empty where each fits one, or the models aren't known."""
     try:
         names = [route.alias for route in configuration().models]
     except ConfigError:

@@ -89,16 +89,15 @@ def read_secret(path: Path) -> str:
     status = path.stat()
     if status.st_mode & 0o077:
         raise PermissionError(errno.EPERM, "others may read it", str(path))
-    text = path.read_text(encoding="ascii", errors="replace").strip()
-    if not SECRET.fullmatch(text):
+    if not (secret := secret_in(path)):
         raise OSError(errno.EINVAL, "there is no secret in it: the gateway makes one when it starts", str(path))
-    return text
+    return secret
 
 
 def make_secret(path: Path) -> str:
     """The secret in the file, which is made when there is none (a full disk leaves an empty file behind). Raises
     OSError."""
-    spoilt = is_spoilt(path)
+    spoilt = path.is_file() and not secret_in(path)
     if spoilt or not path.exists():
         temporary = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
@@ -116,6 +115,7 @@ def make_secret(path: Path) -> str:
     return read_secret(path)
 
 
-def is_spoilt(path: Path) -> bool:
-    """Whether a file is there that holds no secret."""
-    return path.is_file() and not SECRET.fullmatch(path.read_text(encoding="ascii", errors="replace").strip())
+def secret_in(path: Path) -> str:
+    """The secret in a file; empty where it holds none. Raises OSError."""
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    return text if SECRET.fullmatch(text) else ""
